@@ -1,0 +1,64 @@
+# The one front door. `make demo` and `make test` set everything up by themselves.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find edged tools models device-profiles systemd -type f -not -path '*/__pycache__/*' 2>/dev/null)
+
+.PHONY: help demo test test-fast check lint types layers format bench docs wheel clean
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: $(VENV)/.installed  ## the main job on this machine: camera and sensor to MQTT
+	$(BIN)/edged demo $(ARGS)
+
+test: $(VENV)/.installed  ## every test, on the installed wheel
+	$(BIN)/pytest -p no:cacheprovider $(ARGS)
+
+test-fast: $(VENV)/.installed  ## the tests that need no real processes, brokers or models
+	$(BIN)/pytest -p no:cacheprovider -m "not slow" $(ARGS)
+
+check: lint types layers  ## lint, types, layers, dependencies
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/deptry .
+
+types: $(VENV)/.ready
+	$(BIN)/mypy
+
+layers: $(VENV)/.ready
+	PYTHONPATH=.:tools $(BIN)/lint-imports
+
+format: $(VENV)/.ready  ## put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed  ## write the generated reference pages
+	$(BIN)/python docs/generate.py
+
+coverage: $(VENV)/.installed  ## branch coverage of the decisions: 100 % is asked
+	$(BIN)/pytest -p no:cacheprovider --cov --cov-report=term $(ARGS)
+
+bench: $(VENV)/.installed  ## the figures, measured here, into benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+wheel: $(VENV)/.ready  ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
+
+# The environment: everything but edged itself.
+$(VENV)/.ready: pyproject.toml constraints.txt tools/requirements.sh
+	PYTHON="$(PYTHON)" VENV="$(VENV)" sh tools/requirements.sh
+	@touch $@
+
+# edged itself as users have it: a wheel, built anew when a source changed.
+$(VENV)/.installed: $(VENV)/.ready $(SOURCES)
+	rm -rf dist
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null
+	$(BIN)/pip install --quiet --no-deps --force-reinstall dist/edged-*.whl
+	@touch $@
+
+clean:  ## remove what was built
+	rm -rf $(VENV) dist build
