@@ -1,0 +1,188 @@
+"""A model bundle as its ``model.toml`` describes it. Field by field: docs/reference/bundle.md."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+Task = Literal["classification", "detection", "segmentation", "keypoints", "anomaly", "regression"]
+Runtime = Literal["tflite", "onnx"]
+Precision = Literal["fp32", "fp16", "int8", "dynamic"]
+
+
+def _inside_the_bundle(path: str) -> str:
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts or "\\" in path or not parts.parts:
+        message = f"cannot use path {path!r}: expected a relative path inside the bundle"
+        raise ValueError(message)
+    return path
+
+
+InnerPath = Annotated[str, AfterValidator(_inside_the_bundle)]
+
+
+class Part(BaseModel):
+    """What every part of a bundle shares: unchangeable, no unknown keys, checked when first used."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class ImageInput(Part):
+    """How a picture becomes the model's tensor."""
+
+    kind: Literal["image"]
+    width: int = Field(gt=0, le=8192)
+    height: int = Field(gt=0, le=8192)
+    color: Literal["rgb", "bgr", "grey"] = "rgb"
+    fit: Literal["stretch", "letterbox", "center-crop"] = "stretch"
+    align: Literal["center", "top-left"] = "center"
+    """Where a letterboxed picture lies on its canvas."""
+    pad: int = Field(default=114, ge=0, le=255)
+    """The grey value around a letterboxed picture."""
+    interpolation: Literal["nearest", "linear", "cubic", "area"] = "linear"
+    mean: tuple[float, ...] = (0.0,)
+    """Per channel in the model's colour order (or one for all), of 0..255 values."""
+    std: tuple[float, ...] = (1.0,)
+
+    @model_validator(mode="after")
+    def _normalisation_fits(self) -> ImageInput:
+        channels = 1 if self.color == "grey" else 3
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in {1, channels}:
+                message = (
+                    f"cannot use {name} of {len(values)} numbers, expected 1 or {channels} for color {self.color!r}"
+                )
+                raise ValueError(message)
+        if any(value == 0 for value in self.std):
+            message = "cannot divide by std 0, expected numbers other than 0"
+            raise ValueError(message)
+        return self
+
+
+class WindowInput(Part):
+    """How sensor samples become the model's tensor: a window of ``length`` samples every ``stride``."""
+
+    kind: Literal["window"]
+    length: int = Field(gt=0, le=1_000_000)
+    stride: int = Field(gt=0, le=1_000_000)
+    channels: int = Field(gt=0, le=4096)
+    steps: tuple[Literal["detrend", "standardise", "mad"], ...] = ()
+    """Applied in this order, per channel: detrend subtracts the mean; standardise divides by the standard deviation after it;
+    mad replaces the window by its median absolute deviation times 1.4826, one number a channel."""
+    mean: tuple[float, ...] = (0.0,)
+    """Of the values after ``steps``, per channel or one for all."""
+    std: tuple[float, ...] = (1.0,)
+
+
+Input = Annotated[ImageInput | WindowInput, Field(discriminator="kind")]
+
+
+class OutputSpec(Part):
+    """How the model's tensors become an answer. Unused keys of other decoders are refused by the decoder itself."""
+
+    decoder: str
+    labels: InnerPath | None = None
+    min_score: float = Field(default=0.25, ge=0, le=1)
+    nms_iou: float = Field(default=0.45, gt=0, le=1)
+    max_items: int = Field(default=100, gt=0, le=1000)
+    activation: Literal["none", "softmax", "sigmoid"] = "none"
+    """What turns the scores of a classifier into 0..1, where the file does not do it itself."""
+    threshold: float | None = None
+    """Anomaly: the score above which a window counts as one."""
+
+
+class Golden(Part):
+    """Samples with known answers that a candidate must reproduce before it may run."""
+
+    samples: InnerPath
+    score_tolerance: float = Field(default=0.1, ge=0)
+    min_iou: float = Field(default=0.8, gt=0, le=1)
+
+
+class Accuracy(Part):
+    """A measured figure and what it was measured on."""
+
+    metric: str
+    value: float
+    on: str
+
+
+class Variant(Part):
+    """One file of the bundle and what it needs. Its own input, output and golden stand over the bundle's."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    file: InnerPath
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    runtime: Runtime
+    accelerators: tuple[str, ...] = ("cpu",)
+    precision: Precision
+    layout: Literal["nhwc", "nchw", "flat"] = "nhwc"
+    """Axis order of an image tensor; ``flat`` for windows."""
+    accuracy: Accuracy | None = None
+    input: Input | None = None
+    output: OutputSpec | None = None
+    golden: Golden | None = None
+
+
+class Drift(Part):
+    """The reference that the box's own input and output are held against."""
+
+    reference: InnerPath
+
+
+class Manifest(Part):
+    """``model.toml``."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$")
+    task: Task
+    license: str
+    description: str = ""
+    input: Input
+    output: OutputSpec
+    variant: tuple[Variant, ...] = Field(min_length=1)
+    golden: Golden | None = None
+    drift: Drift | None = None
+
+    @model_validator(mode="after")
+    def _variants_differ(self) -> Manifest:
+        seen: set[str] = set()
+        for variant in self.variant:
+            if variant.id in seen:
+                message = f"cannot tell variants apart: {variant.id!r} stands twice, expected each id once"
+                raise ValueError(message)
+            seen.add(variant.id)
+        return self
+
+    def version_key(self) -> tuple[tuple[int, ...], bool, str]:
+        """Order versions as Semantic Versioning does for releases, a pre-release before its release."""
+        release, _, suffix = self.version.partition("-")
+        return tuple(int(part) for part in re.findall(r"\d+", release)), not suffix, suffix
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A manifest and the folder that it was read from."""
+
+    manifest: Manifest
+    folder: Path
+
+    def input_of(self, variant: Variant) -> ImageInput | WindowInput:
+        """Give the variant's own input, or the bundle's."""
+        return variant.input or self.manifest.input
+
+    def output_of(self, variant: Variant) -> OutputSpec:
+        """Give the variant's own output, or the bundle's."""
+        return variant.output or self.manifest.output
+
+    def golden_of(self, variant: Variant) -> Golden | None:
+        """Give the variant's own golden samples, or the bundle's."""
+        return variant.golden or self.manifest.golden
+
+    def path_of(self, variant: Variant) -> Path:
+        """Where the variant's file lies."""
+        return self.folder / variant.file

@@ -1,0 +1,124 @@
+"""What a pipeline says about one frame, and what a rule says about many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edged.domain.frame import Stamp
+
+Box = tuple[float, float, float, float]
+"""x1, y1, x2, y2 as fractions of the original frame, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One object in a picture; ``box`` is x1, y1, x2, y2 as fractions of the original frame."""
+
+    label: str
+    score: float
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One class and how sure the model is of it, 0..1."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """How unlike the normal state a window is, and from where on that counts as an anomaly."""
+
+    score: float
+    threshold: float
+
+    @property
+    def is_anomaly(self) -> bool:
+        """Whether the score is above its threshold."""
+        return self.score > self.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """A detector's answer, best first; empty means that it looked and found nothing."""
+
+    items: tuple[Detection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """A classifier's answer, best first."""
+
+    items: tuple[ClassScore, ...]
+
+
+Output = Detections | Classes | Anomaly
+"""What a decoder makes of a model's tensors."""
+
+Status = Literal["ok", "suspect", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """Which file on which runtime gave a result. ``digest`` is ``sha256:…`` of the variant's file."""
+
+    name: str
+    version: str
+    variant: str
+    digest: str
+    runtime: str
+    accelerator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Where a frame's time went, in milliseconds; ``age_ms`` is capture to the start of preprocessing."""
+
+    age_ms: float
+    preprocess_ms: float
+    inference_ms: float
+    postprocess_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One frame's answer. A failure is ``unknown`` with a ``reason``, never an empty output."""
+
+    pipeline: str
+    stamp: Stamp
+    model: ModelRef
+    status: Status
+    latency: Latency
+    output: Output | None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a result that is silent about a failure."""
+        if (self.status == "unknown") != (self.output is None):
+            message = f"cannot build a result of status {self.status!r} with output {self.output!r}"
+            raise ValueError(message)
+        if self.status == "unknown" and not self.reason:
+            message = "cannot build an unknown result without a reason"
+            raise ValueError(message)
+
+
+Phase = Literal["start", "ongoing", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A rule's word: something began, goes on, or ended.
+
+    ``since`` and ``until`` are the stamps of the first and the last frame that showed it; ``result`` is what it looked like: for
+    ``start`` the first frame's, otherwise the last one's.
+    """
+
+    pipeline: str
+    rule: str
+    phase: Phase
+    since: Stamp
+    until: Stamp
+    result: Result
