@@ -1,0 +1,144 @@
+"""What is looked for and what is told: the ``[[pipeline]]`` tables."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from edged.config.count import Count
+from edged.config.keys import (
+    DAY_S,
+    CountText,
+    Flag,
+    Fps,
+    Fraction,
+    Name,
+    Number,
+    Polygon,
+    Seconds,
+    Section,
+    Text,
+    Whole,
+)
+
+
+class Objective(Section):
+    """What a pipeline's model is chosen for."""
+
+    latency_ms: Annotated[Number, Field(gt=0)] | None = None
+    """The 95th percentile from capture to result that is asked for."""
+    fps: Fps | None = None
+    """Results a second that are asked for."""
+    prefer: Literal["accuracy", "latency", "memory", "energy"] = "accuracy"
+    """What decides among the variants that reach the figures above."""
+
+
+class Report(Section):
+    """Which results go to the broker. Events always do."""
+
+    results: Literal["all", "changes", "none"] = "all"
+    """``changes``: a result that says something other than the one before it."""
+    at_least_every_s: Annotated[Number, Field(gt=0, le=DAY_S)] | None = None
+    """With ``changes``: a result also when nothing changed for this long. Default: only changes."""
+    qos: Annotated[Whole, Field(ge=0, le=1)] = 1
+    """1: through the durable outbox; 0: round it, and its gaps are no losses."""
+
+
+class Selector(Section):
+    """Which of the first model's detections the second one looks at."""
+
+    label: Text | None = None
+    """Only detections of this label. Default: every one."""
+    min_score: Fraction = 0.0
+    """Only detections at least this sure."""
+
+
+class Cascade(Section):
+    """A second model on what the first found."""
+
+    model: Name
+    """Name of the bundle."""
+    on: Selector = Field(default_factory=Selector)
+    """What is looked at."""
+    margin: Fraction = 0.1
+    """Added around the box on each side, as a fraction of its width and height."""
+
+
+class When(Section):
+    """What a rule looks for in one result: every key that is given has to hold."""
+
+    label: Text | None = None
+    """Only this label counts. Default: every one."""
+    min_score: Fraction | None = None
+    """Only detections and classes at least this sure count."""
+    zone: Polygon | None = None
+    """Only detections whose box has its centre inside count; points are fractions of the picture."""
+    count: CountText = Count(">=", 1)
+    """How many have to count: ``>= 1``, ``== 0``, ``< 3`` …; operators are ``< <= == != >= >``."""
+    anomaly: Flag | None = None
+    """The result is an anomaly (true) or is none (false)."""
+    min_value: Number | None = None
+    """The anomaly's score, or the value, is at least this."""
+    max_value: Number | None = None
+    """The anomaly's score, or the value, is at most this."""
+
+    @model_validator(mode="after")
+    def _one_kind_of_result(self) -> When:
+        found = self._given("label", "min_score", "zone", "count")
+        value = self._given("anomaly", "min_value", "max_value")
+        if found and value:
+            message = f"cannot use {value[0]} together with {found[0]}, expected keys of one kind of result"
+            raise ValueError(message)
+        return self
+
+    def _given(self, *keys: str) -> list[str]:
+        # By value, since a configuration that was kept and read again has every key set.
+        return [key for key in keys if getattr(self, key) != type(self).model_fields[key].default]
+
+
+class Rule(Section):
+    """What makes an event. Times are the source's own: presentation or sample stamps."""
+
+    name: Name
+    when: When
+    """What has to be seen."""
+    for_s: Seconds = 0.0
+    """It has to be seen for this long before the event starts."""
+    gap_s: Seconds = 1.0
+    """A shorter absence belongs to the same event."""
+    cooldown_s: Seconds = 0.0
+    """After an event's end none starts for this long."""
+    snapshot: Literal["none", "local", "mqtt"] = "none"
+    """Whether a picture is kept: ``local`` (bounded, with retention) or sent with ``mqtt``."""
+
+
+class Pipeline(Section):
+    """A model on a source. Several pipelines may name one source: it is opened and decoded once."""
+
+    name: Name
+    source: Name
+    """Name of the source."""
+    model: Name
+    """Name of the bundle."""
+    objective: Objective = Field(default_factory=Objective)
+    """What the variant is chosen for."""
+    priority: Annotated[Whole, Field(ge=-1000, le=1000)] = 0
+    """Higher starts first, and is the last to give way when memory or time is short."""
+    report: Report = Field(default_factory=Report)
+    """Which results go to the broker."""
+    rule: tuple[Rule, ...] = ()
+    """What makes events."""
+    then: tuple[Cascade, ...] = ()
+    """Further models on what this one found."""
+    pin: Text | None = None
+    """Id of the variant that has to be used, whatever would be chosen."""
+
+    @model_validator(mode="after")
+    def _rules_differ(self) -> Pipeline:
+        names = [rule.name for rule in self.rule]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            message = f"cannot tell rules apart: {twice[0]!r} stands twice, expected each name once"
+            raise ValueError(message)
+        return self

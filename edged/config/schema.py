@@ -1,0 +1,238 @@
+"""The configuration's shape: what may stand in edged.toml. Key by key: docs/reference/configuration.md.
+
+A docstring below a field is that key's text in the reference and in the JSON Schema. Faults that need more than one
+section (a pipeline that names no source) are found by ``edged.config.load``.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+
+from edged.config.count import Count
+from edged.config.keys import DAY_S, File, Name, Number, Section, Text, Url, Whole
+from edged.config.pipelines import Cascade, Objective, Pipeline, Report, Rule, Selector, When
+from edged.config.sources import (
+    CameraSource,
+    CsvSource,
+    FileSource,
+    ImagesSource,
+    SerialSource,
+    Source,
+    SystemSource,
+    TopicSource,
+)
+
+__all__ = [
+    "CameraSource",
+    "Cascade",
+    "Config",
+    "Count",
+    "CsvSource",
+    "Device",
+    "EngineConfig",
+    "FileSource",
+    "Http",
+    "ImagesSource",
+    "Models",
+    "Mqtt",
+    "Objective",
+    "OutboxConfig",
+    "Pipeline",
+    "Profiles",
+    "Report",
+    "Rule",
+    "Selector",
+    "SerialSource",
+    "Source",
+    "State",
+    "SystemSource",
+    "Telemetry",
+    "Tls",
+    "TopicSource",
+    "Updates",
+    "When",
+]
+
+MQTT_PORT = 1883
+MQTT_TLS_PORT = 8883
+"""Both as registered with IANA."""
+MIN_OUTBOX_BYTES = 1_048_576
+"""Room for a handful of the largest documents (128 KiB), without which an outbox only ever evicts."""
+
+
+class Device(Section):
+    """Who this box is."""
+
+    # The loader puts the machine's own identity in; an editor must not ask for it.
+    model_config = ConfigDict(json_schema_extra={"required": []})
+
+    id: Name
+    """The box's name in topics and documents. Default: derived from /etc/machine-id, which itself is never shown."""
+    groups: tuple[Name, ...] = ()
+    """An order for the device beats one for a group; groups count in this order."""
+    profile: Name = "auto"
+    """The device profile by name, or ``auto``: the one that matches the hardware."""
+
+
+class State(Section):
+    """Where the box keeps what must survive a restart."""
+
+    directory: File = Path("/var/lib/edged")
+    """Needs to be writable and on a disk that keeps what was written."""
+
+
+class Models(Section):
+    """Where model bundles are found."""
+
+    directories: tuple[File, ...] = (Path("/etc/edged/models"),)
+    """Folders of bundles, one folder each; they stand before the shipped ones, the first before the later ones."""
+
+
+class Profiles(Section):
+    """Where device profiles are found."""
+
+    directories: tuple[File, ...] = (Path("/etc/edged/device-profiles"),)
+    """Folders of profiles, one TOML file each; they stand before the shipped ones."""
+
+
+class Tls(Section):
+    """How the broker proves itself to the box, and the box to the broker."""
+
+    ca: File | None = None
+    """Certificates that may have signed the broker's, PEM. Default: those of the system."""
+    cert: File | None = None
+    """The box's own certificate, PEM; with ``key``."""
+    key: File | None = None
+    """The key of ``cert``, PEM."""
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> Tls:
+        if (self.cert is None) != (self.key is None):
+            message = "cannot use cert or key alone, expected both or neither"
+            raise ValueError(message)
+        return self
+
+
+class Mqtt(Section):
+    """The broker. The client id is the device's id."""
+
+    host: Text = "localhost"
+    """Name or address of the broker."""
+    port: Annotated[Whole, Field(ge=1, le=65_535)] = MQTT_PORT
+    """Default: 1883, or 8883 with ``tls``."""
+    tls: Tls | None = None
+    """Present, even when empty: the connection is encrypted and the broker's certificate checked."""
+    username: Text | None = None
+    """Default: the device's id, when there is a ``password_file``."""
+    password_file: File | None = None
+    """A file that holds the password and nothing else; a line end behind it does not count."""
+    budget_mb_per_day: Annotated[Number, Field(gt=0)] | None = None
+    """What may go out on a day, in MB of 10^6 bytes: results are thinned first, events never. Default: no limit."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _port_follows_tls(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("tls") is not None:
+            return {"port": MQTT_TLS_PORT, **given}
+        return given
+
+
+class OutboxConfig(Section):
+    """The durable queue to the broker."""
+
+    max_bytes: Annotated[Whole, Field(ge=MIN_OUTBOX_BYTES)] = 268_435_456
+    """Its size on disk; the oldest document of the lowest priority goes first, counted and declared."""
+
+
+class Telemetry(Section):
+    """What the box says about itself."""
+
+    interval_s: Annotated[Number, Field(ge=1, le=DAY_S)] = 10.0
+    """Time from one telemetry document to the next."""
+
+
+class Http(Section):
+    """The server on the box. Without this section there is none."""
+
+    listen: Text = "127.0.0.1:8080"
+    """Address and port; an IPv6 address stands in brackets."""
+    token_file: File | None = None
+    """A file that holds the access token; needed for any address but a loopback one."""
+
+    @model_validator(mode="after")
+    def _open_only_with_a_token(self) -> Http:
+        if not _is_loopback(self.address[0]) and self.token_file is None:
+            message = (
+                f"cannot listen on {self.listen!r} without token_file, expected one for an address that is not loopback"
+            )
+            raise ValueError(message)
+        return self
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of ``listen``; ValueError when it is not of that form."""
+        message = f"cannot listen on {self.listen!r}, expected ADDRESS:PORT such as 127.0.0.1:8080"
+        try:
+            parts = urlsplit(f"//{self.listen}")
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise ValueError(message) from error
+        if not host or port is None or parts.netloc != self.listen or "@" in self.listen:
+            raise ValueError(message)
+        return host, port
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+_HOUR = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+
+
+class Updates(Section):
+    """Where new models come from, and when they may go live."""
+
+    repository: Url | None = None
+    """A URL, ``mqtt``, or a folder. Default: only the models' own directories."""
+    trust: File | None = None
+    """The root of trust: who may sign."""
+    window: Annotated[str, StringConstraints(pattern=f"^{_HOUR}-{_HOUR}$")] | None = None
+    """Local time from HH:MM to HH:MM, past midnight too, when a new model may go live. Default: always."""
+    max_kbps: Annotated[Whole, Field(gt=0)] | None = None
+    """Kilobits a second for downloads. Default: no limit."""
+
+
+class EngineConfig(Section):
+    """How an engine's child process is started."""
+
+    python: File | None = None
+    """Another interpreter, with the runtime that the accelerator's delegate was built for. Default: edged's own."""
+
+
+class Config(Section):
+    """The whole configuration, after its files have been put together."""
+
+    model_config = ConfigDict(json_schema_extra={"required": []})
+
+    device: Device
+    state: State = Field(default_factory=State)
+    models: Models = Field(default_factory=Models)
+    profiles: Profiles = Field(default_factory=Profiles)
+    mqtt: Mqtt = Field(default_factory=Mqtt)
+    outbox: OutboxConfig = Field(default_factory=OutboxConfig)
+    telemetry: Telemetry = Field(default_factory=Telemetry)
+    http: Http | None = None
+    updates: Updates = Field(default_factory=Updates)
+    engine: dict[Name, EngineConfig] = Field(default_factory=dict)
+    source: tuple[Source, ...] = ()
+    pipeline: tuple[Pipeline, ...] = ()

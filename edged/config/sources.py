@@ -1,0 +1,147 @@
+"""Where pictures and samples come from: the ``[[source]]`` tables, one class a kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from edged.config.keys import Columns, File, Flag, Fps, Name, Pixels, Polygon, Rate, Section, Text, Url, Whole
+
+
+class CameraSource(Section):
+    """A camera: a V4L2 device, a stream, or a GStreamer pipeline."""
+
+    name: Name
+    kind: Literal["camera"]
+    url: Url
+    """A device such as /dev/video0, an RTSP or HTTP URL without user information, or GStreamer pipeline text."""
+    username: Text | None = None
+    """For a stream that asks for one."""
+    password_file: File | None = None
+    """A file that holds the password and nothing else."""
+    fps: Fps | None = None
+    """Pictures a second asked of the camera, and the most that are taken from a stream. Default: the camera's own."""
+    width: Pixels | None = None
+    """Picture width asked of a device, with ``height``. Default: the camera's own."""
+    height: Pixels | None = None
+    """Picture height asked of a device, with ``width``."""
+    masks: tuple[Polygon, ...] = ()
+    """Polygons of fractions of the picture, blackened at capture: no model, picture or record ever sees them."""
+
+    @model_validator(mode="after")
+    def _whole_size(self) -> CameraSource:
+        if (self.width is None) != (self.height is None):
+            message = "cannot ask for width or height alone, expected both or neither"
+            raise ValueError(message)
+        return self
+
+
+Pace = Literal["fast", "recorded"]
+
+
+class FileSource(Section):
+    """A video file."""
+
+    name: Name
+    kind: Literal["file"]
+    path: File
+    """The video."""
+    pace: Pace = "fast"
+    """``fast`` waits for its readers and loses nothing; ``recorded`` keeps the recording's own rate."""
+    loop: Flag = False
+    """Begin again at the end; the source's time goes on."""
+    fps: Fps | None = None
+    """Stands over the rate that the file tells."""
+    masks: tuple[Polygon, ...] = ()
+    """Polygons of fractions of the picture, blackened before any model sees it."""
+
+
+class ImagesSource(Section):
+    """Pictures in files, in name order."""
+
+    name: Name
+    kind: Literal["images"]
+    path: File
+    """A folder, or a pattern such as /data/*.jpg."""
+    loop: Flag = False
+    """Begin again at the end."""
+    fps: Fps | None = None
+    """Pictures a second. Default: as fast as their readers take them."""
+    masks: tuple[Polygon, ...] = ()
+    """Polygons of fractions of the picture, blackened before any model sees it."""
+
+
+class CsvSource(Section):
+    """A recorded sensor file, with a line of column names on top."""
+
+    name: Name
+    kind: Literal["csv"]
+    path: File
+    """The file, UTF-8."""
+    columns: Columns
+    """Names of the columns that are the channels, in the model's order."""
+    time: Text | None = None
+    """Name of the column with the sample's time in seconds."""
+    rate_hz: Rate | None = None
+    """Samples a second, where no column tells the time."""
+    pace: Pace = "fast"
+    """``fast`` waits for its readers and loses nothing; ``recorded`` keeps the recording's own rate."""
+    loop: Flag = False
+    """Begin again at the end; the source's time goes on."""
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
+    """The character between two columns."""
+
+    @model_validator(mode="after")
+    def _samples_have_a_time(self) -> CsvSource:
+        if self.time is None and self.rate_hz is None:
+            message = "cannot date the samples without time or rate_hz, expected one of them"
+            raise ValueError(message)
+        return self
+
+
+class SerialSource(Section):
+    """A sensor on a serial line."""
+
+    name: Name
+    kind: Literal["serial"]
+    port: File
+    """The device, such as /dev/ttyUSB0."""
+    baud: Annotated[Whole, Field(gt=0, le=12_000_000)] = 115_200
+    """Bits a second on the line."""
+    format: Literal["csv", "jsonl", "binary"] = "csv"
+    """``csv``: a line of numbers a sample; ``jsonl``: an object a line; ``binary``: records of fixed length."""
+    columns: Columns
+    """Names of the channels, in the model's order."""
+    rate_hz: Rate | None = None
+    """Samples a second that the sensor sends."""
+
+
+class TopicSource(Section):
+    """Readings that come over MQTT."""
+
+    name: Name
+    kind: Literal["topic"]
+    topic: Text
+    """The topic's name, or a filter."""
+    columns: Columns
+    """Keys of the JSON document that are the channels, in the model's order."""
+    rate_hz: Rate | None = None
+    """Documents a second that are expected."""
+
+
+class SystemSource(Section):
+    """The box's own readings."""
+
+    name: Name
+    kind: Literal["system"]
+    columns: Columns
+    """Names of the readings, in the model's order."""
+    rate_hz: Rate = 1.0
+    """Readings a second."""
+
+
+Source = Annotated[
+    CameraSource | FileSource | ImagesSource | CsvSource | SerialSource | TopicSource | SystemSource,
+    Field(discriminator="kind"),
+]
