@@ -52,7 +52,7 @@ class FileSource(Section):
     loop: Flag = False
     """Begin again at the end; the source's time goes on."""
     fps: Fps | None = None
-    """Stands over the rate that the file tells."""
+    """At most so many pictures a second are taken, by the recording's own time. Default: all."""
     masks: tuple[Polygon, ...] = ()
     """Polygons of fractions of the picture, blackened before any model sees it."""
 

@@ -1,0 +1,111 @@
+"""From a sensor window to the model's tensor: feature steps, normalisation, the tensor's own numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edged.domain.errors import BundleError, ConfigError, SourceLostError
+from edged.pipeline.encode import encode, fitting_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edged.domain.bundle import WindowInput
+    from edged.domain.frame import Frame
+    from edged.domain.tensor import Array, TensorSpec
+
+MAD_TO_SIGMA = 1.4826
+"""Makes the median absolute deviation estimate a normal distribution's standard deviation: 1 / Phi^-1(3/4)."""
+
+
+def detrend(window: Array) -> Array:
+    """Subtract each channel's mean; (n, channels) in and out."""
+    return np.asarray(window - window.mean(axis=0))
+
+
+def standardise(window: Array) -> Array:
+    """Divide each channel by its standard deviation, but for one that does not vary; (n, channels) in and out."""
+    deviation = window.std(axis=0)
+    return np.asarray(window / np.where(deviation > 0, deviation, 1.0))
+
+
+def median_absolute_deviation(window: Array) -> Array:
+    """Give each channel's median distance from its median, times 1.4826; (n, channels) in, (1, channels) out."""
+    distance = np.abs(window - np.median(window, axis=0))
+    return np.asarray(np.median(distance, axis=0) * MAD_TO_SIGMA)[np.newaxis]
+
+
+STEPS: dict[str, Callable[[Array], Array]] = {
+    "detrend": detrend,
+    "standardise": standardise,
+    "mad": median_absolute_deviation,
+}
+
+
+def build(window: WindowInput, tensor: TensorSpec, layout: str) -> Callable[[Frame], tuple[Array]]:
+    """Compile the way from a window to ``tensor``.
+
+    Raises:
+        BundleError: The file's tensor does not take what the bundle describes.
+    """
+    return _WindowPath(window, tensor, layout)
+
+
+class _WindowPath:
+    def __init__(self, window: WindowInput, tensor: TensorSpec, layout: str) -> None:
+        if "mad" in window.steps[:-1]:
+            steps = ", ".join(window.steps)
+            message = f"cannot apply steps {steps}: mad leaves one number a channel, expected it to be the last step"
+            raise BundleError(message)
+        rows = 1 if "mad" in window.steps else window.length
+        self._planar = layout == "nchw"
+        core = (window.channels, rows) if self._planar else (rows, window.channels)
+        self._shape = fitting_shape(tensor, _shapes(core), "a window")
+        self._expected = (window.length, window.channels)
+        self._steps = tuple(STEPS[name] for name in window.steps)
+        self._mean = _per_channel(window.mean, window.channels, "mean")
+        self._std = _per_channel(window.std, window.channels, "std")
+        if not self._std.all():
+            message = "cannot divide by std 0, expected numbers other than 0"
+            raise BundleError(message)
+        self._tensor = tensor
+
+    def __call__(self, frame: Frame) -> tuple[Array]:
+        """Give the tensor for one window, (length, channels) float32.
+
+        Raises:
+            ConfigError: The source delivers another number of channels.
+            SourceLostError: The window holds numbers that are none (the sensor, not the model, failed).
+        """
+        values = frame.data
+        if values.shape != self._expected:
+            message = f"cannot prepare a window of shape {values.shape} (samples, channels), expected {self._expected}"
+            raise ConfigError(message, remedy="name the source's columns as the model takes them")
+        if not np.isfinite(values).all():
+            message = (
+                f"cannot prepare window {frame.stamp.index}: some of its values are no numbers, expected finite ones"
+            )
+            raise SourceLostError(message, code="samples-invalid")
+        # In double precision no finite float32 sample overflows on its way through the steps.
+        values = values.astype(np.float64)
+        for step in self._steps:
+            values = step(values)
+        values = (values - self._mean) / self._std
+        if self._planar:
+            values = values.T
+        return (np.ascontiguousarray(encode(values.reshape(self._shape), self._tensor)),)
+
+
+def _per_channel(values: tuple[float, ...], channels: int, name: str) -> Array:
+    if len(values) not in {1, channels}:
+        message = f"cannot use {name} of {len(values)} numbers, expected 1 or {channels}"
+        raise BundleError(message)
+    return np.asarray(values, np.float64)
+
+
+def _shapes(core: tuple[int, int]) -> list[tuple[int, ...]]:
+    """List the tensor shapes that hold the window, flat or not, with and without a batch axis; the usual ones first."""
+    flat = core[0] * core[1]
+    return [(1, flat), (1, *core), (flat,), core, (1, *core, 1), (1, 1, *core)]

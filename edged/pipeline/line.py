@@ -1,0 +1,117 @@
+"""A source and the pipelines that read it: they start together, and each fails alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edged.domain.health import Reason
+from edged.pipeline.feed import Feed
+from edged.pipeline.mailbox import Mailbox
+from edged.pipeline.worker import Worker
+from edged.telemetry.metrics import PipelineMetrics
+
+
+class Renewal(Protocol):
+    """Looks for a newer model and has the loop run it; called in a thread of its own."""
+
+    def __call__(self) -> None:
+        """Return when the newer model was handed over, or there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One pipeline of a line, as it runs."""
+
+    name: str
+    worker: Worker
+    mailbox: Mailbox
+    metrics: PipelineMetrics
+    renew: Renewal
+
+
+class Gate:
+    """Opens once, when as many as were announced have arrived: a source starts when its models are loaded or have failed."""
+
+    def __init__(self, expected: Sequence[str], opened: Callable[[], None]) -> None:
+        self._missing = set(expected)
+        self._opened = opened
+        self._lock = threading.Lock()
+
+    def arrive(self, name: str) -> None:
+        """Count one in; every arrival but the first of a name changes nothing."""
+        with self._lock:
+            if name not in self._missing:
+                return
+            self._missing.discard(name)
+            is_open = not self._missing
+        if is_open:
+            self._opened()
+
+
+class Line:
+    """The part that the daemon starts, stops and watches."""
+
+    def __init__(self, feed: Feed, pipelines: Sequence[Pipeline]) -> None:
+        self.feed = feed
+        self.pipelines = tuple(pipelines)
+
+    def __repr__(self) -> str:
+        return f"<Line {self.feed!r} {' '.join(repr(pipeline.worker) for pipeline in self.pipelines)}>"
+
+    def start(self) -> None:
+        """Load the models; the source starts when the last of them is there (see ``Gate``)."""
+        for pipeline in self.pipelines:
+            pipeline.worker.start()
+
+    def stop(self) -> None:
+        """End the source; the loops finish what they hold."""
+        self.feed.stop()
+        for pipeline in self.pipelines:
+            pipeline.mailbox.close()
+            pipeline.worker.stop()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for every thread; False when one has not ended in time."""
+        each_s = timeout_s / (1 + len(self.pipelines))
+        stopped = [self.feed.join(each_s), *(pipeline.worker.join(each_s) for pipeline in self.pipelines)]
+        return all(stopped)
+
+    def reload(self) -> None:
+        """Let each pipeline look for a newer model, beside the one that runs."""
+        for pipeline in self.pipelines:
+            thread = threading.Thread(target=pipeline.renew, name=f"edged-renew-{pipeline.name}", daemon=True)
+            thread.start()
+
+    @property
+    def heartbeat_ns(self) -> int:
+        """Monotonic time of the last step of the slowest loop; a source may hang without the daemon being ill."""
+        return min(pipeline.worker.heartbeat_ns for pipeline in self.pipelines)
+
+    @property
+    def ended(self) -> bool:
+        """Whether every pipeline has done all that its source gave."""
+        return all(pipeline.worker.state == "ended" and pipeline.mailbox.error is None for pipeline in self.pipelines)
+
+    @property
+    def working(self) -> bool:
+        """Whether the source delivers and a pipeline runs."""
+        running = any(pipeline.worker.state == "running" for pipeline in self.pipelines)
+        return (running and self.feed.state.condition == "live") or self.ended
+
+    def reasons(self) -> Sequence[Reason]:
+        """Why the source or a pipeline is not well."""
+        reasons = [pipeline.worker.reason for pipeline in self.pipelines if pipeline.worker.reason is not None]
+        state = self.feed.state
+        if state.error is not None:
+            lost = Reason(
+                state.error.code, self.feed.name, state.reason, state.since_ns, state.error.remedy, fatal=True
+            )
+            reasons.append(lost)
+        return reasons
+
+    def drops(self) -> Mapping[str, Mapping[str, int]]:
+        """Frames that each pipeline never saw, by cause."""
+        return {pipeline.name: {**self.feed.drops, **pipeline.mailbox.drops} for pipeline in self.pipelines}

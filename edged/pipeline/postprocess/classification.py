@@ -1,0 +1,100 @@
+"""Classification: one score a class; the best are named."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edged.domain.result import Classes, ClassScore
+from edged.pipeline.postprocess.binding import Binding, describe, require_finite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from edged.domain.frame import Frame
+    from edged.domain.tensor import Array, Quantization, TensorSpec
+
+WANTED = "one output of 1 x classes"
+MOST = 5
+"""No more classes than these are told of: ImageNet's usual top five."""
+FEW = 32
+"""From how many candidates on NumPy sorts faster than Python."""
+ROUNDING = 1e-6
+"""Slack in units of the scale, so that a score that is exactly ``min_score`` passes."""
+
+
+def bind(binding: Binding) -> Classifier:
+    """Bind to the one output that holds a score for each class.
+
+    Raises:
+        BundleError: There is no such output, or the labels do not fit its number of classes.
+    """
+    binding.only_keys("min_score", "max_items", "activation")
+    if len(binding.outputs) != 1:
+        raise binding.refuse(describe(binding.outputs), WANTED)
+    spec = binding.outputs[0]
+    count = max(spec.shape, default=0)
+    if count < 1 or math.prod(abs(size) for size in spec.shape) != count:
+        raise binding.refuse(describe(binding.outputs), WANTED)
+    return Classifier(binding, spec, binding.names(count))
+
+
+class Classifier:
+    """Looks for high scores among the tensor's own integers, and turns only those into real numbers."""
+
+    def __init__(self, binding: Binding, spec: TensorSpec, names: tuple[str, ...]) -> None:
+        self._spec = spec
+        self._names = names
+        self._most = min(MOST, binding.output.max_items)
+        self._activate = ACTIVATIONS.get(binding.output.activation)
+        # An activation works on real values and gives real values; without one the tensor's own numbers are compared.
+        stored = spec.quantization if self._activate is None else None
+        self._scale, self._zero = (stored.scale, stored.zero_point) if stored else (1.0, 0)
+        self._floor = _floor(binding.output.min_score, stored)
+
+    def decode(self, outputs: Sequence[Array], inputs: Sequence[Array], frame: Frame) -> Classes:
+        """Give the classes of at least ``min_score``, best first, at most five."""
+        del inputs, frame
+        scores = outputs[0].reshape(-1)
+        require_finite(scores, self._spec.name)
+        if self._activate is not None:
+            scores = self._activate(self._spec.real(scores))
+        places = (scores >= self._floor).nonzero()[0]
+        if places.size > FEW:
+            places = places[np.argsort(-scores[places].astype(np.float32), kind="stable")[: self._most]]
+        # A handful of plain numbers is cheaper to sort and scale outside of NumPy, whose calls cost 20 us after an invoke.
+        found = sorted(zip(scores[places].tolist(), places.tolist(), strict=True), key=_best_first)[: self._most]
+        return Classes(
+            tuple(ClassScore(self._names[place], self._scale * (value - self._zero)) for value, place in found)
+        )
+
+
+def _best_first(found: tuple[float, int]) -> tuple[float, int]:
+    return -found[0], found[1]
+
+
+def _floor(min_score: float, stored: Quantization | None) -> float:
+    """Give the tensor's own number from which on its real value is at least ``min_score``."""
+    if stored is None:
+        return min_score
+    return math.ceil(min_score / stored.scale - ROUNDING) + stored.zero_point
+
+
+def _softmax(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    powers = np.exp(values - values.max())
+    return np.asarray(powers / powers.sum())
+
+
+def _sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    # Written with tanh, which does not overflow where exp(-x) does.
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)), np.float32)
+
+
+ACTIVATIONS: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
+    "softmax": _softmax,
+    "sigmoid": _sigmoid,
+}

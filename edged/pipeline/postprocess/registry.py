@@ -1,0 +1,42 @@
+"""The decoders by name: edged's own, then those that installed packages bring."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from edged.domain.errors import BundleError
+from edged.pipeline.postprocess import classification, reconstruction, ssd, yolox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edged.domain.ports import Decoder
+    from edged.pipeline.postprocess.binding import Binding
+
+GROUP = "edged.decoders"
+"""Entry points of this group name a function like those below; they are loaded when a bundle asks for them."""
+DECODERS: dict[str, Callable[[Binding], Decoder]] = {
+    "classification": classification.bind,
+    "reconstruction": reconstruction.bind,
+    "ssd": ssd.bind,
+    "yolox": yolox.bind,
+}
+
+
+def bind(binding: Binding) -> Decoder:
+    """Build the decoder that the bundle names, for these tensors.
+
+    Raises:
+        BundleError: There is no such decoder, or it cannot read these tensors.
+    """
+    name = binding.output.decoder
+    if name in DECODERS:
+        return DECODERS[name](binding)
+    brought = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in brought:
+        known = ", ".join(sorted({*DECODERS, *brought}))
+        message = f"cannot decode with {name!r}: there is no such decoder, expected one of {known}"
+        raise BundleError(message, remedy=f"install the package that brings it (entry point group {GROUP})")
+    made: Decoder = brought[name].load()(binding)
+    return made

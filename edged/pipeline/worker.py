@@ -1,0 +1,142 @@
+"""A thread that makes steps, and builds what makes them anew when it fails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from edged.domain.errors import EdgedError
+from edged.domain.health import Reason
+from edged.domain.ports import Clock
+from edged.pipeline.backoff import Backoff
+from edged.telemetry import logs
+
+State = Literal["starting", "running", "failed", "ended", "stopped"]
+
+LONGEST_WAIT_S = 60.0
+"""A fault that lasts (a model that does not load) is tried again once a minute: cheap, and soon enough for a repaired box."""
+STABLE_AFTER_S = 60.0
+"""Steps for this long without a failure make the next failure a first one again."""
+STEP_S = 1.0
+"""How long a step may wait for a frame, and so how often the heart beats at least."""
+BEAT_S = 1.0
+"""How often the heart beats while it waits for the next attempt."""
+
+_LOG = logging.getLogger("edged.worker")
+
+
+class Steps(Protocol):
+    """What a worker makes steps with."""
+
+    def step(self, timeout_s: float) -> bool:
+        """Make one step within about ``timeout_s``; False when there is nothing more to do, ever."""
+
+    def finish(self) -> None:
+        """Say the last word; called once, when the worker ends for good."""
+
+    def close(self) -> None:
+        """Free what was built."""
+
+
+class Worker:
+    """One thread around one thing that steps. A failure costs this worker a wait and nobody else anything.
+
+    ``note`` is what its owner has to say of it although it runs (a lesser variant than wished for).
+    """
+
+    def __init__(self, name: str, build: Callable[[], Steps], clock: Clock, backoff: Backoff | None = None) -> None:
+        self.name = name
+        self.state: State = "starting"
+        self.restarts = 0
+        self.steps: Steps | None = None
+        self.note: Reason | None = None
+        self.heartbeat_ns = clock.monotonic_ns()
+        self._build = build
+        self._clock = clock
+        self._backoff = backoff or Backoff(limit_s=LONGEST_WAIT_S)
+        self._reason: Reason | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"edged-{name}", daemon=True)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Worker {self.name}: {self.state}{f', {self._reason.message}' if self._reason else ''}, {self.steps!r}>"
+        )
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it is not running, or not as well as it could; None when all is well."""
+        return self._reason or self.note
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask to end after the step in hand."""
+        self._stop.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end; False when it did not come in time."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if self._live():
+                self.state = "ended"
+                return
+            if self.state == "failed":
+                self._wait(self._backoff.next_s())
+        self.state = "stopped"
+
+    def _live(self) -> bool:
+        """Build, step until the end, a stop or a failure, and clean up; True at the end."""
+        began_ns = self._beat()
+        try:
+            self.steps = self._build()
+            self.state, self._reason = "running", None
+            ended = self._step_on(self.steps)
+            self.steps.finish()
+        except EdgedError as error:
+            self._failed(error, error.code, error.remedy, began_ns)
+        except Exception as error:  # noqa: BLE001 - the supervisor is the one place where anything may arrive
+            _LOG.exception("worker.broken", extra={logs.FIELDS: {"worker": self.name}})
+            self._failed(error, "internal", "report this with the log", began_ns)
+        else:
+            return ended
+        finally:
+            steps, self.steps = self.steps, None
+            if steps is not None:
+                steps.close()
+        return False
+
+    def _step_on(self, steps: Steps) -> bool:
+        while not self._stop.is_set():
+            more = steps.step(STEP_S)
+            self.heartbeat_ns = self._clock.monotonic_ns()
+            if not more:
+                return True
+        return False
+
+    def _failed(self, error: Exception, code: str, remedy: str, began_ns: int) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - began_ns > STABLE_AFTER_S * 1e9:
+            self._backoff.reset()
+        self.restarts += 1
+        self.state = "failed"
+        message = error.args[0] if isinstance(error, EdgedError) and error.args else f"{type(error).__name__}: {error}"
+        self._reason = Reason(code, self.name, str(message), now_ns, remedy, fatal=True)
+        logs.event(_LOG, "worker.failed", level=logging.ERROR, worker=self.name, error=error, restarts=self.restarts)
+
+    def _wait(self, wait_s: float) -> None:
+        left_s = wait_s
+        while left_s > 0 and not self._stop.wait(min(BEAT_S, left_s)):
+            left_s -= BEAT_S
+            self._beat()
+
+    def _beat(self) -> int:
+        self.heartbeat_ns = self._clock.monotonic_ns()
+        return self.heartbeat_ns

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edged.config.count import Count
+from edged.domain.result import Anomaly, Detections
+from edged.pipeline.condition import When, centre, inside
+from fakes.results import anomaly, classes, detections
+
+LEFT_HALF = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
+ARROW = ((0.0, 0.0), (1.0, 0.0), (0.5, 0.5), (1.0, 1.0), (0.0, 1.0))
+LEFT, RIGHT = (0.1, 0.4, 0.3, 0.6), (0.7, 0.4, 0.9, 0.6)
+
+
+def test_only_the_named_label_counts() -> None:
+    assert [When(label="cat")(detections(label)) for label in ("cat", "dog")] == [True, False]
+
+
+def test_a_score_at_the_minimum_counts() -> None:
+    assert [When(min_score=0.6)(detections("cat", score=score)) for score in (0.6, 0.59)] == [True, False]
+
+
+def test_a_detection_is_in_the_zone_with_the_centre_of_its_box() -> None:
+    assert [When(zone=LEFT_HALF)(detections("cat", box=box)) for box in (LEFT, RIGHT)] == [True, False]
+
+
+def test_a_class_is_in_no_zone() -> None:
+    assert not When(zone=LEFT_HALF)(classes(("cat", 0.9)))
+
+
+@pytest.mark.parametrize(("count", "holds"), [("== 2", True), (">= 3", False), ("< 3", True), ("!= 2", False)])
+def test_the_count_is_of_what_passes_the_other_conditions(count: str, holds: bool) -> None:
+    seen = Detections((*detections("cat", "cat").items, *detections("dog").items))
+    assert When(label="cat", count=Count.parse(count))(seen) is holds
+
+
+@pytest.mark.parametrize(
+    ("when", "output", "holds"),
+    [
+        (When(), anomaly(2.0), True),
+        (When(), anomaly(0.5), False),
+        (When(anomaly=True), anomaly(2.0), True),
+        (When(anomaly=False), anomaly(0.5), True),
+        (When(anomaly=False), anomaly(2.0), False),
+        (When(anomaly=True, min_value=3.0), anomaly(2.0), False),
+        (When(min_value=0.3), anomaly(0.5), True),
+        (When(min_value=0.3), anomaly(0.2), False),
+        (When(max_value=0.3), anomaly(0.5), False),
+        (When(min_value=0.1, max_value=0.6, anomaly=False), anomaly(0.5), True),
+    ],
+)
+def test_an_anomaly_is_judged_by_its_verdict_and_score(when: When, output: Anomaly, holds: bool) -> None:
+    assert when(output) is holds
+
+
+@pytest.mark.parametrize(("point", "is_in"), [((0.2, 0.5), True), ((0.9, 0.5), False), ((0.9, 0.05), True)])
+def test_a_zone_may_have_a_notch(point: tuple[float, float], is_in: bool) -> None:
+    assert inside(ARROW, point) is is_in
+
+
+@given(x=st.floats(0.01, 0.99), y=st.floats(0.01, 0.99))
+def test_a_point_is_in_exactly_one_half_of_a_split_square(x: float, y: float) -> None:
+    right_half = ((0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0))
+    assert inside(LEFT_HALF, (x, y)) != inside(right_half, (x, y))
+
+
+def test_the_centre_of_a_box_is_its_middle() -> None:
+    assert centre((0.0, 0.2, 1.0, 0.4)) == pytest.approx((0.5, 0.3))

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from edged.domain.errors import BundleError, ConfigError
+from edged.domain.frame import Frame
+from edged.domain.ports import Source
+from edged.pipeline.backoff import Backoff
+from edged.pipeline.feed import Feed
+from edged.pipeline.line import Gate, Line, Pipeline
+from edged.pipeline.mailbox import Mailbox
+from edged.pipeline.reader import Reader
+from edged.pipeline.worker import Worker
+from edged.telemetry.metrics import PipelineMetrics
+from fakes.clock import FakeClock
+from fakes.source import FakeSource, picture
+
+GIVE_UP_S = 10.0
+
+
+class Taker:
+    """Steps that only take frames."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.mailbox = mailbox
+        self.taken: list[Frame] = []
+
+    def step(self, timeout_s: float) -> bool:
+        frame = self.mailbox.take(timeout_s)
+        if frame is None:
+            return not self.mailbox.ended
+        self.taken.append(frame)
+        return True
+
+    def finish(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def line(
+    source: Callable[[], Source], *fails: bool, lossless: bool = True
+) -> tuple[Line, list[Taker], list[threading.Event]]:
+    """Build a line with a pipeline a flag: one that loads, or one whose model never does."""
+    mailboxes = [Mailbox(f"p{number}", lossless=lossless) for number in range(len(fails))]
+    readers = [Reader(mailbox) for mailbox in mailboxes]
+    takers = [Taker(mailbox) for mailbox in mailboxes]
+    renewed = [threading.Event() for _ in fails]
+    feed = Feed("dock", source, FakeClock(), readers=readers, reopen=False)
+    gate = Gate([mailbox.name for mailbox in mailboxes], feed.start)
+
+    def build(number: int) -> Callable[[], Taker]:
+        def build_it() -> Taker:
+            try:
+                if fails[number]:
+                    readers[number].shut()
+                    raise BundleError("cannot load it", remedy="install it")
+            finally:
+                gate.arrive(mailboxes[number].name)
+            return takers[number]
+
+        return build_it
+
+    pipelines = [
+        Pipeline(
+            mailbox.name,
+            Worker(mailbox.name, build(number), FakeClock(), Backoff(first_s=1000.0, limit_s=1000.0)),
+            mailbox,
+            PipelineMetrics(),
+            renewed[number].set,
+        )
+        for number, mailbox in enumerate(mailboxes)
+    ]
+    return Line(feed, pipelines), takers, renewed
+
+
+def frames(count: int) -> Callable[[], Source]:
+    return lambda: FakeSource([picture(index) for index in range(count)])
+
+
+def ran(one: Line) -> Line:
+    one.start()
+    for pipeline in one.pipelines:
+        assert pipeline.worker.join(GIVE_UP_S)
+    return one
+
+
+def test_every_pipeline_of_a_lossless_line_gets_every_frame() -> None:
+    one, takers, _ = line(frames(20), False, False)
+    ran(one)
+    assert [len(taker.taken) for taker in takers] == [20, 20]
+    assert one.ended
+    assert one.working
+    assert one.reasons() == []
+
+
+def test_a_pipeline_without_a_model_holds_up_none_of_the_others() -> None:
+    one, takers, _ = line(frames(20), False, True)
+    one.start()
+    assert one.pipelines[0].worker.join(GIVE_UP_S)
+    assert [len(taker.taken) for taker in takers] == [20, 0]
+    assert not one.ended
+    assert [(reason.component, reason.code) for reason in one.reasons()] == [("p1", "bundle")]
+    assert one.drops()["p1"]["no-model"] == 20
+    one.stop()
+    assert one.join(GIVE_UP_S)
+
+
+def test_a_source_that_cannot_be_opened_is_told_by_its_own_name() -> None:
+    def refuse() -> Source:
+        raise ConfigError("cannot open it", remedy="name another")
+
+    one, _, _ = line(refuse, False)
+    ran(one)
+    assert [(reason.component, reason.message, reason.remedy) for reason in one.reasons()] == [
+        ("dock", "cannot open it; name another", "name another")
+    ]
+    assert not one.ended
+    assert not one.working
+
+
+def test_a_reload_lets_each_pipeline_look_for_a_newer_model() -> None:
+    one, _, renewed = line(frames(1), False, False)
+    one.reload()
+    assert [event.wait(GIVE_UP_S) for event in renewed] == [True, True]
+
+
+def test_the_heartbeat_is_the_slowest_loops() -> None:
+    one, _, _ = line(frames(1), False, False)
+    one.pipelines[1].worker.heartbeat_ns = 7
+    assert one.heartbeat_ns == 7
+
+
+def test_the_repr_shows_source_and_pipelines() -> None:
+    one, _, _ = line(frames(1), False)
+    assert repr(one).startswith("<Line <Feed 'dock': opening")
+    assert "<Worker p0: starting" in repr(one)
+
+
+def test_a_gate_opens_once_when_the_last_has_arrived() -> None:
+    opened: list[int] = []
+    gate = Gate(["a", "b"], lambda: opened.append(1))
+    for name in ("a", "a", "b", "b", "stranger"):
+        gate.arrive(name)
+    assert opened == [1]

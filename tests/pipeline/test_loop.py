@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from edged.domain.errors import EngineLostError
+from edged.domain.frame import Frame
+from edged.domain.result import Anomaly, Event, Output, Result
+from edged.domain.tensor import Array, TensorSpec
+from edged.pipeline.condition import When
+from edged.pipeline.loop import Loop
+from edged.pipeline.model import Model
+from edged.pipeline.rules import Rule, Rules, Timing
+from fakes.clock import FakeClock
+from fakes.engine import FakeEngine
+from fakes.results import MODEL, anomaly, stamp
+
+SPEC = TensorSpec("x", (1,), "float32")
+
+
+@dataclass
+class Inbox:
+    """Frames in a list; ended when they are used up, if it was said to."""
+
+    frames: deque[Frame]
+    ends: bool = True
+
+    @property
+    def ended(self) -> bool:
+        return self.ends and not self.frames
+
+    def take(self, timeout_s: float) -> Frame | None:
+        assert timeout_s > 0
+        return self.frames.popleft() if self.frames else None
+
+
+@dataclass
+class CountingSink:
+    results: list[Result] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def result(self, result: Result) -> None:
+        self.results.append(result)
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+
+class MeanDecoder:
+    def decode(self, outputs: list[Array], inputs: list[Array], frame: Frame) -> Output:
+        assert inputs[0].shape == frame.data.shape
+        return Anomaly(float(outputs[0][0]), 1.0)
+
+
+def model(scale: float = 1.0, fails_from: int | None = None) -> Model:
+    engine = FakeEngine((SPEC,), (SPEC,), lambda tensors: [tensors[0] * scale], fails_from=fails_from)
+    return Model(MODEL, lambda frame: (frame.data,), engine, MeanDecoder())
+
+
+def frames(*values: float) -> deque[Frame]:
+    return deque(Frame(np.array([value], np.float32), stamp(float(n), n)) for n, value in enumerate(values))
+
+
+def loop(values: deque[Frame], of: Model, *, ends: bool = True) -> tuple[Loop, CountingSink]:
+    sink = CountingSink()
+    rules = Rules([Rule("gate", "odd", When(), Timing())])
+    return Loop("gate", Inbox(values, ends), of, rules, [sink], FakeClock()), sink
+
+
+def test_a_frame_goes_through_to_every_sink_with_its_stamp_its_model_and_its_answer() -> None:
+    one, sink = loop(frames(0.5), model())
+    assert one.step()
+    (result,) = sink.results
+    assert (result.stamp.index, result.model, result.status, result.output) == (0, MODEL, "ok", anomaly(0.5))
+
+
+def test_events_come_after_the_result_that_brought_them() -> None:
+    one, sink = loop(frames(2.0, 0.5), model())
+    one.step()
+    one.step()
+    assert [event.phase for event in sink.events] == ["start", "end"]
+
+
+def test_no_frame_in_time_is_no_end() -> None:
+    one, sink = loop(frames(), model(), ends=False)
+    assert one.step()
+    assert sink.results == []
+
+
+def test_the_end_of_the_source_ends_the_loop_and_its_last_word_closes_the_event() -> None:
+    one, sink = loop(frames(2.0), model())
+    assert one.step()
+    assert not one.step()
+    one.finish()
+    assert [event.phase for event in sink.events] == ["start", "end"]
+
+
+def test_a_frame_that_the_engine_fails_on_is_unknown_and_the_error_goes_on() -> None:
+    one, sink = loop(frames(2.0), model(fails_from=0))
+    with pytest.raises(EngineLostError):
+        one.step()
+    (result,) = sink.results
+    assert (result.status, result.reason, result.output) == ("unknown", "engine-lost", None)
+
+
+def test_latency_is_told_by_stage_and_age_counts_from_the_capture() -> None:
+    clock = FakeClock()
+    slow = model()
+
+    def preprocess(frame: Frame) -> tuple[Array]:
+        clock.advance(0.004)
+        return (frame.data,)
+
+    late = Frame(np.array([0.5], np.float32), stamp(0.0))
+    sink = CountingSink()
+    one = Loop(
+        "gate", Inbox(deque([late])), Model(MODEL, preprocess, slow.engine, MeanDecoder()), Rules([]), [sink], clock
+    )
+    one.step()
+    latency = sink.results[0].latency
+    assert latency.age_ms == pytest.approx(1_000_000)
+    assert (latency.preprocess_ms, latency.inference_ms, latency.postprocess_ms) == (pytest.approx(4.0), 0, 0)
+
+
+def test_a_swapped_model_takes_over_between_two_frames_and_the_old_one_is_freed_then() -> None:
+    old, new = model(), model(scale=10.0)
+    one, sink = loop(frames(0.5, 0.5), old)
+    one.step()
+    one.swap(new)
+    assert not old.engine.closed  # type: ignore[attr-defined] # the fake tells
+    one.step()
+    assert [result.output for result in sink.results] == [anomaly(0.5), anomaly(5.0)]
+    assert old.engine.closed  # type: ignore[attr-defined] # the fake tells
+    assert one.model is new
+
+
+def test_closing_frees_the_model_and_the_one_that_was_to_follow() -> None:
+    old, new = model(), model()
+    one, _ = loop(frames(), old)
+    one.swap(new)
+    one.close()
+    assert (old.engine.closed, new.engine.closed) == (True, True)  # type: ignore[attr-defined] # the fake tells
+
+
+def test_the_repr_says_what_runs() -> None:
+    one, _ = loop(frames(0.5), model())
+    one.step()
+    assert repr(one) == "<Loop gate: 1 frames on parts 1.0.0 int8 (cpu)>"

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from edged.domain.errors import BundleError, EngineLostError
+from edged.pipeline.backoff import Backoff
+from edged.pipeline.worker import STABLE_AFTER_S, Worker
+from fakes.clock import FakeClock
+
+AT_ONCE = 0.0
+GIVE_UP_S = 10.0
+
+
+@dataclass
+class Script:
+    """Steps to order: True goes on, False is the end, an error is raised."""
+
+    words: Iterator[bool | Exception]
+    calls: list[str] = field(default_factory=list)
+    clock: FakeClock | None = None
+    advance_s: float = 0.0
+
+    def step(self, timeout_s: float) -> bool:
+        assert timeout_s > 0
+        self.calls.append("step")
+        if self.clock:
+            self.clock.advance(self.advance_s)
+        word = next(self.words)
+        if isinstance(word, Exception):
+            raise word
+        return word
+
+    def finish(self) -> None:
+        self.calls.append("finish")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+def script(*words: bool | Exception) -> Script:
+    return Script(iter(words))
+
+
+def ran(worker: Worker) -> Worker:
+    worker.start()
+    assert worker.join(GIVE_UP_S)
+    return worker
+
+
+def at_once() -> Backoff:
+    return Backoff(first_s=AT_ONCE, limit_s=AT_ONCE)
+
+
+def test_it_steps_to_the_end_then_says_the_last_word_and_cleans_up() -> None:
+    steps = script(True, True, False)
+    worker = ran(Worker("gate", lambda: steps, FakeClock()))
+    assert steps.calls == ["step", "step", "step", "finish", "close"]
+    assert (worker.state, worker.reason, worker.restarts) == ("ended", None, 0)
+
+
+def test_after_a_failure_it_builds_anew_and_the_last_word_is_said_once() -> None:
+    builds = [script(True, EngineLostError("gone")), script(False)]
+    left = iter(builds)
+    worker = ran(Worker("gate", lambda: next(left), FakeClock(), at_once()))
+    assert [steps.calls for steps in builds] == [["step", "step", "close"], ["step", "finish", "close"]]
+    assert (worker.state, worker.restarts) == ("ended", 1)
+
+
+def test_an_unexpected_error_is_survived_too() -> None:
+    left = iter([script(KeyError("a bug")), script(False)])
+    assert ran(Worker("gate", lambda: next(left), FakeClock(), at_once())).state == "ended"
+
+
+def test_while_it_has_failed_it_says_why_and_what_to_do() -> None:
+    worker: Worker
+    seen = []
+
+    def build() -> Script:
+        if worker.reason is None:
+            raise BundleError("cannot load parts: gone", remedy="install it")
+        seen.append(worker.reason)
+        return script(False)
+
+    worker = Worker("gate", build, FakeClock(), at_once())
+    ran(worker)
+    assert [(r.code, r.component, r.message, r.remedy) for r in seen] == [
+        ("bundle", "gate", "cannot load parts: gone", "install it")
+    ]
+
+
+def test_a_stop_ends_it_after_the_step_in_hand() -> None:
+    steps = Script(iter(lambda: True, False))
+    worker = Worker("gate", lambda: steps, FakeClock())
+    worker.start()
+    worker.stop()
+    assert worker.join(GIVE_UP_S)
+    assert worker.state == "stopped"
+
+
+def test_a_stop_ends_the_wait_for_the_next_attempt() -> None:
+    def build() -> Script:
+        worker.stop()
+        raise BundleError("cannot load")
+
+    worker = Worker("gate", build, FakeClock(), Backoff(first_s=1000.0))
+    assert ran(worker).state == "stopped"
+
+
+def test_after_a_stable_time_the_next_failure_is_a_first_one() -> None:
+    clock = FakeClock()
+    backoff = Backoff(first_s=AT_ONCE, limit_s=AT_ONCE)
+    early = script(EngineLostError("1"))
+    late = Script(iter([True, EngineLostError("2")]), clock=clock, advance_s=STABLE_AFTER_S)
+    left = iter([early, late, script(False)])
+    ran(Worker("gate", lambda: next(left), clock, backoff))
+    assert backoff.failures == 1
+
+
+def test_the_repr_says_what_it_does_and_why_not() -> None:
+    worker = Worker("gate", lambda: script(False), FakeClock())
+    assert repr(worker) == "<Worker gate: starting, None>"

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from edged.telemetry import logs
+
+LOGGER = logging.getLogger("edged.test")
+
+
+@pytest.fixture(autouse=True)
+def _leave_no_handler() -> Iterator[None]:
+    yield
+    logging.getLogger(logs.ROOT).handlers.clear()
+    logging.getLogger(logs.ROOT).propagate = True
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_programs_get_a_json_line_an_event() -> None:
+    stream = io.StringIO()
+    logs.set_up("INFO", stream)
+    logs.event(LOGGER, "source.lost", source="dock", code=7)
+    document = json.loads(stream.getvalue())
+    assert document.pop("at") > 0
+    assert document == {"level": "info", "event": "source.lost", "source": "dock", "code": 7}
+
+
+def test_people_get_words_and_what_has_spaces_is_quoted() -> None:
+    stream = Terminal()
+    logs.set_up("INFO", stream)
+    logs.event(LOGGER, "source.lost", source="dock", reason="no such device", empty="")
+    assert stream.getvalue() == 'INFO source.lost source=dock reason="no such device" empty=""\n'
+
+
+def test_what_is_below_the_level_is_not_built() -> None:
+    stream = io.StringIO()
+    logs.set_up("WARNING", stream)
+    logs.event(LOGGER, "quiet")
+    assert stream.getvalue() == ""
+
+
+def test_a_span_tells_how_it_ended_and_how_long_it_took() -> None:
+    stream = io.StringIO()
+    logs.set_up("DEBUG", stream)
+    with logs.span(LOGGER, "load", model="parts"):
+        pass
+    with pytest.raises(KeyError), logs.span(LOGGER, "load", model="parts"):
+        raise KeyError
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["load.started", "load.done", "load.started", "load.failed"]
+    assert all(line["took_ms"] >= 0 for line in lines if "started" not in line["event"])
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_a_traceback_stays_with_its_event(stream: io.StringIO) -> None:
+    logs.set_up("INFO", stream)
+    try:
+        raise KeyError("gone")  # noqa: TRY301 - what is logged is under test
+    except KeyError:
+        LOGGER.exception("worker.broken")
+    assert "KeyError" in stream.getvalue()
