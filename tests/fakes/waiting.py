@@ -1,0 +1,17 @@
+"""Waiting for threads and processes: until something is so, never for a fixed time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+
+def until(fact: Callable[[], object], what: str, within_s: float = 10.0) -> None:
+    """Return as soon as ``fact`` holds; fail when it does not within the time."""
+    deadline = time.monotonic() + within_s
+    while not fact():
+        if time.monotonic() > deadline:
+            pytest.fail(f"did not happen within {within_s} s: {what}")
+        time.sleep(0.005)
