@@ -14,6 +14,10 @@ from edged.pipeline.worker import Worker
 from edged.telemetry.metrics import PipelineMetrics
 
 
+NEVER_STUCK_NS = 1 << 62
+"""The heartbeat of what has nothing left to do."""
+
+
 class Renewal(Protocol):
     """Looks for a newer model and has the loop run it; called in a thread of its own."""
 
@@ -87,8 +91,10 @@ class Line:
 
     @property
     def heartbeat_ns(self) -> int:
-        """Monotonic time of the last step of the slowest loop; a source may hang without the daemon being ill."""
-        return min(pipeline.worker.heartbeat_ns for pipeline in self.pipelines)
+        """Monotonic time of the last step of the slowest loop that runs; a source may hang without the daemon being ill."""
+        workers = [pipeline.worker for pipeline in self.pipelines]
+        beats = [worker.heartbeat_ns for worker in workers if worker.state not in {"ended", "stopped"}]
+        return min(beats, default=NEVER_STUCK_NS)
 
     @property
     def ended(self) -> bool:

@@ -21,6 +21,8 @@ STABLE_AFTER_S = 60.0
 """Steps for this long without a failure make the next failure a first one again."""
 STEP_S = 1.0
 """How long a step may wait for a frame, and so how often the heart beats at least."""
+BUILD_S = 120.0
+"""How long a model may take to load and to be tried before the watchdog worries: a large one on the slowest board, from a cold SD card."""
 BEAT_S = 1.0
 """How often the heart beats while it waits for the next attempt."""
 
@@ -43,7 +45,8 @@ class Steps(Protocol):
 class Worker:
     """One thread around one thing that steps. A failure costs this worker a wait and nobody else anything.
 
-    ``note`` is what its owner has to say of it although it runs (a lesser variant than wished for).
+    ``heartbeat_ns`` is the monotonic time of its last step; while it builds, the time until which it may. ``note`` is what its owner
+    has to say of it although it runs (a lesser variant than wished for).
     """
 
     def __init__(self, name: str, build: Callable[[], Steps], clock: Clock, backoff: Backoff | None = None) -> None:
@@ -96,6 +99,7 @@ class Worker:
         """Build, step until the end, a stop or a failure, and clean up; True at the end."""
         began_ns = self._beat()
         try:
+            self.heartbeat_ns = began_ns + int(BUILD_S * 1e9)
             self.steps = self._build()
             self.state, self._reason = "running", None
             ended = self._step_on(self.steps)

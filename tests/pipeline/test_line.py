@@ -8,7 +8,7 @@ from edged.domain.frame import Frame
 from edged.domain.ports import Source
 from edged.pipeline.backoff import Backoff
 from edged.pipeline.feed import Feed
-from edged.pipeline.line import Gate, Line, Pipeline
+from edged.pipeline.line import NEVER_STUCK_NS, Gate, Line, Pipeline
 from edged.pipeline.mailbox import Mailbox
 from edged.pipeline.reader import Reader
 from edged.pipeline.worker import Worker
@@ -131,6 +131,12 @@ def test_the_heartbeat_is_the_slowest_loops() -> None:
     one, _, _ = line(frames(1), False, False)
     one.pipelines[1].worker.heartbeat_ns = 7
     assert one.heartbeat_ns == 7
+
+
+def test_what_has_ended_is_never_stuck() -> None:
+    one, _, _ = line(frames(1), False)
+    ran(one)
+    assert one.heartbeat_ns == NEVER_STUCK_NS
 
 
 def test_the_repr_shows_source_and_pipelines() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from edged.domain.errors import BundleError, EngineLostError
 from edged.pipeline.backoff import Backoff
-from edged.pipeline.worker import STABLE_AFTER_S, Worker
+from edged.pipeline.worker import BUILD_S, STABLE_AFTER_S, Worker
 from fakes.clock import FakeClock
 
 AT_ONCE = 0.0
@@ -120,3 +120,17 @@ def test_after_a_stable_time_the_next_failure_is_a_first_one() -> None:
 def test_the_repr_says_what_it_does_and_why_not() -> None:
     worker = Worker("gate", lambda: script(False), FakeClock())
     assert repr(worker) == "<Worker gate: starting, None>"
+
+
+def test_while_it_builds_it_may_be_silent_for_longer() -> None:
+    clock = FakeClock()
+    beats = []
+
+    def build() -> Script:
+        beats.append(worker.heartbeat_ns - clock.monotonic_ns())
+        return script(True, False)
+
+    worker = Worker("gate", build, clock)
+    ran(worker)
+    assert beats == [BUILD_S * 1e9]
+    assert worker.heartbeat_ns == clock.monotonic_ns()
