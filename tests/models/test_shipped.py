@@ -1,0 +1,100 @@
+"""The shipped bundles keep what their READMEs promise, on every variant that this machine runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from fakes.clock import FakeClock
+
+from edged.assembly.models import answering, open_rung
+from edged.config.share import shipped
+from edged.domain.bundle import Bundle, WindowInput
+from edged.domain.frame import Frame, Samples
+from edged.domain.ports import Source
+from edged.domain.result import Anomaly, Detections
+from edged.domain.variant import Rung
+from edged.pipeline.postprocess.agree import agrees
+from edged.pipeline.window import Windower
+from edged.sources import csv, video
+from edged.sources.images import read_picture
+from edged.update.manifest import read_bundle, verify
+from edged.update.trial import try_golden
+
+pytestmark = pytest.mark.slow
+
+BUNDLES = [read_bundle(place.parent) for place in sorted(shipped("models").glob("*/model.toml"))]
+VARIANTS = [(bundle, variant.id) for bundle in BUNDLES for variant in bundle.manifest.variant]
+NAMES = [f"{bundle.manifest.name}/{name}" for bundle, name in VARIANTS]
+MIDDLE = (0.33, 0.67)
+
+
+def rung(bundle: Bundle, name: str) -> Rung:
+    variant = next(variant for variant in bundle.manifest.variant if variant.id == name)
+    return Rung(variant, "cpu", 1, "chosen", "under test")
+
+
+def frames(source: Source, windower: Windower | None = None) -> Iterator[Frame]:
+    while (item := source.read()) is not None:
+        if isinstance(item, Samples):
+            assert windower is not None
+            yield from windower.push(item)
+        else:
+            yield item
+    source.close()
+
+
+def stretches(seen: list[tuple[float, bool]]) -> list[tuple[float, float]]:
+    """Give first and last time of each run of frames that showed it."""
+    runs = [(held, list(group)) for held, group in groupby(seen, key=lambda one: one[1])]
+    return [(group[0][0], group[-1][0]) for held, group in runs if held]
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.manifest.name)
+def test_the_files_are_those_that_the_manifest_names(bundle: Bundle) -> None:
+    assert verify(bundle) == []
+
+
+@pytest.mark.parametrize(("bundle", "name"), VARIANTS, ids=NAMES)
+def test_every_variant_reproduces_the_golden_samples(bundle: Bundle, name: str) -> None:
+    model = open_rung(bundle, rung(bundle, name))
+    golden = bundle.golden_of(rung(bundle, name).variant)
+    assert golden is not None
+    assert try_golden(bundle.folder, golden, answering(model), agrees, read_picture) is None
+    model.engine.close()
+
+
+@pytest.mark.parametrize("name", [name for bundle, name in VARIANTS if bundle.manifest.name == "parts"])
+def test_the_demo_video_shows_four_bolts_in_the_middle(name: str) -> None:
+    bundle = read_bundle(shipped("models") / "parts")
+    answer = answering(open_rung(bundle, rung(bundle, name)))
+    seen = []
+    for frame in frames(video.open_source(path=demo(bundle, "conveyor.mp4"), clock=FakeClock())):
+        output = answer(frame)
+        assert isinstance(output, Detections)
+        middles = [(item.box[0] + item.box[2]) / 2 for item in output.items if item.label == "bolt"]
+        seen.append((frame.stamp.source_s, any(MIDDLE[0] <= x <= MIDDLE[1] for x in middles)))
+    expected = [(1.92, 3.08), (6.42, 7.58), (10.92, 12.08), (15.83, 17.08)]
+    assert [pytest.approx(one, abs=0.2) for one in expected] == stretches(seen)
+
+
+@pytest.mark.parametrize("name", [name for bundle, name in VARIANTS if bundle.manifest.name == "vibration"])
+def test_the_demo_recording_shakes_twice(name: str) -> None:
+    bundle = read_bundle(shipped("models") / "vibration")
+    window = bundle.manifest.input
+    assert isinstance(window, WindowInput)
+    answer = answering(open_rung(bundle, rung(bundle, name)))
+    source = csv.open_source(path=demo(bundle, "fan.csv"), clock=FakeClock(), columns=("x", "y", "z"), time="t")
+    seen = []
+    for frame in frames(source, Windower(window.length, window.stride, window.channels)):
+        output = answer(frame)
+        assert isinstance(output, Anomaly)
+        seen.append((frame.stamp.source_s, output.is_anomaly))
+    # Knocking from 15 to 25 s, imbalance from 40 to 50 s; a window is told by its last sample.
+    assert [pytest.approx(one, abs=1.0) for one in [(15.5, 25.3), (40.3, 50.3)]] == stretches(seen)
+
+
+def demo(bundle: Bundle, name: str) -> Path:
+    return bundle.folder / "demo" / name
