@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAM = (sys.executable, "-c", "from edged.cli import main; raise SystemExit(main())")
+ELSEWHERE = Path("/")
+"""Where it runs: in the checkout, ``python -c`` would import the checkout and not what is installed."""
 DEVICE = "press-07"
 LONGEST_S = 60.0
 """No verb and no end of a daemon takes longer, even on a busy machine: a test fails then instead of hanging."""
@@ -48,6 +50,7 @@ def edged(*arguments: str | Path, env: Mapping[str, str] | None = None, program:
         capture_output=True,
         text=True,
         timeout=LONGEST_S,
+        cwd=ELSEWHERE,
         env={**os.environ, **(env or {})},
         check=False,
     )
@@ -57,20 +60,17 @@ def edged(*arguments: str | Path, env: Mapping[str, str] | None = None, program:
 class DaemonProcess:
     """``edged run``; started with ``start`` and ended with ``kill`` (-9), ``stop`` (TERM) or by itself (``wait``)."""
 
-    def __init__(
-        self, config: Path, *, env: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM, cwd: Path | None = None
-    ) -> None:
+    def __init__(self, config: Path, *, env: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM) -> None:
         self.config = config
         self.log = config.with_name("edged.log")
         self._command = [*program, "run", "--config", str(config)]
         self._env = {**os.environ, **(env or {})}
-        self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> DaemonProcess:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, env=self._env, cwd=self._cwd, stdin=subprocess.DEVNULL
+                self._command, stdout=log, stderr=log, env=self._env, cwd=ELSEWHERE, stdin=subprocess.DEVNULL
             )
         return self
 
@@ -117,3 +117,7 @@ class DaemonProcess:
 
     def said(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+Run = Callable[..., DaemonProcess]
+"""Starts a daemon on a configuration; it ends with its test."""

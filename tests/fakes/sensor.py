@@ -116,9 +116,7 @@ def write_windows(file: Path, levels: Sequence[float], length: int = LENGTH) -> 
 
 def csv_source(file: Path, name: str = "spindle", *, rate_hz: float = 1000, more: str = "") -> str:
     """Write the configuration's section."""
-    return (
-        f'[[source]]\nname = "{name}"\nkind = "csv"\npath = "{file}"\ncolumns = ["x"]\nrate_hz = {rate_hz}\n{more}\n'
-    )
+    return f'[[source]]\nname = "{name}"\nkind = "csv"\npath = "{file}"\ncolumns = ["x"]\nrate_hz = {rate_hz}\n{more}\n'
 
 
 def pipeline(name: str, *, source: str = "spindle", model: str = "level", more: str = "") -> str:

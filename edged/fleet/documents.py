@@ -1,0 +1,117 @@
+"""Domain values as the bodies of documents, without a detour through pydantic: this runs once a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from edged.domain.message import Draft
+from edged.domain.result import Anomaly, Classes, Detections, Event, Latency, ModelRef, Output, Result
+from edged.fleet import topics
+
+SCORE_DIGITS = 4
+BOX_DIGITS = 5
+"""A tenth of a pixel on a picture 10,000 pixels wide."""
+LATENCY_DIGITS = 3
+
+
+def result_body(result: Result, stamper: topics.Stamper) -> dict[str, Any]:
+    """Build the body of an edged.result/1; ``device`` and ``seq`` come from the outbox."""
+    body = {
+        "schema": "edged.result/1",
+        "pipeline": result.pipeline,
+        **stamper.captured(result.stamp),
+        "frame": result.stamp.index,
+        "source_s": round(result.stamp.source_s, LATENCY_DIGITS),
+        "status": result.status,
+        "model": _model(result.model),
+        "latency_ms": _latency(result.latency),
+    }
+    if result.reason:
+        body["reason"] = result.reason
+    if result.output is not None:
+        body.update(_output(result.output))
+    return body
+
+
+def event_body(event: Event, stamper: topics.Stamper) -> dict[str, Any]:
+    """Build the body of an edged.event/1: the rule's word, when it was seen first and last, and what was seen."""
+    result = event.result
+    body = {
+        "schema": "edged.event/1",
+        "pipeline": event.pipeline,
+        **stamper.captured(result.stamp),
+        "rule": event.rule,
+        "phase": event.phase,
+        "since": topics.rfc3339(event.since.wall_ns),
+        "until": topics.rfc3339(event.until.wall_ns),
+        "duration_s": round(event.until.source_s - event.since.source_s, LATENCY_DIGITS),
+        "frame": result.stamp.index,
+        "source_s": round(result.stamp.source_s, LATENCY_DIGITS),
+        "status": result.status,
+        "model": _model(result.model),
+    }
+    if result.output is not None:
+        body.update(_output(result.output))
+    return body
+
+
+def result_draft(result: Result, stamper: topics.Stamper, *, qos: int = 1) -> Draft:
+    """Address a result to its stream."""
+    return Draft(topics.result_stream(result.pipeline), result_body(result, stamper), qos=qos, priority=1)
+
+
+def event_draft(event: Event, stamper: topics.Stamper) -> Draft:
+    """Address an event to its stream."""
+    return Draft(topics.event_stream(event.pipeline), event_body(event, stamper), priority=0)
+
+
+@lru_cache(maxsize=32)  # one a pipeline's model: the same few come again with every frame
+def _model(model: ModelRef) -> Mapping[str, str]:
+    return {
+        "name": model.name,
+        "version": model.version,
+        "variant": model.variant,
+        "digest": model.digest,
+        "runtime": model.runtime,
+        "accelerator": model.accelerator,
+    }
+
+
+def _latency(latency: Latency) -> dict[str, float]:
+    return {
+        "age": round(latency.age_ms, LATENCY_DIGITS),
+        "preprocess": round(latency.preprocess_ms, LATENCY_DIGITS),
+        "inference": round(latency.inference_ms, LATENCY_DIGITS),
+        "postprocess": round(latency.postprocess_ms, LATENCY_DIGITS),
+    }
+
+
+def _detections(output: Detections) -> dict[str, Any]:
+    items = []
+    for item in output.items:
+        x1, y1, x2, y2 = item.box
+        box = [round(x1, BOX_DIGITS), round(y1, BOX_DIGITS), round(x2, BOX_DIGITS), round(y2, BOX_DIGITS)]
+        items.append({"label": item.label, "score": round(item.score, SCORE_DIGITS), "box": box})
+    return {"detections": items}
+
+
+def _classes(output: Classes) -> dict[str, Any]:
+    return {"classes": [{"label": item.label, "score": round(item.score, SCORE_DIGITS)} for item in output.items]}
+
+
+def _anomaly(output: Anomaly) -> dict[str, Any]:
+    # Not rounded: the score's scale is the model's own, and score against threshold must say what is_anomaly says.
+    return {"anomaly": {"score": output.score, "threshold": output.threshold, "is_anomaly": output.is_anomaly}}
+
+
+_OUTPUTS: Mapping[type, Callable[[Any], dict[str, Any]]] = {
+    Detections: _detections,
+    Classes: _classes,
+    Anomaly: _anomaly,
+}
+
+
+def _output(output: Output) -> dict[str, Any]:
+    return _OUTPUTS[type(output)](output)

@@ -1,0 +1,310 @@
+"""The way to the fleet: one thread that keeps an MQTT session, empties the outbox into it and hands on what comes in."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from edged.domain.message import Draft
+from edged.domain.ports import Clock
+from edged.fleet import refusal, topics
+from edged.fleet.backoff import Retry
+from edged.fleet.ready import Key, Row
+from edged.fleet.refusal import Refusal
+from edged.fleet.session import MQTT5, MQTT311, Hooks, Inbound, Session
+from edged.fleet.settings import LinkSettings
+from edged.fleet.trouble import Trouble
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+"""The longest sleep: keepalive and the heartbeat need no finer time, everything else wakes the thread."""
+PROMISE_S = 5.0
+"""How long the thread may be silent between two steps before the watchdog worries."""
+CONNECT_PROMISE_S = 90.0
+"""And while it connects: a dead name server alone takes the resolver 30 s and more, and a restart would cure
+nothing."""
+CONNACK_S = 2.0
+"""How long a first CONNECT may stay unanswered, doubled up to CONNACK_MOST_S after each that did.
+
+amqtt reads the properties of an MQTT 5 CONNECT as 3.1.1 and waits for more, for ever: 3.1.1 is tried as soon as that is
+clear.
+"""
+CONNACK_MOST_S = 30.0
+
+Phase = Literal["stopped", "connecting", "online", "waiting"]
+
+
+class Queue(Protocol):
+    """What the link asks of the outbox; edged.fleet.outbox.Outbox is one."""
+
+    def put(self, draft: Draft, *, wait_s: float = 0.0) -> bool:
+        """Queue a document of the link's own."""
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until everything that was put has its number."""
+
+    def numbered(self, stream: str) -> int:
+        """Give the last number of a stream."""
+
+    def pending(self) -> int:
+        """How many documents wait for their acknowledgement."""
+
+    def claim(self, limit: int) -> list[Row]:
+        """Take documents to send."""
+
+    def ack(self, keys: Iterable[Key]) -> None:
+        """Delete what was acknowledged."""
+
+    def refuse(self, key: Key, reason: str) -> None:
+        """Declare lost what the broker will never take."""
+
+    def give_back(self) -> None:
+        """Take back what was claimed and not acknowledged."""
+
+    def on_ready(self, callback: Callable[[], None] | None) -> None:
+        """Name who is woken when there is something to claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """``protocol`` is 5 or 4 (3.1.1) and counts once online. ``trouble`` is why it is not online, or what is amiss though it is."""
+
+    phase: Phase
+    protocol: int
+    trouble: Trouble | None = None
+    retry_s: float | None = None
+
+
+class Link:
+    """Starts and stops once. ``on_message`` is called on a thread of its own, ``on_state`` on the link's; both may raise."""
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        outbox: Queue,
+        clock: Clock,
+        on_message: Callable[[Inbound], None],
+        on_state: Callable[[LinkState], None] = lambda _state: None,
+        *,
+        boot_id: str | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings, self._outbox, self._clock = settings, outbox, clock
+        self._on_message, self._on_state = on_message, on_state
+        self._stamper = topics.Stamper(boot_id if boot_id is not None else topics.kernel_boot_id(), clock)
+        self._retry = Retry(settings.backoff, jitter)
+        self._protocol = settings.protocol
+        self.state = LinkState("stopped", settings.protocol)
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._asleep = False
+        self._stopping = threading.Event()
+        self._stopped_at_s = self._stop_by_s = 0.0
+        self._farewell: int | None = None
+        self._patience_s = CONNACK_S
+        self._inbox: queue.Queue[Inbound | None] = queue.Queue(settings.inbox)
+        self._promised_ns = clock.monotonic_ns()
+        self._status_acknowledged = 0
+        self.connections = self.faults = self.inbound_dropped = 0
+        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
+        self._handler = threading.Thread(target=self._handle, name="link-inbox", daemon=True)
+
+    # -- for its owner
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._outbox.on_ready(self._wake)
+        self._handler.start()
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Send what is left as far as the time goes, say ``offline``, disconnect. May be called twice."""
+        self._stopped_at_s = time.monotonic()
+        self._stop_by_s = self._stopped_at_s + timeout_s
+        self._stopping.set()
+        os.eventfd_write(self._wake_fd, 1)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s + 0.5)
+        self._outbox.on_ready(None)
+
+    @property
+    def heartbeat_ns(self) -> int:
+        """Until when, on the monotonic clock, the thread may be silent; it is stuck when this lies in the past."""
+        return self._promised_ns
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs and keeps its promises."""
+        return self._thread.is_alive() and self._clock.monotonic_ns() <= self._promised_ns
+
+    def __repr__(self) -> str:
+        state = self.state
+        version = "5" if state.protocol == MQTT5 else "3.1.1"
+        why = f", {state.trouble.code}: {state.trouble.message}" if state.trouble else ""
+        retry = f", next try in {state.retry_s:.1f} s" if state.retry_s is not None else ""
+        return (
+            f"<Link {self._settings.device} to {self._settings.where}: {state.phase}, MQTT {version}, "
+            f"connection {self.connections}, {self._outbox.pending()} pending{why}{retry}>"
+        )
+
+    # -- the link's thread
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            ended, online_s = self._converse()
+            if self._stopping.is_set():
+                break
+            before, self._protocol = self._protocol, self._next_protocol(ended, online_s)
+            if before == MQTT5 and self._protocol == MQTT311:
+                continue
+            wait_s = self._retry.after(online_s, slow=ended.slow)
+            log.warning("%s; %s; next try in %.1f s", ended.trouble.message, ended.trouble.remedy, wait_s)
+            self._become(LinkState("waiting", self._protocol, ended.trouble, wait_s))
+            self._promise(wait_s + PROMISE_S)
+            self._stopping.wait(wait_s)
+        self._become(LinkState("stopped", self._protocol))
+        self._inbox_put(None)
+
+    def _converse(self) -> tuple[Refusal, float]:
+        """Hold one session to its end; gives why it ended and for how many seconds it was online."""
+        hooks = Hooks(self._inbox_put, self._settle, lambda row, why: self._outbox.refuse(row.key, why), self._fault)
+        session = Session(self._settings, self._protocol, self._will(), hooks)
+        self._become(LinkState("connecting", self._protocol, self.state.trouble))
+        self._promise(CONNECT_PROMISE_S)
+        online_since = None
+        try:
+            session.open()
+            since = time.monotonic()
+            while session.ended is None and not self._is_over(online=online_since is not None):
+                self._promise(PROMISE_S)
+                if online_since is None and session.subscribed:
+                    online_since = time.monotonic()
+                    self._greet(session.subscription)
+                if online_since is None and time.monotonic() - since > self._patience_s:
+                    session.ended = refusal.silent(self._settings.where, self._patience_s)
+                    self._patience_s = min(CONNACK_MOST_S, self._patience_s * 2)
+                self._pump(session)
+        finally:
+            session.close(with_will=self._stopping.is_set() and not self._said_goodbye())
+            self._outbox.give_back()
+        ended = session.ended or refusal.silent(self._settings.where, self._patience_s)
+        return ended, 0.0 if online_since is None else time.monotonic() - online_since
+
+    def _pump(self, session: Session) -> None:
+        """Send what there is room for, then wait for the broker or the outbox."""
+        timeout_s = TICK_S
+        room = session.room
+        if room:
+            # Set before looking: whatever is committed after this look wakes the wait below.
+            self._asleep = True
+            rows = self._outbox.claim(room)
+            for row in rows:
+                session.send(row)
+            if len(rows) == room and session.room:
+                timeout_s = 0.0
+        session.wait(self._wake_fd, timeout_s)
+        self._asleep = False
+
+    def _greet(self, subscription: Refusal | None) -> None:
+        self.connections += 1
+        self._patience_s = CONNACK_S
+        trouble = subscription.trouble if subscription else None
+        self._put_status("online")
+        self._become(LinkState("online", self._protocol, trouble))
+
+    def _is_over(self, *, online: bool) -> bool:
+        """While it stops: whether there is nothing left to do, or no time to do it in."""
+        if not self._stopping.is_set():
+            return False
+        now = time.monotonic()
+        if not online or now >= self._stop_by_s:
+            return True
+        half = (self._stopped_at_s + self._stop_by_s) / 2
+        delivered = self._outbox.flush(0.0) and self._outbox.pending() == 0
+        if self._farewell is None and (delivered or now >= half):
+            self._put_status("offline")
+            self._outbox.flush(max(0.0, self._stop_by_s - now))
+            self._farewell = self._outbox.numbered(topics.STATUS)
+        return self._said_goodbye()
+
+    def _said_goodbye(self) -> bool:
+        return self._farewell is not None and self._status_acknowledged >= self._farewell
+
+    def _next_protocol(self, ended: Refusal, online_s: float) -> int:
+        """MQTT 5 first; the other one when the broker refuses a protocol, or hangs up on CONNECT without a word."""
+        if ended.other_protocol and online_s == 0.0:
+            return MQTT311 if self._protocol == MQTT5 else MQTT5
+        return self._protocol
+
+    # -- documents of the link's own
+
+    def _put_status(self, state: str) -> None:
+        body = {"schema": "edged.status/1", **self._stamper.now(), "state": state}
+        self._outbox.put(Draft(topics.STATUS, body, retain=True, priority=0), wait_s=1.0)
+
+    def _will(self) -> bytes:
+        body = {"schema": "edged.status/1", "device": self._settings.device, **self._stamper.now()}
+        return json.dumps(body | {"state": "offline", "reason": "connection-lost"}, separators=(",", ":")).encode()
+
+    # -- what the session and the outbox say
+
+    def _settle(self, rows: Sequence[Row]) -> None:
+        self._outbox.ack([row.key for row in rows])
+        for row in rows:
+            if row.stream == topics.STATUS:
+                self._status_acknowledged = row.seq
+
+    def _fault(self, where: str) -> None:
+        self.faults += 1
+        log.error("the link met a fault of its own in %s", where)
+
+    def _wake(self) -> None:
+        if self._asleep:
+            self._asleep = False
+            os.eventfd_write(self._wake_fd, 1)
+
+    def _become(self, state: LinkState) -> None:
+        if state == self.state:
+            return
+        self.state = state
+        try:
+            self._on_state(state)
+        except Exception:  # whoever listens must not end the link's thread
+            self.faults += 1
+            log.exception("cannot tell the link's state")
+
+    def _promise(self, seconds: float) -> None:
+        self._promised_ns = self._clock.monotonic_ns() + int(seconds * 1e9)
+
+    # -- what comes in
+
+    def _inbox_put(self, message: Inbound | None) -> None:
+        try:
+            self._inbox.put_nowait(message)
+        except queue.Full:
+            self.inbound_dropped += 1
+            log.warning("cannot take a message: %d wait for their handler", self._inbox.qsize())
+
+    def _handle(self) -> None:
+        while True:
+            try:
+                message = self._inbox.get(timeout=TICK_S)
+            except queue.Empty:
+                if self._stopping.is_set() and not self._thread.is_alive():
+                    return
+                continue
+            if message is None:
+                return
+            try:
+                self._on_message(message)
+            except Exception:  # a message that its handler cannot bear must not end the thread
+                self.faults += 1
+                log.exception("cannot handle a message on %s", message.topic)

@@ -1,0 +1,227 @@
+"""The documents of the wire as models, for those who read them and for the JSON Schemas. Unknown fields are kept.
+
+Writers on the hot path build plain dictionaries (edged.fleet.documents); a test holds them to these models.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edged.domain.result import Phase, Status
+
+RFC3339 = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
+Fraction = float
+
+
+class Part(BaseModel):
+    """What every part of a document shares: additions of later versions are kept, the rest is checked when first used."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True, protected_namespaces=())
+
+
+class Document(Part):
+    """The envelope. ``seq`` counts per stream without a gap; only a last will has none. Dates are labels, ``mono_ms`` orders."""
+
+    device: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
+    boot_id: str
+    seq: int | None = Field(default=None, ge=1)
+    mono_ms: int = Field(ge=0)
+    clock: Literal["synced", "unsynced"]
+
+
+class Captured(Document):
+    """A document about something that a source captured."""
+
+    captured_at: str = Field(pattern=RFC3339)
+
+
+class Reported(Document):
+    """A document about the moment that it was written in."""
+
+    at: str = Field(pattern=RFC3339)
+
+
+class ModelDocument(Part):
+    """Which file on which runtime; ``digest`` is ``sha256:…`` of the file."""
+
+    name: str
+    version: str
+    variant: str
+    digest: str
+    runtime: str
+    accelerator: str
+
+
+class LatencyDocument(Part):
+    """Milliseconds; ``age`` is capture to the start of preprocessing."""
+
+    age: float
+    preprocess: float
+    inference: float
+    postprocess: float
+
+
+class DetectionDocument(Part):
+    """``box`` is x1, y1, x2, y2 as fractions of the original frame."""
+
+    label: str
+    score: float = Field(ge=0, le=1)
+    box: tuple[Fraction, Fraction, Fraction, Fraction]
+
+
+class ClassDocument(Part):
+    """One class and its score."""
+
+    label: str
+    score: float
+
+
+class AnomalyDocument(Part):
+    """How unlike the normal state, and from where on that counts."""
+
+    score: float
+    threshold: float
+    is_anomaly: bool
+
+
+class Seen(Captured):
+    """What results and events share: the frame, the model, and the answer under the key of its task."""
+
+    pipeline: str
+    frame: int = Field(ge=0)
+    source_s: float | None = None
+    """The source's own time in seconds: what rules run on."""
+    status: Status
+    model: ModelDocument
+    detections: tuple[DetectionDocument, ...] | None = None
+    classes: tuple[ClassDocument, ...] | None = None
+    anomaly: AnomalyDocument | None = None
+
+
+class ResultDocument(Seen):
+    """``out/result/<pipeline>``. ``unknown`` comes with a ``reason``: a failure is never an empty list."""
+
+    schema_: Literal["edged.result/1"] = Field(alias="schema")
+    latency_ms: LatencyDocument
+    reason: str | None = None
+
+
+class EventDocument(Seen):
+    """``out/event/<pipeline>``. ``since`` and ``until`` are when it was seen first and last.
+
+    ``duration_s`` is the source's own time between. ``frame`` and what was seen are those of the first sight for
+    ``start``, of the last one otherwise.
+    """
+
+    schema_: Literal["edged.event/1"] = Field(alias="schema")
+    rule: str
+    phase: Phase
+    since: str = Field(pattern=RFC3339)
+    until: str = Field(pattern=RFC3339)
+    duration_s: float
+
+
+class StatusDocument(Reported):
+    """``out/status``, retained; the last will is one without ``seq``."""
+
+    schema_: Literal["edged.status/1"] = Field(alias="schema")
+    state: Literal["online", "offline"]
+    reason: str | None = None
+
+
+class Reason(Part):
+    """One thing that is wrong: a stable code, where, since when, what to do."""
+
+    code: str
+    component: str
+    since: str
+    message: str
+    remedy: str = ""
+
+
+class HealthDocument(Reported):
+    """``out/health``, retained."""
+
+    schema_: Literal["edged.health/1"] = Field(alias="schema")
+    state: Literal["ok", "degraded", "failed"]
+    reasons: tuple[Reason, ...] = ()
+
+
+class InventoryDocument(Reported):
+    """``out/inventory``, retained: hardware, profile, versions, pipelines, the ladder of each model."""
+
+    schema_: Literal["edged.inventory/1"] = Field(alias="schema")
+    hardware: dict[str, Any]
+    profile: str | None = None
+    versions: dict[str, str | None] = Field(default_factory=dict)
+    pipelines: tuple[dict[str, Any], ...] = ()
+    models: tuple[dict[str, Any], ...] = ()
+
+
+class TelemetryDocument(Reported):
+    """``out/telemetry``, every interval."""
+
+    schema_: Literal["edged.telemetry/1"] = Field(alias="schema")
+
+
+class AlertDocument(Reported):
+    """``out/alert``: governor steps, drift, suspect results."""
+
+    schema_: Literal["edged.alert/1"] = Field(alias="schema")
+    code: str
+    component: str
+    message: str
+    remedy: str = ""
+
+
+class GapDocument(Reported):
+    """``out/alert``: ``count`` documents of ``stream`` between two numbers that will never come, and why."""
+
+    schema_: Literal["edged.gap/1"] = Field(alias="schema")
+    stream: str
+    first_seq: int = Field(ge=1)
+    last_seq: int = Field(ge=1)
+    count: int = Field(ge=1)
+    reason: str
+
+
+class ModelsDocument(Reported):
+    """``out/models``, retained: what runs, what ran before, what was asked for."""
+
+    schema_: Literal["edged.models/1"] = Field(alias="schema")
+    models: tuple[dict[str, Any], ...] = ()
+
+
+class ReplyDocument(Reported):
+    """``out/reply``: the answer to the command ``id``."""
+
+    schema_: Literal["edged.reply/1"] = Field(alias="schema")
+    id: str
+    ok: bool
+    message: str = ""
+    result: dict[str, Any] = Field(default_factory=dict)
+
+
+DOCUMENTS: tuple[type[Document], ...] = (
+    ResultDocument,
+    EventDocument,
+    StatusDocument,
+    HealthDocument,
+    InventoryDocument,
+    TelemetryDocument,
+    AlertDocument,
+    GapDocument,
+    ModelsDocument,
+    ReplyDocument,
+)
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """Generate the JSON Schema of every document, by its ``schema`` name."""
+    schemas = {}
+    for model in DOCUMENTS:
+        schema = model.model_json_schema(by_alias=True)
+        schemas[schema["properties"]["schema"]["const"]] = schema
+    return schemas

@@ -1,0 +1,401 @@
+"""The outbox's decisions, on one thread and without waiting: numbering, committing, making room, living without a disk."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from edged.domain.errors import DeviceError
+from edged.domain.message import Draft
+from edged.domain.ports import Clock
+from edged.fleet import memory, topics, trouble
+from edged.fleet.losses import Losses
+from edged.fleet.memory import MemoryLane
+from edged.fleet.ready import PRIORITIES, Key, Ready, Row
+from edged.fleet.store import SPARE_PAGES, Change, Store
+from edged.fleet.trouble import Trouble
+from edged.fleet.volume import Volume
+
+log = logging.getLogger(__name__)
+
+EVICT_ROWS = 32
+"""Evicted at a time: a transaction of this size stays within the WAL's bound."""
+RETRY_NS = 2_000_000_000
+EXPRESS_BLOCK = 1000
+"""QoS 0 numbers are reserved on the disk in blocks, not one commit each; a restart skips the rest, which is no loss."""
+LOAD_ROWS = 128
+BLIND_ID = 1 << 40
+"""Ids begin here when the file cannot be read: above all that it can hold."""
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened since the start.
+
+    ``rejected`` could not be written as a document of the contract; ``unstored`` were kept in memory only.
+    """
+
+    committed: int = 0
+    acknowledged: int = 0
+    rejected: int = 0
+    unstored: int = 0
+    faults: int = 0
+
+
+class Writer:
+    """Owns the file. ``ready`` is shared with the link, under ``guard``; everything else belongs to one thread."""
+
+    def __init__(
+        self,
+        volume: Volume,
+        *,
+        device: str,
+        stamper: topics.Stamper,
+        clock: Clock,
+        ready: Ready,
+        guard: AbstractContextManager[Any],
+        on_commit: Callable[[str, int], None] | None = None,
+    ) -> None:
+        self._volume, self._device, self._stamper, self._clock = volume, device, stamper, clock
+        self._ready, self._guard, self._on_commit = ready, guard, on_commit
+        self._numbers: dict[str, int] = {}
+        self._reserved: dict[str, int] = {}
+        self._base = 0
+        self._next_id = [1] * PRIORITIES
+        self._memory = MemoryLane(self._release)
+        self._unapplied: set[Key] = set()
+        self._room = 0
+        self._retry_at_ns = 0
+        self._adopted = False
+        self.losses = Losses()
+        self.counts = Counts()
+        self.pending = 0
+        self.committed: dict[str, int] = {}
+        self.trouble: Trouble | None = None
+        self._start()
+
+    # -- what the thread calls
+
+    def take(self, draft: Draft) -> None:
+        """Number a draft, commit it and hand it on; whatever the disk does, it is kept or counted."""
+        seq = self.number(draft.stream) + 1
+        payload = self._payload(draft, seq)
+        if payload is None:
+            return
+        priority = min(max(draft.priority, 0), PRIORITIES - 1)
+        if draft.qos == 0:
+            self._take_express(Row(priority, 0, draft.stream, seq, 0, draft.retain, payload))
+            return
+        row = Row(priority, self._next_id[priority], draft.stream, seq, 1, draft.retain, payload)
+        self._numbers[draft.stream] = seq
+        self._next_id[priority] += 1
+        if self._keep(row):
+            self.pending += 1
+            with self._guard:
+                self._ready.offer(row)
+
+    def settle(self, keys: Sequence[Key]) -> None:
+        """Delete what the broker acknowledged."""
+        self.counts.acknowledged += len(keys)
+        self.pending -= len(keys)
+        self._unapplied.update(key for key in keys if self._memory.pop(key) is None)
+        if self._unapplied and self.trouble is None:
+            self._change(Change(settled=self._unapplied), "delete")
+
+    def refuse(self, row: Row, reason: str) -> None:
+        """Give up a row that the broker will never take, and declare it."""
+        self.losses.add([(row.stream, row.seq)], reason, self._clock.monotonic_ns())
+        self.settle([row.key])
+        self.counts.acknowledged -= 1
+
+    def refill(self) -> None:
+        """Read rows back into memory where it ran low."""
+        for priority in range(PRIORITIES):
+            with self._guard:
+                after = self._ready.wants(priority)
+            loaded = None if after is None else self._load(priority, after)
+            if loaded is not None:
+                with self._guard:
+                    self._ready.refill(priority, loaded[0], complete=loaded[1])
+
+    def tick(self) -> None:
+        """Do what time asks for: try the disk again, declare losses."""
+        now_ns = self._clock.monotonic_ns()
+        if self.trouble is not None and now_ns >= self._retry_at_ns:
+            self._recover()
+        if self.losses.due_ns is not None and now_ns >= self.losses.due_ns:
+            self._declare()
+
+    def due_ns(self) -> int | None:
+        """When ``tick`` has something to do, None while it has not."""
+        retry_ns = None if self.trouble is None else self._retry_at_ns
+        return min((due for due in (self.losses.due_ns, retry_ns) if due is not None), default=None)
+
+    def number(self, stream: str) -> int:
+        """Give the last number of a stream, committed or not."""
+        return self._numbers.get(stream, self._base)
+
+    @property
+    def incidents(self) -> Sequence[Trouble]:
+        """What was found and mended."""
+        return self._volume.incidents
+
+    def disk_bytes(self) -> int:
+        """Size of the file and its WAL; 0 without one."""
+        return self._volume.store.disk_bytes() if self._volume.store else 0
+
+    def close(self) -> None:
+        """Keep what can be kept and close the file."""
+        if self.trouble is not None:
+            self._recover()
+        if self.trouble is None and self.losses.gaps:
+            self._declare()
+        self._volume.close()
+
+    # -- numbering and keeping
+
+    def _payload(self, draft: Draft, seq: int) -> bytes | None:
+        body = draft.body
+        try:
+            payload = _encode({"schema": body["schema"], "device": self._device, **body, "seq": seq}).encode()
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            self._reject(draft, f"{type(error).__name__}: {error}")
+            return None
+        if len(payload) > topics.MAX_DOCUMENT_BYTES:
+            self._reject(draft, f"{len(payload)} bytes, expected at most {topics.MAX_DOCUMENT_BYTES}")
+            return None
+        return payload
+
+    def _reject(self, draft: Draft, why: str) -> None:
+        self.counts.rejected += 1
+        log.warning("cannot send a document on %s: %s", draft.stream, why)
+
+    def _take_express(self, row: Row) -> None:
+        self._numbers[row.stream] = row.seq
+        if row.seq > self._reserved.get(row.stream, 0):
+            self._reserved[row.stream] = row.seq + EXPRESS_BLOCK
+            if self.trouble is None:
+                self._change(Change(numbers={row.stream: row.seq + EXPRESS_BLOCK}), "reserve numbers")
+        with self._guard:
+            self._ready.offer_express(row)
+
+    def _keep(self, row: Row) -> bool:
+        store = self._volume.store
+        if store is None or self.trouble is not None:
+            return self._remember(row)
+        try:
+            self._room -= _cost(row)
+            if self._room < 0 and not self._make_room(row, store):
+                self._lose([(row.stream, row.seq)], "outbox-full")
+                store.apply(Change(numbers={row.stream: row.seq}, gaps=self.losses.gaps))
+                return False
+            store.put(row)
+        except sqlite3.Error as error:
+            self._degrade(error)
+            return self._remember(row)
+        self._reserved.pop(row.stream, None)
+        self._tell_commit(row)
+        return True
+
+    def _tell_commit(self, row: Row) -> None:
+        self.counts.committed += 1
+        self.committed[row.stream] = row.seq
+        if self._on_commit is not None:
+            self._on_commit(row.stream, row.seq)
+
+    # -- room
+
+    def _make_room(self, row: Row, store: Store) -> bool:
+        """Evict the oldest of the lowest priority until ``row`` fits; False when only more urgent rows are left."""
+        while (free := store.free_pages() - SPARE_PAGES) * 4096 <= _cost(row):
+            if not self._evict(store, row.priority):
+                return False
+        # The queue's last page is filled only in part: half of the free space is taken before the next exact look.
+        self._room = free * 4096 // 2
+        return True
+
+    def _evict(self, store: Store, least: int) -> bool:
+        for priority in range(PRIORITIES - 1, least - 1, -1):
+            oldest = store.oldest(priority, EVICT_ROWS)
+            with self._guard:
+                held = self._ready.discard((priority, id_) for id_, _, _ in oldest)
+            held |= self._unapplied
+            victims = [found for found in oldest if (priority, found[0]) not in held]
+            if victims:
+                self._lose([(stream, seq) for _, stream, seq in victims], "outbox-full")
+                store.apply(Change(settled=[(priority, id_) for id_, _, _ in victims], gaps=self.losses.gaps))
+                self.pending -= len(victims)
+                return True
+        return False
+
+    def _lose(self, lost: Sequence[tuple[str, int]], reason: str) -> None:
+        self.losses.add(lost, reason, self._clock.monotonic_ns())
+
+    def _declare(self) -> None:
+        for gap in self.losses.take_all():
+            self.take(Draft(topics.ALERT, gap.body(self._stamper.now()), priority=0))
+        if self.trouble is None:
+            self._change(Change(gaps=self.losses.gaps), "declare a gap")
+
+    # -- without a disk
+
+    def _change(self, change: Change, what: str) -> None:
+        if self._volume.store is None:
+            return
+        try:
+            self._volume.store.apply(change)
+        except sqlite3.Error as error:
+            log.warning("cannot %s in %s: %s", what, self._volume.path, error)
+            self._degrade(error)
+            return
+        self._unapplied.difference_update(list(change.settled))
+
+    def _remember(self, row: Row) -> bool:
+        self.counts.unstored += 1
+        gone = self._memory.add(row)
+        self._lose([(victim.stream, victim.seq) for victim in gone], "memory-full")
+        self.pending -= sum(victim is not row for victim in gone)
+        return row.key in self._memory
+
+    def _release(self, row: Row) -> bool:
+        with self._guard:
+            return not self._ready.discard([row.key])
+
+    def _load(self, priority: int, after: int) -> tuple[list[Row], bool] | None:
+        """Read what follows ``after`` on disk, then in memory, and whether that is all; None when it cannot be read."""
+        found: list[Row] = []
+        if self._volume.store is not None:
+            try:
+                found = self._volume.store.load(priority, after, LOAD_ROWS)
+            except sqlite3.Error as error:
+                log.warning("cannot read from %s: %s", self._volume.path, error)
+                self._degrade(error)
+                return None
+        rows = [row for row in found if row.key not in self._unapplied]
+        if len(found) == LOAD_ROWS:
+            return rows, False
+        return rows + self._memory.after(priority, found[-1].id if found else after), True
+
+    def _degrade(self, error: Exception) -> None:
+        self.counts.faults += 1
+        found = trouble.on_disk(error, self._volume.path, memory.MAX_BYTES)
+        if self.trouble is None or self.trouble.code != found.code:
+            log.error("%s; %s", found.message, found.remedy)
+        self.trouble = found
+        self._retry_at_ns = self._clock.monotonic_ns() + RETRY_NS
+        if found.code == trouble.CORRUPT:
+            self._rescue()
+
+    def _rescue(self) -> None:
+        """Hold on to the rows that are in memory: the damaged file will be set aside."""
+        with self._guard:
+            self._memory.keep(self._ready.in_memory())
+        self._unapplied.clear()
+        self.pending = len(self._memory)
+
+    def _recover(self) -> None:
+        """Try to write everything that waits in memory; on success the disk is in use again."""
+        before = len(self._memory)
+        try:
+            self._reopen()
+            self._write_back()
+        except (sqlite3.Error, OSError, DeviceError) as error:
+            self._degrade(error)
+            self._volume.read_what_is_there()
+            return
+        log.info("the outbox is on the disk again: %d of %d documents written", before - len(self._memory), before)
+        self.trouble = None
+        self.refill()
+
+    def _reopen(self) -> None:
+        """Get a connection that may work: the old one does when the disk was only full."""
+        code = self.trouble.code if self.trouble else ""
+        if code == trouble.CORRUPT:
+            self._volume.open(known=self._adopted, damaged="its pages do not fit together")
+            self._adopted = True
+        elif code != trouble.FULL or self._volume.store is None:
+            self._volume.open(known=self._adopted)
+
+    def _write_back(self) -> None:
+        """Write the numbers first, then the rows one by one: memory may hold more than the file's bound and its WAL."""
+        store = self._volume.store
+        if store is None:  # volume.open either sets it or raises
+            return
+        if not self._adopted:
+            self._adopt_late(store)
+        numbers = {stream: max(seq, self._reserved.get(stream, 0)) for stream, seq in self._numbers.items()}
+        store.apply(Change((), self._unapplied, numbers, self.losses.gaps))
+        self._unapplied.clear()
+        for row in self._memory.rows():
+            if self._make_room(row, store):
+                store.apply(Change((row,)))
+                self._memory.pop(row.key)
+                self._tell_commit(row)
+            elif self._release(row):
+                self._memory.pop(row.key)
+                self.pending -= 1
+                self._lose([(row.stream, row.seq)], "outbox-full")
+        self._room = 0
+
+    # -- opening
+
+    def _start(self) -> None:
+        try:
+            self._volume.open(known=False)
+        except (sqlite3.Error, OSError) as error:
+            self._degrade(error)
+            self._volume.read_what_is_there()
+        try:
+            self._adopt(self._volume.store)
+        except sqlite3.Error as error:
+            self._degrade(error)
+            self._adopt(None)
+        if self.trouble is not None:
+            # Numbers that are given from memory alone are forgotten by a restart: each such start begins far above the last.
+            self._base = self._clock.wall_ns() // 1_000_000
+            self._numbers = {stream: max(seq, self._base) for stream, seq in self._numbers.items()}
+        self.refill()
+
+    def _adopt(self, store: Store | None) -> None:
+        """Go on where the file's last user stopped; blind, with ids above whatever an unreadable file may hold."""
+        if store is None:
+            self._next_id = [BLIND_ID] * PRIORITIES
+            return
+        self._numbers, self._base = store.numbers(), store.fact("base")
+        self.losses.adopt(store.gaps(), self._clock.monotonic_ns())
+        for priority in range(PRIORITIES):
+            first, last, highest = store.bounds(priority)
+            self._next_id[priority] = highest + 1
+            self.pending += last - first + 1 if last else 0
+            if last:
+                self._ready.spill(priority)
+        self.committed = dict(self._numbers)
+        self._adopted = True
+
+    def _adopt_late(self, store: Store) -> None:
+        """Join a file that could not even be read at the start: its rows are older than everything in memory."""
+        self._numbers = _highest(store.numbers(), self._numbers)
+        store.set_fact("base", max(self._base, store.fact("base")))
+        for priority in range(PRIORITIES):
+            first, last, _ = store.bounds(priority)
+            self.pending += last - first + 1 if last else 0
+        self._adopted = True
+        with self._guard:
+            self._ready.reload()
+
+
+def _highest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {stream: max(one.get(stream, 0), other.get(stream, 0)) for stream in one.keys() | other.keys()}
+
+
+def _cost(row: Row) -> int:
+    """Bytes that a row takes in the file: its own and the tree's (long payloads fill whole overflow pages)."""
+    size = len(row.payload) + len(row.stream) + 32
+    return size if size < 1024 else (size // 4096 + 2) * 4096  # noqa: PLR2004  (a quarter of a page, 4096 bytes)

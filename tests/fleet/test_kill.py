@@ -1,0 +1,108 @@
+"""kill -9 of broker and publisher, nine times each, at 300 messages a second: no committed result is lost.
+
+The publisher writes a number down after its commit, the broker writes a document down before its acknowledgement: what
+stands in the first list and not in the second is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+
+from fakes import brokers, publisher
+
+pytestmark = pytest.mark.slow
+
+KILLS = 9
+RATE = 300
+PUBLISHER = Path(publisher.__file__)
+
+
+def start(folder: Path, port: int, seconds: float) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, str(PUBLISHER), str(folder), str(port), str(RATE), str(seconds)])
+
+
+def test_no_committed_result_is_lost_when_broker_and_publisher_are_killed(tmp_path: Path) -> None:
+    chance = random.Random(7)  # noqa: S311  (a test's dice)
+    broker = brokers.journaling(tmp_path)
+    victim = start(tmp_path, broker.port, 3600)
+    for _ in range(KILLS):
+        time.sleep(chance.uniform(0.5, 1.2))
+        broker.kill()
+        time.sleep(chance.uniform(0.05, 0.3))
+        broker.start()
+        time.sleep(chance.uniform(0.5, 1.2))
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+        victim = start(tmp_path, broker.port, 3600)
+    time.sleep(1)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    last = start(tmp_path, broker.port, 0.5)
+    assert last.wait(40) == 0
+    broker.close()
+
+    committed = [int(line) for line in (tmp_path / "committed").read_text().split()]
+    lines = (tmp_path / "journal").read_text().splitlines()
+    arrived = [json.loads(line.split("\t")[1]) for line in lines if f"/out/{publisher.STREAM}\t" in line]
+    numbers = Counter((body["boot_id"], body["seq"]) for body in arrived)
+    firsts = list(dict.fromkeys(body["seq"] for body in arrived))
+    print(f"committed {len(committed)}, arrived {len(arrived)}, twice {len(arrived) - len(numbers)}")  # noqa: T201
+
+    assert len(committed) > 2000
+    assert set(committed) - {seq for _, seq in numbers} == set()
+    assert firsts == list(range(1, len(firsts) + 1))
+    assert len({boot for boot, _ in numbers}) == 1
+
+
+def test_a_mosquitto_that_keeps_its_sessions_passes_everything_on(tmp_path: Path) -> None:
+    broker = brokers.mosquitto(
+        tmp_path,
+        "persistence true",
+        f"persistence_location {tmp_path}/",
+        "autosave_on_changes true",
+        "autosave_interval 1",
+        "max_queued_messages 0",
+    )
+    heard: list[int] = []
+    subscriber = _subscriber(broker.port, heard)
+    victim = start(tmp_path, broker.port, 3600)
+    for _ in range(3):
+        time.sleep(1)
+        broker.kill()
+        broker.start()
+        time.sleep(0.7)
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+        victim = start(tmp_path, broker.port, 3600)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    assert start(tmp_path, broker.port, 0.5).wait(40) == 0
+    committed = {int(line) for line in (tmp_path / "committed").read_text().split()}
+    deadline = time.monotonic() + 20
+    while committed - set(heard) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    subscriber.disconnect()
+    subscriber.loop_stop()
+    broker.close()
+
+    assert committed - set(heard) == set()
+
+
+def _subscriber(port: int, heard: list[int]) -> mqtt.Client:
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "subscriber", clean_session=False, reconnect_on_failure=True)
+    client.reconnect_delay_set(1, 1)
+    client.on_connect = lambda c, *_: c.subscribe("edged/+/d/+/out/result/#", 1)
+    client.on_message = lambda _c, _u, message: heard.append(json.loads(message.payload)["seq"])
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    return client
