@@ -13,7 +13,6 @@ from edged.pipeline.mailbox import Mailbox
 from edged.pipeline.worker import Worker
 from edged.telemetry.metrics import PipelineMetrics
 
-
 NEVER_STUCK_NS = 1 << 62
 """The heartbeat of what has nothing left to do."""
 

@@ -7,7 +7,6 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from fakes.clock import FakeClock
 
 from edged.assembly.models import answering, open_rung
 from edged.config.share import shipped
@@ -22,6 +21,7 @@ from edged.sources import csv, video
 from edged.sources.images import read_picture
 from edged.update.manifest import read_bundle, verify
 from edged.update.trial import try_golden
+from fakes.clock import FakeClock
 
 pytestmark = pytest.mark.slow
 

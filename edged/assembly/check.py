@@ -1,0 +1,140 @@
+"""Every fault of the configuration, the bundles and the devices that it names, at once, for ``edged check``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edged.assembly.box import Box, ladder, model_folders, survey_for
+from edged.assembly.lines import opener
+from edged.config import schema
+from edged.config.load import Fault, RejectedConfigError, load
+from edged.config.schema import Config
+from edged.domain.bundle import Bundle
+from edged.domain.errors import ConfigError
+from edged.hardware.clock import SystemClock
+from edged.update.manifest import Catalogue, find_bundles, verify
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``configuration`` faults are the operator's text; ``faults`` are of bundles, devices and files that it names."""
+
+    configuration: tuple[Fault, ...]
+    faults: tuple[Fault, ...]
+    files: tuple[Path, ...]
+
+    def lines(self) -> Iterator[str]:
+        """Give a line for each fault, or one that says that there is none."""
+        yield from (str(fault) for fault in (*self.configuration, *self.faults))
+        if not self.configuration and not self.faults:
+            yield f"ok: {', '.join(map(str, self.files))}"
+
+    def document(self) -> dict[str, Any]:
+        """Give the same as ``edged.check/1``."""
+        faults = [(fault, "configuration") for fault in self.configuration] + [(fault, "box") for fault in self.faults]
+        return {
+            "schema": "edged.check/1",
+            "ok": not faults,
+            "files": [str(file) for file in self.files],
+            "faults": [
+                {
+                    "of": of,
+                    "file": str(fault.file),
+                    "key": fault.key,
+                    "message": fault.message,
+                    "pipeline": fault.pipeline,
+                }
+                for fault, of in faults
+            ],
+        }
+
+
+def check_all(file: Path) -> Report:
+    """Read the configuration and look at everything that it names; nothing is opened for long and nothing is changed."""
+    try:
+        loaded = load(file)
+    except RejectedConfigError as error:
+        return Report(error.faults, (), (file,))
+    config = loaded.config
+    unavailable = tuple(_kinds(config, file))
+    return Report((*loaded.faults, *unavailable), tuple(_box_faults(config, file)), loaded.files)
+
+
+def _kinds(config: Config, file: Path) -> Iterator[Fault]:
+    for source in config.source:
+        try:
+            opener(source, SystemClock())
+        except ConfigError as error:
+            yield Fault(file, f"source.{source.name}.kind", str(error))
+
+
+def _box_faults(config: Config, file: Path) -> Iterator[Fault]:
+    catalogue = find_bundles(model_folders(config))
+    for refused in catalogue.refused:
+        yield from (Fault(refused.folder, "", line) for line in refused.faults)
+    box = survey_for(config)
+    for pipeline in config.pipeline:
+        yield from _model_faults(pipeline, catalogue, box, file)
+    for source in config.source:
+        yield from _source_faults(source, file)
+    yield from _path_faults(config, file)
+
+
+def _model_faults(pipeline: schema.Pipeline, catalogue: Catalogue, box: Box, file: Path) -> Iterator[Fault]:
+    key = f"pipeline.{pipeline.name}.model"
+    bundles: tuple[Bundle, ...] = catalogue.bundles.get(pipeline.model, ())
+    if not bundles:
+        known = ", ".join(catalogue.bundles) or "none"
+        yield Fault(file, key, f"cannot find model {pipeline.model!r}, expected one of {known}", pipeline.name)
+        return
+    faults = verify(bundles[0])
+    yield from (Fault(bundles[0].folder, "", line, pipeline.name) for line in faults)
+    ids = [variant.id for variant in bundles[0].manifest.variant]
+    if pipeline.pin is not None and pipeline.pin not in ids:
+        message = f"cannot pin variant {pipeline.pin!r}, expected one of {', '.join(ids)}"
+        yield Fault(file, f"pipeline.{pipeline.name}.pin", message, pipeline.name)
+    elif not ladder(bundles[0], box, pipeline.pin).runnable:
+        message = (
+            f"cannot run {pipeline.model!r} on this box: every variant is refused; run: edged explain {pipeline.model}"
+        )
+        yield Fault(file, key, message, pipeline.name)
+
+
+def _source_faults(source: schema.Source, file: Path) -> Iterator[Fault]:
+    key = f"source.{source.name}"
+    if isinstance(source, schema.ImagesSource | schema.FileSource | schema.CsvSource):
+        place = source.path if not any(c in str(source.path) for c in "*?[") else source.path.parent
+        if not place.exists():
+            yield Fault(file, f"{key}.path", f"cannot find {place}, expected a file or folder")
+    if isinstance(source, schema.CameraSource) and source.url.startswith("/"):
+        yield from _device_faults(Path(source.url), f"{key}.url", file)
+
+
+def _device_faults(device: Path, key: str, file: Path) -> Iterator[Fault]:
+    if not device.exists():
+        yield Fault(file, key, f"cannot find device {device}, expected one; run: ls /dev/video*")
+    elif not os.access(device, os.R_OK | os.W_OK):
+        yield Fault(file, key, f"cannot open device {device}: no permission, expected to be in its group (video)")
+
+
+def _path_faults(config: Config, file: Path) -> Iterator[Fault]:
+    named: list[tuple[str, Path | None]] = [("mqtt.password_file", config.mqtt.password_file)]
+    if config.mqtt.tls:
+        tls = config.mqtt.tls
+        named += [("mqtt.tls.ca", tls.ca), ("mqtt.tls.cert", tls.cert), ("mqtt.tls.key", tls.key)]
+    named += [
+        (f"source.{source.name}.password_file", source.password_file)
+        for source in config.source
+        if isinstance(source, schema.CameraSource)
+    ]
+    for key, path in named:
+        if path is not None and not os.access(path, os.R_OK):
+            yield Fault(file, key, f"cannot read {path}, expected a file that edged may read")
+    state = config.state.directory
+    existing = next(place for place in (state, *state.parents) if place.exists())
+    if not os.access(existing, os.W_OK):
+        yield Fault(file, "state.directory", f"cannot write to {existing}, expected a folder that edged may write")

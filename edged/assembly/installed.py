@@ -1,0 +1,48 @@
+"""What is known of every model, for ``edged models``; reads only, so that it works beside a running daemon."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edged.assembly.box import model_folders
+from edged.config.schema import Config
+from edged.hardware.clock import SystemClock
+from edged.update.disk import LocalDisk
+from edged.update.records import Pointer, Records, Release
+from edged.update.store import Store
+from edged.update.updater import Installed, Updater
+
+
+def models_document(config: Config) -> dict[str, Any]:
+    """Give ``edged.models/1`` as the command prints it: also what lies in the folders and was never asked for."""
+    state, disk = config.state.directory, LocalDisk()
+    updater = Updater(
+        model_folders(config), Store(state, disk), Records(state, disk, SystemClock()), lambda _bundle: "only looked at"
+    )
+    installed, refused = updater.installed()
+    return {
+        "schema": "edged.models/1",
+        "models": [{"found": _found(one), **described(one)} for one in installed],
+        "refused": [{"folder": str(error.folder), "faults": list(error.faults)} for error in refused],
+    }
+
+
+def described(one: Installed) -> dict[str, Any]:
+    """Give a model's slot: what runs, what ran before, what is not to run."""
+    pointer: Pointer = one.pointer
+    return {
+        "name": one.model,
+        "state": pointer.state.value,
+        "reason": pointer.reason,
+        "active": _release(pointer.active),
+        "previous": _release(pointer.previous),
+        "quarantined": [{**held.release.model_dump(), "reason": held.reason} for held in one.quarantined],
+    }
+
+
+def _found(one: Installed) -> list[dict[str, str]]:
+    return [{"version": version, "folder": str(folder)} for version, folder in one.found]
+
+
+def _release(release: Release | None) -> dict[str, Any] | None:
+    return release.model_dump() if release else None

@@ -1,0 +1,215 @@
+"""From the configuration's sources and pipelines to lines that run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from edged.assembly.models import Opened
+from edged.assembly.supply import Supply
+from edged.config import schema
+from edged.domain.bundle import WindowInput
+from edged.domain.errors import ConfigError, EdgedError
+from edged.domain.health import Reason
+from edged.domain.ports import Clock, Outbox, Sink, Source
+from edged.fleet.topics import Stamper
+from edged.pipeline.condition import When
+from edged.pipeline.feed import Feed
+from edged.pipeline.line import Gate, Line, Pipeline
+from edged.pipeline.loop import Loop
+from edged.pipeline.mailbox import Mailbox
+from edged.pipeline.reader import Reader
+from edged.pipeline.rules import Rule, Rules, Timing
+from edged.pipeline.window import Windower
+from edged.pipeline.worker import Worker
+from edged.sinks.due import Due
+from edged.sinks.report import ReportSink
+from edged.telemetry.metrics import PipelineMetrics
+
+OUTBOX_WAIT_S = 5.0
+"""How long a pipeline on a finite source waits for the outbox: nothing of a recording may be lost, and nobody waits for it."""
+
+
+class Lines:
+    """Builds lines; holds what they share."""
+
+    def __init__(self, supply: Supply, outbox: Outbox, stamper: Stamper, clock: Clock) -> None:
+        self._supply = supply
+        self._outbox = outbox
+        self._stamper = stamper
+        self._clock = clock
+
+    def build(self, source: schema.Source, pipelines: Sequence[schema.Pipeline]) -> Line:
+        """Build the line of a source and those that read it; nothing runs yet."""
+        lossless = is_lossless(source)
+        mailboxes = [Mailbox(pipeline.name, lossless=lossless) for pipeline in pipelines]
+        readers = [Reader(mailbox) for mailbox in mailboxes]
+        feed = Feed(source.name, opener(source, self._clock), self._clock, readers=readers, **feed_settings(source))
+        gate = Gate([pipeline.name for pipeline in pipelines], feed.start)
+        return Line(
+            feed,
+            [
+                self._pipeline(pipeline, mailbox, reader, gate)
+                for pipeline, mailbox, reader in zip(pipelines, mailboxes, readers, strict=True)
+            ],
+        )
+
+    def _pipeline(self, settings: schema.Pipeline, mailbox: Mailbox, reader: Reader, gate: Gate) -> Pipeline:
+        metrics = PipelineMetrics()
+        sinks: tuple[Sink, ...] = (metrics, self._report_sink(settings, mailbox.lossless))
+        rules = Rules([rule(settings.name, one) for one in settings.rule])
+
+        def build() -> Loop:
+            try:
+                opened = self._supply.open(settings.model, settings.pin)
+                reader.open(windower(opened))
+            except EdgedError:
+                reader.shut()
+                raise
+            finally:
+                gate.arrive(settings.name)
+            worker.note = fallback(opened, settings.name, self._clock)
+            return Loop(settings.name, mailbox, opened.model, rules, sinks, self._clock)
+
+        def renew() -> None:
+            loop = worker.steps
+            bundle = self._supply.bundle(settings.model)
+            if isinstance(loop, Loop) and not _is_same(loop, bundle.manifest.version):
+                opened = self._supply.open(settings.model, settings.pin)
+                loop.swap(opened.model)
+                worker.note = fallback(opened, settings.name, self._clock)
+
+        worker = Worker(settings.name, build, self._clock)
+        return Pipeline(settings.name, worker, mailbox, metrics, renew)
+
+    def _report_sink(self, settings: schema.Pipeline, lossless: bool) -> ReportSink:  # noqa: FBT001 - named at its only call
+        due = Due(settings.report.results, settings.report.at_least_every_s)
+        wait_s = OUTBOX_WAIT_S if lossless else 0.0
+        return ReportSink(self._outbox, self._stamper, due, qos=settings.report.qos, wait_s=wait_s)
+
+
+def _is_same(loop: Loop, version: str) -> bool:
+    return loop.model.ref.version == version
+
+
+def windower(opened: Opened) -> Windower | None:
+    """Give what cuts samples into this model's windows, or None for pictures."""
+    window = opened.model_input
+    return Windower(window.length, window.stride, window.channels) if isinstance(window, WindowInput) else None
+
+
+def fallback(opened: Opened, pipeline: str, clock: Clock) -> Reason | None:
+    """Say that a better variant does not run, if so."""
+    if not opened.passed_over:
+        return None
+    message = f"runs {opened.model.ref.variant} since better variants do not open: {opened.passed_over}"
+    return Reason("variant-fallback", pipeline, message, clock.monotonic_ns(), "edged explain shows the ladder")
+
+
+def rule(pipeline: str, settings: schema.Rule) -> Rule:
+    """Build a rule with its condition and timing."""
+    when = settings.when
+    condition = When(
+        label=when.label,
+        min_score=when.min_score or 0.0,
+        zone=when.zone,
+        count=when.count,
+        anomaly=when.anomaly,
+        min_value=when.min_value,
+        max_value=when.max_value,
+    )
+    return Rule(pipeline, settings.name, condition, Timing(settings.for_s, settings.gap_s, settings.cooldown_s))
+
+
+def is_lossless(source: schema.Source) -> bool:
+    """Whether the source waits for its readers instead of dropping frames."""
+    return getattr(source, "pace", None) == "fast" or (isinstance(source, schema.ImagesSource) and source.fps is None)
+
+
+def feed_settings(source: schema.Source) -> dict[str, Any]:
+    """Give how a source's thread treats it: its pace, a limit of its rate, and whether it comes back when it is lost."""
+    if isinstance(source, schema.CameraSource):
+        return {"fps": source.fps}
+    if isinstance(source, schema.ImagesSource):
+        return {"pace": "recorded" if source.fps else "fast", "reopen": False}
+    fps = source.fps if isinstance(source, schema.FileSource) else None
+    return {"pace": getattr(source, "pace", "fast"), "fps": fps, "reopen": False}
+
+
+def opener(source: schema.Source, clock: Clock) -> Callable[[], Source]:
+    """Give the function that opens the source in its own thread. Raises ConfigError for a kind that cannot run yet."""
+    if source.kind not in OPENERS:
+        known = ", ".join(OPENERS)
+        message = f"cannot read source {source.name!r}: kind {source.kind!r} is not available in this version, expected one of {known}"
+        raise ConfigError(message)
+    open_it = OPENERS[source.kind]
+
+    def open_source() -> Source:
+        opened: Source = open_it(source, clock)
+        masks = getattr(source, "masks", ())
+        if not masks:
+            return opened
+        masked: Source = import_module("edged.sources.mask").masked(opened, masks)
+        return masked
+
+    return open_source
+
+
+def _open_camera(source: schema.CameraSource, clock: Clock) -> Source:
+    size = (source.width, source.height) if source.width and source.height else None
+    camera: Source = import_module("edged.sources.camera").open_source(
+        url=source.url,
+        clock=clock,
+        fps=source.fps,
+        size=size,
+        username=source.username,
+        password=secret(source.password_file),
+    )
+    return camera
+
+
+def _open_file(source: schema.FileSource, clock: Clock) -> Source:
+    video: Source = import_module("edged.sources.video").open_source(path=source.path, clock=clock, loop=source.loop)
+    return video
+
+
+def _open_images(source: schema.ImagesSource, clock: Clock) -> Source:
+    images: Source = import_module("edged.sources.images").open_source(
+        path=source.path, clock=clock, loop=source.loop, fps=source.fps
+    )
+    return images
+
+
+def _open_csv(source: schema.CsvSource, clock: Clock) -> Source:
+    samples: Source = import_module("edged.sources.csv").open_source(
+        path=source.path,
+        clock=clock,
+        columns=source.columns,
+        time=source.time,
+        rate_hz=source.rate_hz,
+        loop=source.loop,
+        delimiter=source.delimiter,
+    )
+    return samples
+
+
+OPENERS: dict[str, Callable[[Any, Clock], Source]] = {
+    "camera": _open_camera,
+    "file": _open_file,
+    "images": _open_images,
+    "csv": _open_csv,
+}
+"""A library is imported when the first source that needs it is opened: a box without a camera never loads OpenCV."""
+
+
+def secret(file: Path | None) -> str | None:
+    """Read a secret from its file; a line end behind it does not count."""
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"cannot read the secret in {file}: {error}, expected a readable UTF-8 file"
+        raise ConfigError(message) from error

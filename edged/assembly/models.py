@@ -1,0 +1,169 @@
+"""From a bundle to a model that runs: the best rung of its ladder that opens."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from edged.assembly.box import Box, ladder
+from edged.domain.bundle import Bundle, ImageInput, Variant, WindowInput
+from edged.domain.errors import BundleError, ConfigError, DeviceError, EdgedError
+from edged.domain.frame import Frame
+from edged.domain.ports import Engine
+from edged.domain.result import ModelRef, Output
+from edged.domain.tensor import Array
+from edged.domain.variant import Rung
+from edged.pipeline import preprocess
+from edged.pipeline.model import Model
+from edged.pipeline.postprocess import registry
+from edged.pipeline.postprocess.agree import agrees
+from edged.pipeline.postprocess.binding import Binding
+from edged.telemetry import logs
+from edged.update.trial import try_golden
+
+PROVIDERS: dict[str, tuple[str, ...]] = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider",),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
+    "openvino": ("OpenVINOExecutionProvider",),
+}
+"""ONNX Runtime's names, best first."""
+
+_LOG = logging.getLogger("edged.models")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A model that runs, what its windows or pictures look like, and why better rungs do not run (empty when none is)."""
+
+    model: Model
+    bundle: Bundle
+    model_input: ImageInput | WindowInput
+    passed_over: str
+
+
+def open_best(bundle: Bundle, box: Box, pin: str | None = None) -> Opened:
+    """Open the first rung of the ladder that opens.
+
+    Raises DeviceError when the box can run none of them, and BundleError when files that it should run do not open; both with every
+    rung's reason.
+    """
+    whole = ladder(bundle, box, pin)
+    objections = [
+        f"{rung.variant.id} on {rung.accelerator}: {rung.reason}" for rung in whole.rungs if rung.verdict == "refused"
+    ]
+    passed_over: list[str] = []
+    for rung in whole.runnable:
+        try:
+            model = open_rung(bundle, rung)
+        except (BundleError, DeviceError) as error:
+            logs.event(
+                _LOG,
+                "rung.failed",
+                level=logging.WARNING,
+                model=bundle.manifest.name,
+                variant=rung.variant.id,
+                error=error,
+            )
+            passed_over.append(f"{rung.variant.id} on {rung.accelerator}: {error}")
+            continue
+        return Opened(model, bundle, bundle.input_of(rung.variant), "; ".join(passed_over))
+    name = f"{bundle.manifest.name} {bundle.manifest.version}"
+    message = f"cannot run {name} on this box: {'; '.join(passed_over + objections)}"
+    kind = BundleError if passed_over else DeviceError
+    raise kind(message, remedy=f"edged explain {bundle.manifest.name} shows every variant")
+
+
+def open_rung(bundle: Bundle, rung: Rung) -> Model:
+    """Load the variant's file and bind everything around it; what does not fit is refused here, not at the first frame."""
+    variant = rung.variant
+    engine = _open_engine(bundle.path_of(variant), rung)
+    try:
+        return _bind(bundle, rung, engine)
+    except EdgedError:
+        engine.close()
+        raise
+
+
+def _open_engine(file: Path, rung: Rung) -> Engine:
+    if rung.variant.runtime == "onnx":
+        onnx: Engine = import_module("edged.engines.onnx").open_engine(
+            file, threads=rung.threads, providers=PROVIDERS[rung.accelerator]
+        )
+        return onnx
+    tflite: Engine = import_module("edged.engines.tflite").open_engine(file, threads=rung.threads)
+    return tflite
+
+
+def _bind(bundle: Bundle, rung: Rung, engine: Engine) -> Model:
+    variant = rung.variant
+    model_input = bundle.input_of(variant)
+    if len(engine.inputs) != 1:
+        message = f"cannot feed {variant.file}: it has {len(engine.inputs)} inputs, expected 1"
+        raise BundleError(message)
+    ops = import_module("edged.pipeline.resize").opencv() if isinstance(model_input, ImageInput) else None
+    prepare = preprocess.build(model_input, engine.inputs[0], variant.layout, ops)
+    binding = Binding(
+        bundle.output_of(variant), model_input, engine.inputs, engine.outputs, read_labels(bundle, variant)
+    )
+    return Model(model_ref(bundle, rung), prepare, engine, registry.bind(binding))
+
+
+def model_ref(bundle: Bundle, rung: Rung) -> ModelRef:
+    """Name what runs, as results do."""
+    manifest, variant = bundle.manifest, rung.variant
+    runtime = "litert" if variant.runtime == "tflite" else "onnxruntime"
+    return ModelRef(manifest.name, manifest.version, variant.id, f"sha256:{variant.sha256}", runtime, rung.accelerator)
+
+
+def read_labels(bundle: Bundle, variant: Variant) -> tuple[str, ...]:
+    """Read one label a line; empty when the bundle names no file."""
+    name = bundle.output_of(variant).labels
+    if name is None:
+        return ()
+    return tuple(
+        line.strip() for line in (bundle.folder / name).read_text(encoding="utf-8").splitlines() if line.strip()
+    )
+
+
+def try_bundle(bundle: Bundle, box: Box) -> str | None:
+    """Run the bundle's golden samples on the rung that would run; the reason when it must not go live.
+
+    Raises DeviceError when the box can run none of its variants: no fault of the bundle.
+    """
+    try:
+        opened = open_best(bundle, box)
+    except BundleError as error:
+        return str(error)
+    try:
+        variant = next(v for v in bundle.manifest.variant if v.id == opened.model.ref.variant)
+        golden = bundle.golden_of(variant)
+        if golden is None:
+            return None
+        return try_golden(bundle.folder, golden, answering(opened.model), agrees, _read_picture)
+    except BundleError as error:
+        return str(error)
+    finally:
+        opened.model.engine.close()
+
+
+def answering(model: Model) -> Callable[[Frame], Output]:
+    """Give the model as one call, without sinks or times."""
+
+    def answer(frame: Frame) -> Output:
+        tensors = model.preprocess(frame)
+        return model.decoder.decode(model.engine.infer(tensors), tensors, frame)
+
+    return answer
+
+
+def _read_picture(file: Path) -> Array:
+    try:
+        picture: Array = import_module("edged.sources.images").read_picture(file)
+    except ConfigError as error:
+        # The sample belongs to the bundle: it is the bundle that is damaged, not the operator who erred.
+        raise BundleError(str(error), remedy="build the bundle again") from error
+    return picture

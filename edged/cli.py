@@ -1,0 +1,213 @@
+"""The program ``edged``: one function a verb.
+
+Exit status: 0 done; 1 it ran and found or met a fault; 2 the request itself is wrong (usage, configuration).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from edged.domain.errors import BundleError, ConfigError, EdgedError
+from edged.telemetry import logs
+
+CONFIG = Path("/etc/edged/edged.toml")
+DONE, FAULT, WRONG_REQUEST = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb and give the exit status; every error is one line on standard error."""
+    given = _parser().parse_args(arguments)
+    verb: Callable[[argparse.Namespace], int] = given.verb
+    try:
+        return verb(given)
+    except ConfigError as error:
+        return _complain(error, WRONG_REQUEST)
+    except EdgedError as error:
+        return _complain(error, FAULT)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        sys.stderr.close()
+        return DONE
+    except KeyboardInterrupt:
+        return FAULT
+
+
+def run(given: argparse.Namespace) -> int:
+    """The daemon, in the foreground; SIGTERM stops it, SIGHUP reloads."""
+    from edged.assembly.state import Lock  # noqa: PLC0415 - each verb imports what it needs: a listing needs no runtime
+    from edged.assembly.wiring import build_daemon, load_or_fall_back  # noqa: PLC0415
+
+    logs.set_up(given.log_level.upper())
+    loaded, fallen_back = load_or_fall_back(given.config)
+    for fault in loaded.faults:
+        print(f"edged: {fault}", file=sys.stderr)
+    lock = Lock(loaded.config.state.directory)
+    try:
+        daemon = build_daemon(given.config, loaded, fallen_back)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: daemon.stop())
+        signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
+        daemon.run()
+    finally:
+        lock.release()
+    return DONE
+
+
+def demo(given: argparse.Namespace) -> int:
+    """The main job on one machine with nothing else installed."""
+    from edged.demo.show import show  # noqa: PLC0415
+
+    return show(given.seconds)
+
+
+def check(given: argparse.Namespace) -> int:
+    """Tell every fault of the configuration and of what it names, at once."""
+    from edged.assembly.check import check_all  # noqa: PLC0415
+
+    report = check_all(given.config)
+    if given.json:
+        _print_json(report.document())
+    else:
+        for line in report.lines():
+            print(line)
+    if report.configuration:
+        return WRONG_REQUEST
+    return FAULT if report.faults else DONE
+
+
+def hardware(given: argparse.Namespace) -> int:
+    """Tell what is there, by which evidence, what is missing and why."""
+    from edged.assembly.box import survey_for  # noqa: PLC0415
+    from edged.assembly.texts import hardware_text  # noqa: PLC0415
+    from edged.hardware.inventory import to_document  # noqa: PLC0415
+
+    box = survey_for(_config(given), _sysroot(given))
+    document = to_document(box.inventory, box.profile.name, box.runtimes)
+    _show(given, document, hardware_text)
+    return DONE
+
+
+def explain(given: argparse.Namespace) -> int:
+    """Tell every variant of a model: chosen, possible or refused, and why."""
+    from edged.assembly import levels  # noqa: PLC0415
+    from edged.assembly.box import ladder, survey_for  # noqa: PLC0415
+    from edged.assembly.texts import ladder_text  # noqa: PLC0415
+
+    config = _config(given)
+    whole = ladder(_bundle(given.model, config), survey_for(config, _sysroot(given)))
+    _show(given, {"schema": "edged.explain/1", **levels.ladder(whole)}, ladder_text)
+    return DONE if whole.runnable else FAULT
+
+
+def models(given: argparse.Namespace) -> int:
+    """Tell which models are installed, active, previous and quarantined."""
+    from edged.assembly.installed import models_document  # noqa: PLC0415
+    from edged.assembly.texts import models_text  # noqa: PLC0415
+
+    document = models_document(_config(given))
+    _show(given, document, models_text)
+    return FAULT if document["refused"] else DONE
+
+
+def _bundle(model: str, config: Any) -> Any:
+    """Find a bundle by name, or by the path of its folder."""
+    from edged.assembly.box import model_folders  # noqa: PLC0415
+    from edged.update.manifest import find_bundles, read_bundle  # noqa: PLC0415
+
+    if "/" in model:
+        return read_bundle(Path(model))
+    catalogue = find_bundles(model_folders(config))
+    if model in catalogue.bundles:
+        return catalogue.bundles[model][0]
+    for refused in catalogue.refused:
+        if refused.folder.name == model:
+            raise refused
+    known = ", ".join(catalogue.bundles) or "none"
+    message = f"cannot find model {model!r}: the bundles are {known}, expected one of them or a folder"
+    raise BundleError(message, remedy="edged models lists them")
+
+
+def _config(given: argparse.Namespace) -> Any:
+    """Read the configuration that was named, or the usual one where there is one."""
+    from edged.config.load import load  # noqa: PLC0415
+
+    return load(given.config or CONFIG, required=given.config is not None).config
+
+
+def _sysroot(given: argparse.Namespace) -> Path:
+    root: Path = given.sysroot
+    if not root.is_dir():
+        message = f"cannot look at sysroot {root}: it is no folder, expected the root of a machine's files"
+        raise ConfigError(message)
+    return root
+
+
+def _show(given: argparse.Namespace, document: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> None:
+    if given.json:
+        _print_json(document)
+    else:
+        print(text(document))
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    print(json.dumps(document, indent=1, ensure_ascii=False))
+
+
+def _complain(error: EdgedError, status: int) -> int:
+    print(f"edged: {' '.join(str(error).split())}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edged", description="Runs models on cameras and sensors, and reports over MQTT."
+    )
+    parser.add_argument("--version", action="version", version=f"edged {_version()}")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for name, verb, text, options in VERBS:
+        one = verbs.add_parser(name, help=text, description=verb.__doc__)
+        one.set_defaults(verb=verb)
+        for flags, settings in options:
+            one.add_argument(*flags, **settings)
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415
+
+    return version("edged")
+
+
+Option = tuple[tuple[str, ...], dict[str, Any]]
+
+_JSON: Option = (("--json",), {"action": "store_true", "help": "one JSON document on standard output"})
+_NAMED: Option = (
+    ("--config",),
+    {"type": Path, "default": None, "metavar": "F", "help": f"the configuration (default: {CONFIG})"},
+)
+_USUAL: Option = (("--config",), {**_NAMED[1], "default": CONFIG})
+_SYSROOT: Option = (
+    ("--sysroot",),
+    {"type": Path, "default": Path("/"), "metavar": "DIR", "help": "another machine's files: proc, sys, dev, etc"},
+)
+_SECONDS: Option = (("--seconds",), {"type": float, "default": None, "metavar": "N", "help": "end after so long"})
+_MODEL: Option = (("model",), {"metavar": "MODEL", "help": "a bundle's name, or its folder"})
+_LEVEL: Option = (
+    ("--log-level",),
+    {"choices": ("debug", "info", "warning", "error"), "default": "info", "help": "the least that is logged"},
+)
+
+VERBS: tuple[tuple[str, Callable[[argparse.Namespace], int], str, tuple[Option, ...]], ...] = (
+    ("run", run, "the daemon", (_USUAL, _LEVEL)),
+    ("demo", demo, "the main job on this machine, with nothing else installed", (_SECONDS,)),
+    ("check", check, "every fault of the configuration and of what it names", (_USUAL, _JSON)),
+    ("hardware", hardware, "what this box is made of", (_NAMED, _SYSROOT, _JSON)),
+    ("explain", explain, "which variant of a model runs here, and why", (_MODEL, _NAMED, _SYSROOT, _JSON)),
+    ("models", models, "installed, active, previous and quarantined models", (_NAMED, _JSON)),
+)

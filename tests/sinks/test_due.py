@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from edged.domain.result import Output
+from edged.sinks.due import Due
+from fakes.results import anomaly, at, classes, detections, result
+
+
+def due(outputs: list[Output | None], at_least_every_s: float | None = None) -> list[bool]:
+    decide = Due("changes", at_least_every_s)
+    return [decide(taken) for taken in at(outputs)]
+
+
+def test_all_and_none_are_what_they_say() -> None:
+    assert [Due(mode)(result(detections())) for mode in ("all", "none")] == [True, False]
+
+
+def test_the_first_result_is_a_change() -> None:
+    assert due([detections()]) == [True]
+
+
+def test_the_same_number_of_each_label_is_no_change_wherever_they_are() -> None:
+    assert due([detections("cat", "dog"), detections("dog", "cat", score=0.5), detections("dog")]) == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_another_top_class_is_a_change_and_another_runner_up_is_none() -> None:
+    outputs: list[Output | None] = [
+        classes(("a", 0.6), ("b", 0.4)),
+        classes(("a", 0.7), ("c", 0.3)),
+        classes(("c", 0.9)),
+        classes(),
+    ]
+    assert due(outputs) == [True, False, True, True]
+
+
+def test_an_anomaly_changes_with_its_verdict() -> None:
+    assert due([anomaly(0.1), anomaly(0.2), anomaly(1.2)]) == [True, False, True]
+
+
+def test_a_failure_is_a_change_and_so_is_its_end() -> None:
+    assert due([detections(), None, None, detections()]) == [True, True, False, True]
+
+
+def test_an_unchanged_result_is_due_again_after_at_least_every_s() -> None:
+    assert due([detections()] * 5, at_least_every_s=2.0) == [True, False, True, False, True]

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from edged.daemon import STUCK_AFTER_S, Daemon, Plan, Wanted
+from edged.domain.errors import ConfigError
+from edged.domain.health import Reason
+from fakes.clock import FakeClock
+from fakes.part import FakeNotifier, FakeOffice, FakePart
+
+
+def wanted(part: FakePart, settings: str = "as it was") -> Wanted:
+    return Wanted(part.name, settings, lambda: part)
+
+
+@dataclass
+class Box:
+    plan: Plan | ConfigError
+    clock: FakeClock = field(default_factory=FakeClock)
+    office: FakeOffice = field(default_factory=FakeOffice)
+    notifier: FakeNotifier = field(default_factory=FakeNotifier)
+
+    def __post_init__(self) -> None:
+        self.daemon = Daemon(self.make_plan, self.office, self.notifier, self.clock)
+
+    def make_plan(self) -> Plan:
+        if isinstance(self.plan, ConfigError):
+            raise self.plan
+        return self.plan
+
+    def run_until(self, done: Callable[[], bool]) -> None:
+        """Tick instead of waiting; ask to stop once ``done``."""
+        tick = self.daemon.tick
+
+        def and_stop() -> None:
+            tick()
+            if done():
+                self.daemon.stop()
+
+        self.daemon.tick = and_stop  # type: ignore[method-assign] # the test is the one who stops it
+        self.daemon._wake.set()
+        self.daemon.run()
+
+
+def test_it_runs_until_asked_to_stop_and_stops_the_parts_before_the_office() -> None:
+    part = FakePart()
+    box = Box(Plan((wanted(part),)))
+    box.run_until(lambda: bool(box.office.said))
+    assert part.calls == ["start", "stop", "join"]
+    assert box.office.calls == ["start", "close within 1 s"]
+
+
+def test_it_ends_by_itself_when_every_source_has_ended_and_everything_was_delivered() -> None:
+    box = Box(Plan((wanted(FakePart("a", ended=True)), wanted(FakePart("b", ended=True)))))
+    box.daemon.run()
+    assert box.office.calls[-1] == "close within 1 s"
+
+
+@pytest.mark.parametrize(
+    ("plan", "delivered"),
+    [
+        (Plan(()), True),
+        (Plan((wanted(FakePart(ended=False)),)), True),
+        (Plan((wanted(FakePart(ended=True)),)), False),
+        (Plan((wanted(FakePart(ended=True)),), (Reason("config", "gate", "bad", 0),)), True),
+    ],
+    ids=["nothing to run", "a live source", "something to deliver", "a faulty pipeline"],
+)
+def test_it_stays_up_while_there_is_something_to_do_or_to_say(plan: Plan, delivered: bool) -> None:
+    box = Box(plan, office=FakeOffice(is_delivered=delivered))
+    box.daemon.reconcile(plan)
+    assert not box.daemon._finished()
+
+
+def test_systemd_hears_ready_then_the_watchdog_then_stopping() -> None:
+    box = Box(Plan((wanted(FakePart()),)))
+    box.run_until(lambda: bool(box.office.said))
+    keys = [key for sent in box.notifier.sent for key in ("READY", "WATCHDOG", "STOPPING") if key in sent]
+    assert keys == ["READY", "WATCHDOG", "STOPPING"]
+
+
+def test_a_part_that_makes_no_steps_withholds_the_watchdogs_ping_and_is_named() -> None:
+    box = Box(Plan(()))
+    part = FakePart(heartbeat_ns=box.clock.monotonic_ns())
+    box.daemon.reconcile(Plan((wanted(part),)))
+    box.clock.advance(STUCK_AFTER_S + 1)
+    box.daemon.tick()
+    assert "WATCHDOG" not in box.notifier.sent[-1]
+    assert "dock: made no step for 21 s" in box.notifier.sent[-1]["STATUS"]
+    assert box.office.said == [("degraded", ("stuck",))]
+
+
+def test_a_lost_source_does_not_withhold_the_ping() -> None:
+    box = Box(Plan(()))
+    box.daemon.reconcile(Plan((wanted(FakePart(working=False, ills=[Reason("source-lost", "dock", "gone", 0)])),)))
+    box.daemon.tick()
+    assert box.notifier.sent[-1]["WATCHDOG"] == "1"
+    assert box.office.said == [("failed", ("source-lost",))]
+
+
+def test_a_reload_keeps_unchanged_parts_replaces_changed_ones_and_stops_those_that_are_gone() -> None:
+    kept, old, new, gone = FakePart("kept"), FakePart("changed"), FakePart("changed"), FakePart("gone")
+    box = Box(Plan((wanted(kept), wanted(new, "otherwise"))))
+    box.daemon.reconcile(Plan((wanted(kept), wanted(old), wanted(gone))))
+    box.daemon.reload()
+    box.daemon.tick()
+    assert (kept.calls, old.calls, new.calls, gone.calls) == (
+        ["start", "reload"],
+        ["start", "stop", "join"],
+        ["start"],
+        ["start", "stop", "join"],
+    )
+
+
+def test_a_reload_with_a_bad_configuration_keeps_everything_and_says_so() -> None:
+    part = FakePart()
+    box = Box(ConfigError("cannot read edged.toml: it is gone, expected a file"))
+    box.daemon.reconcile(Plan((wanted(part),)))
+    box.daemon.reload()
+    box.daemon.tick()
+    assert part.calls == ["start", "reload"]
+    assert box.office.said == [("degraded", ("reload-refused",))]
+
+
+def test_a_reload_tells_systemd_that_it_reloads_and_when_it_is_done() -> None:
+    box = Box(Plan(()))
+    box.daemon.reload()
+    box.daemon.tick()
+    assert [sorted(sent) for sent in box.notifier.sent[:2]] == [["MONOTONIC_USEC", "RELOADING", "STATUS"], ["READY"]]
+
+
+def test_a_part_that_does_not_stop_in_time_does_not_keep_the_daemon() -> None:
+    part = FakePart(stops_in_time=False)
+    box = Box(Plan((wanted(part),)))
+    box.run_until(lambda: True)
+    assert box.office.calls[-1] == "close within 1 s"
+
+
+def test_the_repr_shows_every_part() -> None:
+    box = Box(Plan(()))
+    assert repr(box.daemon) == "<Daemon without parts>"
+    box.daemon.reconcile(Plan((wanted(FakePart()),)))
+    assert "FakePart(name='dock'" in repr(box.daemon)
