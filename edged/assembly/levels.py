@@ -18,7 +18,7 @@ def health(grade: Grade, reasons: Sequence[Reason], mono_ns: int, wall_ns: int) 
     """Say how the box is. ``mono_ns`` and ``wall_ns`` are now; ``since`` is dated from them."""
     return {
         "schema": "edged.health/1",
-        "status": grade,
+        "state": grade,
         "reasons": [
             {
                 "code": reason.code,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -26,10 +28,14 @@ from edged.pipeline.window import Windower
 from edged.pipeline.worker import Worker
 from edged.sinks.due import Due
 from edged.sinks.report import ReportSink
+from edged.telemetry import logs
 from edged.telemetry.metrics import PipelineMetrics
 
 OUTBOX_WAIT_S = 5.0
 """How long a pipeline on a finite source waits for the outbox: nothing of a recording may be lost, and nobody waits for it."""
+
+
+_LOG = logging.getLogger("edged.lines")
 
 
 class Lines:
@@ -60,6 +66,7 @@ class Lines:
         metrics = PipelineMetrics()
         sinks: tuple[Sink, ...] = (metrics, self._report_sink(settings, mailbox.lossless))
         rules = Rules([rule(settings.name, one) for one in settings.rule])
+        renewing = threading.Lock()
 
         def build() -> Loop:
             try:
@@ -75,23 +82,30 @@ class Lines:
 
         def renew() -> None:
             loop = worker.steps
-            bundle = self._supply.bundle(settings.model)
-            if isinstance(loop, Loop) and not _is_same(loop, bundle.manifest.version):
-                opened = self._supply.open(settings.model, settings.pin)
-                loop.swap(opened.model)
-                worker.note = fallback(opened, settings.name, self._clock)
+            try:
+                with renewing:
+                    newer = self._newer(settings, loop)
+            except EdgedError as error:
+                worker.note = not_renewed(error, settings.name, self._clock)
+                return
+            if newer is not None and isinstance(loop, Loop):
+                loop.swap(newer.model)
+                worker.note = fallback(newer, settings.name, self._clock)
 
         worker = Worker(settings.name, build, self._clock)
         return Pipeline(settings.name, worker, mailbox, metrics, renew)
+
+    def _newer(self, settings: schema.Pipeline, loop: object) -> Opened | None:
+        """Bring in a newer model; opened when it is another than the loop runs or is about to run."""
+        bundle = self._supply.bundle(settings.model)
+        if not isinstance(loop, Loop) or loop.newest.ref.version == bundle.manifest.version:
+            return None
+        return self._supply.open(settings.model, settings.pin)
 
     def _report_sink(self, settings: schema.Pipeline, lossless: bool) -> ReportSink:  # noqa: FBT001 - named at its only call
         due = Due(settings.report.results, settings.report.at_least_every_s)
         wait_s = OUTBOX_WAIT_S if lossless else 0.0
         return ReportSink(self._outbox, self._stamper, due, qos=settings.report.qos, wait_s=wait_s)
-
-
-def _is_same(loop: Loop, version: str) -> bool:
-    return loop.model.ref.version == version
 
 
 def windower(opened: Opened) -> Windower | None:
@@ -106,6 +120,13 @@ def fallback(opened: Opened, pipeline: str, clock: Clock) -> Reason | None:
         return None
     message = f"runs {opened.model.ref.variant} since better variants do not open: {opened.passed_over}"
     return Reason("variant-fallback", pipeline, message, clock.monotonic_ns(), "edged explain shows the ladder")
+
+
+def not_renewed(error: EdgedError, pipeline: str, clock: Clock) -> Reason:
+    """Say that the model that runs stays, although another was looked for."""
+    logs.event(_LOG, "model.kept", level=logging.WARNING, pipeline=pipeline, error=error)
+    message = f"keeps the model that runs: {error.args[0]}"
+    return Reason("model-kept", pipeline, message, clock.monotonic_ns(), error.remedy)
 
 
 def rule(pipeline: str, settings: schema.Rule) -> Rule:

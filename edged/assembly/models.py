@@ -48,14 +48,15 @@ class Opened:
 def open_best(bundle: Bundle, box: Box, pin: str | None = None) -> Opened:
     """Open the first rung of the ladder that opens.
 
-    Raises DeviceError when the box can run none of them, and BundleError when files that it should run do not open; both with every
-    rung's reason.
+    Raises DeviceError when the box can run none of them, or lacks what one of them needs to open; BundleError when it is the files
+    alone that do not open. Both give every rung's reason.
     """
     whole = ladder(bundle, box, pin)
     objections = [
         f"{rung.variant.id} on {rung.accelerator}: {rung.reason}" for rung in whole.rungs if rung.verdict == "refused"
     ]
     passed_over: list[str] = []
+    kinds: set[type[EdgedError]] = set()
     for rung in whole.runnable:
         try:
             model = open_rung(bundle, rung)
@@ -69,11 +70,13 @@ def open_best(bundle: Bundle, box: Box, pin: str | None = None) -> Opened:
                 error=error,
             )
             passed_over.append(f"{rung.variant.id} on {rung.accelerator}: {error}")
+            kinds.add(BundleError if isinstance(error, BundleError) else DeviceError)
             continue
         return Opened(model, bundle, bundle.input_of(rung.variant), "; ".join(passed_over))
     name = f"{bundle.manifest.name} {bundle.manifest.version}"
     message = f"cannot run {name} on this box: {'; '.join(passed_over + objections)}"
-    kind = BundleError if passed_over else DeviceError
+    # A bundle is blamed, and may be put into quarantine for good, only when no trouble of the box could be the reason.
+    kind = BundleError if kinds == {BundleError} else DeviceError
     raise kind(message, remedy=f"edged explain {bundle.manifest.name} shows every variant")
 
 
@@ -109,13 +112,12 @@ def _bind(bundle: Bundle, rung: Rung, engine: Engine) -> Model:
     binding = Binding(
         bundle.output_of(variant), model_input, engine.inputs, engine.outputs, read_labels(bundle, variant)
     )
-    return Model(model_ref(bundle, rung), prepare, engine, registry.bind(binding))
+    return Model(model_ref(bundle, rung, engine.runtime), prepare, engine, registry.bind(binding))
 
 
-def model_ref(bundle: Bundle, rung: Rung) -> ModelRef:
+def model_ref(bundle: Bundle, rung: Rung, runtime: str) -> ModelRef:
     """Name what runs, as results do."""
     manifest, variant = bundle.manifest, rung.variant
-    runtime = "litert" if variant.runtime == "tflite" else "onnxruntime"
     return ModelRef(manifest.name, manifest.version, variant.id, f"sha256:{variant.sha256}", runtime, rung.accelerator)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import platform
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -173,11 +175,12 @@ class About:
             "schema": "edged.inventory/1",
             "hardware": to_document(self._box.inventory, self._box.profile.name, self._box.runtimes),
             "profile": self._box.profile.name,
+            "versions": versions(self._box),
             "pipelines": [
                 {"name": pipeline.name, "source": pipeline.source, "model": pipeline.model}
                 for pipeline in config.pipeline
             ],
-            "ladders": self._ladders(config),
+            "models": self._ladders(config),
         }
 
     def _models(self) -> dict[str, Any]:
@@ -187,6 +190,12 @@ class About:
         catalogue = find_bundles(model_folders(config)).bundles
         wanted = sorted({pipeline.model for pipeline in config.pipeline} & catalogue.keys())
         return [levels.ladder(ladder(catalogue[name][0], self._box)) for name in wanted]
+
+
+def versions(box: Box) -> dict[str, str]:
+    """Give the version of edged, of its Python and of the runtimes' packages."""
+    found = {"edged": version("edged"), "python": platform.python_version()}
+    return found | {runtime.distribution: runtime.version for runtime in box.runtimes}
 
 
 def by_priority(pipelines: Any) -> tuple[Pipeline, ...]:

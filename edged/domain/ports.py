@@ -41,6 +41,10 @@ class Engine(Protocol):
     """A loaded model: tensors in, tensors out, nothing decoded. One thread at a time unless the adapter says else."""
 
     @property
+    def runtime(self) -> str:
+        """What runs the model, as results name it: ``litert``, ``tflite-runtime``, ``onnxruntime``."""
+
+    @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """The inputs that ``infer`` takes, in its order."""
 

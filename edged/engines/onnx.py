@@ -34,6 +34,8 @@ UNKNOWN_OPERATOR = re.compile(r"([\w.]+:[\w.]+)\(-?\d+\) is not a registered fun
 """How the runtime names an operator that it does not bring, ``domain:Operator(opset)``."""
 UNKNOWN_STANDARD = re.compile(r"(?:Could not find an implementation for|No Op registered for) (\w+)")
 """The same for operators of ONNX's own domain."""
+NO_GRAPH = re.compile(r"No graph was found|does not have a graph")
+"""How new runtimes and 1.23, the last for Python 3.10, call an empty file."""
 PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:Load model from .*? failed:\s*)?")
 """The runtime's own beginning of a message: a number, its word, and the whole path."""
 EXCEPTIONS = (
@@ -74,6 +76,8 @@ def open_engine(path: Path, *, threads: int, providers: Sequence[str] = (CPU,)) 
 
 class OnnxEngine:
     """An ONNX Runtime session, which several threads may run at once."""
+
+    runtime = "onnxruntime"
 
     def __init__(self, session: Any, name: str, threads: int, errors: tuple[type[Exception], ...]) -> None:
         self._session: Any = session
@@ -196,7 +200,7 @@ def _refusal(error: Exception, name: str) -> EdgedError:
     if "opset" in text:
         message = f"cannot load {name}: its operator set is newer than this runtime knows ({line})"
         return BundleError(message, remedy="update ONNX Runtime, or convert the model for an older operator set")
-    if type(error).__name__ in {"InvalidProtobuf", "InvalidGraph", "NoModel"} or "No graph was found" in text:
+    if type(error).__name__ in {"InvalidProtobuf", "InvalidGraph", "NoModel"} or NO_GRAPH.search(text):
         message = f"cannot load {name}: its content is damaged ({line}), expected a whole ONNX model"
         return BundleError(message, remedy="deliver the bundle again")
     message = f"cannot load {name}: {line}, expected a model that this runtime can run"

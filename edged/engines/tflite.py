@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
-"""The first one installed is used: tflite-runtime takes 13 times as long on uint8 models and breaks with NumPy 2."""
+RUNTIMES = {"ai_edge_litert.interpreter": "litert", "tflite_runtime.interpreter": "tflite-runtime"}
+"""Modules and what results call them. The first one installed is used: tflite-runtime takes 13 times as long on uint8 models and breaks with NumPy 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +55,17 @@ def open_engine(path: Path, *, threads: int) -> TfliteEngine:
     """
     facts = inspect(path)
     refuse_foreign(facts.foreign, path.name)
-    interpreter = _interpreter_class()
+    interpreter, runtime = _interpreter_class()
     try:
         loaded = interpreter(model_path=str(path), num_threads=threads)
         loaded.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise _refusal(str(error), path.name) from error
-    except AttributeError as error:
-        # tflite-runtime 2.14 was built against NumPy 1 and misses its array interface under NumPy 2.
-        message = f"cannot start {interpreter.__module__}: {error}, expected a runtime that fits NumPy {np.__version__}"
-        raise DeviceError(message, remedy="install edged[tflite]") from error
-    return TfliteEngine(loaded, path.name, threads, facts.meanings)
+    except (AttributeError, ImportError, SystemError) as error:
+        # tflite-runtime 2.14 was built against NumPy 1 and misses its array interface under NumPy 2: a SystemError, caused by the reason.
+        message = f"cannot start {runtime}: {_line(str(error.__cause__ or error))}, expected a runtime that fits NumPy {np.__version__}"
+        raise DeviceError(message, remedy="install edged[tflite], or numpy<2", code="runtime-broken") from error
+    return TfliteEngine(loaded, runtime, path.name, threads, facts.meanings)
 
 
 def refuse_foreign(operators: Sequence[str], name: str) -> None:
@@ -86,8 +86,9 @@ def refuse_foreign(operators: Sequence[str], name: str) -> None:
 class TfliteEngine:
     """A TFLite interpreter behind a lock: it serves one thread at a time, and a second one waits instead of failing."""
 
-    def __init__(self, interpreter: Any, name: str, threads: int, meanings: Mapping[str, str]) -> None:
+    def __init__(self, interpreter: Any, runtime: str, name: str, threads: int, meanings: Mapping[str, str]) -> None:
         self._interpreter: Any = interpreter
+        self._runtime = runtime
         self._name = name
         self._threads = threads
         self._lock = threading.Lock()
@@ -100,6 +101,11 @@ class TfliteEngine:
     def __repr__(self) -> str:
         state = "closed" if self._interpreter is None else f"{self._threads} threads"
         return f"<TfliteEngine {self._name}: {state}>"
+
+    @property
+    def runtime(self) -> str:
+        """Which of the distributions runs it."""
+        return self._runtime
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -133,17 +139,17 @@ class TfliteEngine:
             self._interpreter = None
 
 
-def _interpreter_class() -> Callable[..., Any]:
-    """Give the class of the best runtime installed; importing one costs 10 MB, so it is done when a model needs it."""
-    for module in RUNTIMES:
+def _interpreter_class() -> tuple[Callable[..., Any], str]:
+    """Give the class of the best runtime installed, and its name; importing one costs 10 MB, so it is done when a model needs it."""
+    for module, runtime in RUNTIMES.items():
         try:
             found: Callable[..., Any] = importlib.import_module(module).Interpreter
         except ModuleNotFoundError:
             continue
         except ImportError as error:
-            message = f"cannot start {module}: {_line(str(error))}, expected a runtime that works on this machine"
+            message = f"cannot start {runtime}: {_line(str(error))}, expected a runtime that works on this machine"
             raise DeviceError(message, remedy="install edged[tflite] anew") from error
-        return found
+        return found, runtime
     message = "cannot run TFLite models: neither ai-edge-litert nor tflite-runtime is installed, expected one"
     raise DeviceError(message, remedy="install edged[tflite]", code="runtime-missing")
 

@@ -202,6 +202,12 @@ class Store:
             self._execute("ROLLBACK")
 
 
+def cost(row: Row) -> int:
+    """Bytes that a row takes in the file: its own and the tree's (long payloads fill whole overflow pages)."""
+    size = len(row.payload) + len(row.stream) + 32
+    return size if size < 1024 else (size // 4096 + 2) * 4096  # noqa: PLR2004  (a quarter of a page, 4096 bytes)
+
+
 def runs(keys: Iterable[Key]) -> list[tuple[int, int, int]]:
     """Join keys to (priority, first id, last id): acknowledgements mostly come in unbroken order."""
     joined: list[tuple[int, int, int]] = []

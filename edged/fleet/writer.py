@@ -17,7 +17,7 @@ from edged.fleet import memory, topics, trouble
 from edged.fleet.losses import Losses
 from edged.fleet.memory import MemoryLane
 from edged.fleet.ready import PRIORITIES, Key, Ready, Row
-from edged.fleet.store import SPARE_PAGES, Change, Store
+from edged.fleet.store import SPARE_PAGES, Change, Store, cost
 from edged.fleet.trouble import Trouble
 from edged.fleet.volume import Volume
 
@@ -149,7 +149,8 @@ class Writer:
 
     def disk_bytes(self) -> int:
         """Size of the file and its WAL; 0 without one."""
-        return self._volume.store.disk_bytes() if self._volume.store else 0
+        store = self._volume.store  # read once: other threads ask, too
+        return store.disk_bytes() if store else 0
 
     def close(self) -> None:
         """Keep what can be kept and close the file."""
@@ -191,7 +192,7 @@ class Writer:
         if store is None or self.trouble is not None:
             return self._remember(row)
         try:
-            self._room -= _cost(row)
+            self._room -= cost(row)
             if self._room < 0 and not self._make_room(row, store):
                 self._lose([(row.stream, row.seq)], "outbox-full")
                 store.apply(Change(numbers={row.stream: row.seq}, gaps=self.losses.gaps))
@@ -214,7 +215,7 @@ class Writer:
 
     def _make_room(self, row: Row, store: Store) -> bool:
         """Evict the oldest of the lowest priority until ``row`` fits; False when only more urgent rows are left."""
-        while (free := store.free_pages() - SPARE_PAGES) * 4096 <= _cost(row):
+        while (free := store.free_pages() - SPARE_PAGES) * 4096 <= cost(row):
             if not self._evict(store, row.priority):
                 return False
         # The queue's last page is filled only in part: half of the free space is taken before the next exact look.
@@ -393,9 +394,3 @@ class Writer:
 
 def _highest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     return {stream: max(one.get(stream, 0), other.get(stream, 0)) for stream in one.keys() | other.keys()}
-
-
-def _cost(row: Row) -> int:
-    """Bytes that a row takes in the file: its own and the tree's (long payloads fill whole overflow pages)."""
-    size = len(row.payload) + len(row.stream) + 32
-    return size if size < 1024 else (size // 4096 + 2) * 4096  # noqa: PLR2004  (a quarter of a page, 4096 bytes)

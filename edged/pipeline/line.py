@@ -83,8 +83,9 @@ class Line:
         return all(stopped)
 
     def reload(self) -> None:
-        """Let each pipeline look for a newer model, beside the one that runs."""
+        """Let each pipeline look for a newer model, beside the one that runs; one that has none tries again now."""
         for pipeline in self.pipelines:
+            pipeline.worker.retry()
             thread = threading.Thread(target=pipeline.renew, name=f"edged-renew-{pipeline.name}", daemon=True)
             thread.start()
 

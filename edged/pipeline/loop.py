@@ -6,6 +6,7 @@ exchanged between two steps (``swap``), so that a new version loses no frame.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -40,6 +41,7 @@ class Loop:
         self._inbox = inbox
         self._model = model
         self._next: Model | None = None
+        self._swapping = threading.Lock()
         self._rules = rules
         self._sinks = tuple(sinks)
         self._now_ns = clock.monotonic_ns
@@ -56,9 +58,17 @@ class Loop:
         """What runs now."""
         return self._model
 
+    @property
+    def newest(self) -> Model:
+        """What runs now, or what runs from the next frame on."""
+        return self._next or self._model
+
     def swap(self, model: Model) -> None:
         """Run ``model`` from the next frame on, and free the old one then. May be called from another thread."""
-        self._next = model
+        with self._swapping:
+            passed_by, self._next = self._next, model
+        if passed_by is not None:
+            passed_by.engine.close()
 
     def step(self, timeout_s: float = 1.0) -> bool:
         """Take one frame to its end; False once the source has ended and its last frame was taken.
@@ -66,7 +76,7 @@ class Loop:
         Raises what the engine or the decoder raised, after the frame was reported as ``unknown``.
         """
         if self._next is not None:
-            self._exchange(self._next)
+            self._exchange()
         frame = self._inbox.take(timeout_s)
         if frame is None:
             return not self._inbox.ended
@@ -86,8 +96,9 @@ class Loop:
         if self._next is not None:
             self._next.engine.close()
 
-    def _exchange(self, model: Model) -> None:
-        old, self._model, self._next = self._model, model, None
+    def _exchange(self) -> None:
+        with self._swapping:
+            old, self._model, self._next = self._model, self.newest, None
         old.engine.close()
 
     def _infer(self, frame: Frame) -> Result:

@@ -46,10 +46,17 @@ class Worker:
     """One thread around one thing that steps. A failure costs this worker a wait and nobody else anything.
 
     ``heartbeat_ns`` is the monotonic time of its last step; while it builds, the time until which it may. ``note`` is what its owner
-    has to say of it although it runs (a lesser variant than wished for).
+    has to say of it although it runs (a lesser variant than wished for). ``wait`` sleeps for so many seconds, True when it shall stop.
     """
 
-    def __init__(self, name: str, build: Callable[[], Steps], clock: Clock, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        build: Callable[[], Steps],
+        clock: Clock,
+        backoff: Backoff | None = None,
+        wait: Callable[[float], bool] | None = None,
+    ) -> None:
         self.name = name
         self.state: State = "starting"
         self.restarts = 0
@@ -61,6 +68,8 @@ class Worker:
         self._backoff = backoff or Backoff(limit_s=LONGEST_WAIT_S)
         self._reason: Reason | None = None
         self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._sleep = wait or self._stop.wait
         self._thread = threading.Thread(target=self._run, name=f"edged-{name}", daemon=True)
 
     def __repr__(self) -> str:
@@ -80,6 +89,12 @@ class Worker:
     def stop(self) -> None:
         """Ask to end after the step in hand."""
         self._stop.set()
+        self._wake.set()
+
+    def retry(self) -> None:
+        """Try again now what failed: its cause may have been mended. Without a failure nothing happens."""
+        if self.state == "failed":
+            self._wake.set()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the end; False when it did not come in time."""
@@ -137,7 +152,7 @@ class Worker:
 
     def _wait(self, wait_s: float) -> None:
         left_s = wait_s
-        while left_s > 0 and not self._stop.wait(min(BEAT_S, left_s)):
+        while left_s > 0 and not self._sleep(min(BEAT_S, left_s)):
             left_s -= BEAT_S
             self._beat()
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import av
 from av.container import InputContainer
-from av.error import ErrorType, FFmpegError, InvalidDataError  # type: ignore[attr-defined] # PyAV's stub forgets one
+from av.error import FFmpegError, InvalidDataError
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -342,6 +342,14 @@ _NO_CAMERA = Fault("camera-unsuited", "it gives no pictures", "a camera has seve
 _REFUSED = Fault("camera-denied", "user name or password refused", "check username and password_file of the source")
 _SILENT = Fault("camera-stalled", "it does not answer", "look at its cable, power and address")
 
+
+def _tag(text: bytes) -> int:
+    """Give the number of an error that is libav's own: FFERRTAG of libavutil/error.h. PyAV 17's names for them are empty."""
+    return int.from_bytes(text, "little")
+
+
+EXIT, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = _tag(b"EXIT"), _tag(b"\xf8401"), _tag(b"\xf8403"), _tag(b"\xf8404")
+
 DEVICE_FAULTS: dict[int, Fault] = {
     errno.ENOENT: _ABSENT,
     errno.ENXIO: _ABSENT,
@@ -358,18 +366,18 @@ STREAM_FAULTS: dict[int, Fault] = {
     errno.EHOSTUNREACH: _SILENT,
     errno.ENETUNREACH: _SILENT,
     errno.ETIMEDOUT: _SILENT,
-    ErrorType.EXIT.value: _SILENT,
+    EXIT: _SILENT,
     errno.EIO: Fault("camera-absent", "no such host, or it hung up", "check its address"),
-    ErrorType.HTTP_UNAUTHORIZED.value: _REFUSED,
-    ErrorType.HTTP_FORBIDDEN.value: _REFUSED,
-    ErrorType.HTTP_NOT_FOUND.value: Fault("camera-absent", "it has no such stream", "check the address's path"),
+    UNAUTHORIZED: _REFUSED,
+    FORBIDDEN: _REFUSED,
+    NOT_FOUND: Fault("camera-absent", "it has no such stream", "check the address's path"),
 }
 
 LOST_FAULTS: dict[int, Fault] = {
     errno.ENODEV: Fault("camera-unplugged", "unplugged", "plug it in again"),
     errno.EIO: Fault("camera-unplugged", "the device or connection failed", "look at its cable and power"),
     errno.ETIMEDOUT: _SILENT,
-    ErrorType.EXIT.value: _SILENT,
+    EXIT: _SILENT,
 }
 
 

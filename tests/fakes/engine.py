@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class FakeEngine:
     """Runs ``compute`` on what it is given, and fails from the ``fails_from``-th call on (counted from 0)."""
 
+    runtime = "fake"
+
     def __init__(
         self,
         inputs: tuple[TensorSpec, ...],

@@ -137,12 +137,32 @@ def test_a_swapped_model_takes_over_between_two_frames_and_the_old_one_is_freed_
     assert one.model is new
 
 
+def test_of_two_models_that_wait_the_later_one_takes_over_and_the_other_is_freed_unused() -> None:
+    passed_by, newest = model(scale=10.0), model(scale=100.0)
+    one, sink = loop(frames(0.5), model())
+    one.swap(passed_by)
+    one.swap(newest)
+    assert one.newest is newest
+    one.step()
+    assert [result.output for result in sink.results] == [anomaly(50.0)]
+    assert passed_by.engine.closed  # type: ignore[attr-defined] # the fake tells
+    assert one.newest is one.model is newest
+
+
 def test_closing_frees_the_model_and_the_one_that_was_to_follow() -> None:
     old, new = model(), model()
     one, _ = loop(frames(), old)
     one.swap(new)
     one.close()
     assert (old.engine.closed, new.engine.closed) == (True, True)  # type: ignore[attr-defined] # the fake tells
+
+
+def test_closing_a_loop_that_awaits_no_other_model_frees_its_own() -> None:
+    only = model()
+    one, _ = loop(frames(), only)
+    one.finish()
+    one.close()
+    assert only.engine.closed  # type: ignore[attr-defined] # the fake tells
 
 
 def test_the_repr_says_what_runs() -> None:

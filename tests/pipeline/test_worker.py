@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from edged.domain.errors import BundleError, EngineLostError
 from edged.pipeline.backoff import Backoff
-from edged.pipeline.worker import BUILD_S, STABLE_AFTER_S, Worker
+from edged.pipeline.worker import BEAT_S, BUILD_S, STABLE_AFTER_S, Worker
 from fakes.clock import FakeClock
+from fakes.waiting import until
 
 AT_ONCE = 0.0
 GIVE_UP_S = 10.0
@@ -107,6 +108,24 @@ def test_a_stop_ends_the_wait_for_the_next_attempt() -> None:
     assert ran(worker).state == "stopped"
 
 
+def test_a_retry_ends_the_wait_for_the_next_attempt() -> None:
+    builds = iter([BundleError("cannot load"), script(False)])
+
+    def build() -> Script:
+        found = next(builds)
+        if isinstance(found, BundleError):
+            raise found
+        return found
+
+    worker = Worker("gate", build, FakeClock(), Backoff(first_s=1000.0))
+    worker.retry()  # nothing has failed: this one is no head start for later
+    worker.start()
+    until(lambda: worker.state == "failed", "failed")
+    worker.retry()
+    assert worker.join(GIVE_UP_S)
+    assert worker.state == "ended"
+
+
 def test_after_a_stable_time_the_next_failure_is_a_first_one() -> None:
     clock = FakeClock()
     backoff = Backoff(first_s=AT_ONCE, limit_s=AT_ONCE)
@@ -134,3 +153,21 @@ def test_while_it_builds_it_may_be_silent_for_longer() -> None:
     ran(worker)
     assert beats == [BUILD_S * 1e9]
     assert worker.heartbeat_ns == clock.monotonic_ns()
+
+
+def test_while_it_waits_for_the_next_attempt_its_heart_beats() -> None:
+    clock = FakeClock()
+    waits: list[float] = []
+    beats: list[int] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        clock.advance(seconds)
+        beats.append(clock.monotonic_ns() - worker.heartbeat_ns)
+        return False
+
+    left = iter([script(EngineLostError("gone")), script(False)])
+    worker = Worker("gate", lambda: next(left), clock, Backoff(first_s=2.5, limit_s=2.5), wait)
+    ran(worker)
+    assert waits == [BEAT_S, BEAT_S, 0.5]
+    assert max(beats) <= BEAT_S * 1e9
