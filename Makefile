@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find edged tools models device-profiles systemd -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
-.PHONY: help demo test test-fast coverage check lint types layers format bench docs wheel clean
+.PHONY: help demo test test-fast test-arm64 coverage check lint types layers format bench docs wheel clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ coverage: $(VENV)/.installed  ## branch coverage of the decisions by the quick t
 	$(BIN)/pytest -q -p no:cacheprovider -m "not slow" --cov --cov-report= $(ARGS)
 	$(BIN)/coverage report --fail-under=100 \
 		--include='*/edged/domain/*,*/edged/control/*,*/edged/update/*,*/edged/pipeline/*,*/edged/config/*,*/edged/telemetry/*,*/edged/daemon.py'
+
+test-arm64: $(VENV)/.installed  ## the wheel on 64-bit Arm Debian under emulation (root, debootstrap, qemu-user-static)
+	$(BIN)/python tools/arm64.py
 
 bench: $(VENV)/.installed  ## the figures, measured here, into benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py $(ARGS)

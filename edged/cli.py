@@ -1,14 +1,17 @@
 """The program ``edged``: one function a verb.
 
-Exit status: 0 done; 1 it ran and found or met a fault; 2 the request itself is wrong (usage, configuration).
+Exit status: 0 done; 1 it ran and found or met a fault; 2 the request itself is wrong (usage, configuration); 75 safe mode is over.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,8 @@ from edged.telemetry import logs
 
 CONFIG = Path("/etc/edged/edged.toml")
 DONE, FAULT, WRONG_REQUEST = 0, 1, 2
+AGAIN = 75
+"""Safe mode is over, and the whole daemon shall be started: EX_TEMPFAIL of sysexits.h, "try again later"."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(given: argparse.Namespace) -> int:
     """The daemon, in the foreground; SIGTERM stops it, SIGHUP reloads."""
-    from edged.assembly.state import Lock  # noqa: PLC0415 - each verb imports what it needs: a listing needs no runtime
+    from edged.assembly.again import start_again  # noqa: PLC0415 - each verb imports what it needs: a listing needs no runtime
+    from edged.assembly.safe import TRY_AGAIN_S, safe_mode  # noqa: PLC0415
+    from edged.assembly.state import Lock  # noqa: PLC0415
     from edged.assembly.wiring import build_daemon, load_or_fall_back  # noqa: PLC0415
 
     logs.set_up(given.log_level.upper())
@@ -49,21 +56,25 @@ def run(given: argparse.Namespace) -> int:
         print(f"edged: {fault}", file=sys.stderr)
     lock = Lock(loaded.config.state.directory)
     try:
-        daemon = build_daemon(given.config, loaded, fallen_back)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: daemon.stop())
-        signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
+        why_safe = safe_mode(os.environ, time.monotonic_ns()) if given.safe else None
+        daemon = build_daemon(given.config, loaded, fallen_back, why_safe)
+        signals = _obey_signals(daemon)
+        if given.safe:
+            _after(TRY_AGAIN_S, daemon.stop)
         daemon.run()
     finally:
         lock.release()
-    return DONE
+    if daemon.starts_again and not given.safe:
+        start_again()
+    return AGAIN if given.safe and not signals else DONE
 
 
 def demo(given: argparse.Namespace) -> int:
     """The main job on one machine with nothing else installed."""
-    from edged.demo.show import show  # noqa: PLC0415
+    from edged.assembly.adapters import adapter  # noqa: PLC0415
 
-    return show(given.seconds)
+    status: int = adapter("edged.demo.show", "demo").show(given.seconds, given.broker)
+    return status
 
 
 def check(given: argparse.Namespace) -> int:
@@ -115,6 +126,27 @@ def models(given: argparse.Namespace) -> int:
     return FAULT if document["refused"] else DONE
 
 
+def _obey_signals(daemon: Any) -> Sequence[int]:
+    """Let the service manager and Ctrl-C stop and reload the daemon; gives a list of the signals that stopped it."""
+    stopped_by: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        stopped_by.append(number)
+        daemon.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
+    return stopped_by
+
+
+def _after(seconds: float, act: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, act)
+    # It must not keep the process from ending before its time.
+    timer.daemon = True
+    timer.start()
+
+
 def _bundle(model: str, config: Any) -> Any:
     """Find a bundle by name, or by the path of its folder."""
     from edged.assembly.box import model_folders  # noqa: PLC0415
@@ -137,7 +169,7 @@ def _config(given: argparse.Namespace) -> Any:
     """Read the configuration that was named, or the usual one where there is one."""
     from edged.config.load import load  # noqa: PLC0415
 
-    return load(given.config or CONFIG, required=given.config is not None).config
+    return load(given.config or CONFIG, required=given.config is not None, named=False).config
 
 
 def _sysroot(given: argparse.Namespace) -> Path:
@@ -168,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edged", description="Runs models on cameras and sensors, and reports over MQTT."
     )
-    parser.add_argument("--version", action="version", version=f"edged {_version()}")
+    parser.add_argument("--version", action=_TellVersion, nargs=0, help="the version, and nothing else")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for name, verb, text, options in VERBS:
         one = verbs.add_parser(name, help=text, description=verb.__doc__)
@@ -178,10 +210,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415
+class _TellVersion(argparse.Action):
+    """Reads the package's metadata when it is asked for: no other verb waits for that, or needs edged to be installed."""
 
-    return version("edged")
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        print(f"edged {version('edged')}")
+        parser.exit()
 
 
 Option = tuple[tuple[str, ...], dict[str, Any]]
@@ -197,15 +233,30 @@ _SYSROOT: Option = (
     {"type": Path, "default": Path("/"), "metavar": "DIR", "help": "another machine's files: proc, sys, dev, etc"},
 )
 _SECONDS: Option = (("--seconds",), {"type": float, "default": None, "metavar": "N", "help": "end after so long"})
+_BROKER: Option = (
+    ("--broker",),
+    {
+        "choices": ("mosquitto", "amqtt"),
+        "default": None,
+        "help": "default: mosquitto when it is installed, otherwise amqtt",
+    },
+)
 _MODEL: Option = (("model",), {"metavar": "MODEL", "help": "a bundle's name, or its folder"})
+_SAFE: Option = (
+    ("--safe",),
+    {
+        "action": "store_true",
+        "help": "safe mode: MQTT, health and commands, no pipelines; ends with status 75 when it is over",
+    },
+)
 _LEVEL: Option = (
     ("--log-level",),
     {"choices": ("debug", "info", "warning", "error"), "default": "info", "help": "the least that is logged"},
 )
 
 VERBS: tuple[tuple[str, Callable[[argparse.Namespace], int], str, tuple[Option, ...]], ...] = (
-    ("run", run, "the daemon", (_USUAL, _LEVEL)),
-    ("demo", demo, "the main job on this machine, with nothing else installed", (_SECONDS,)),
+    ("run", run, "the daemon", (_USUAL, _LEVEL, _SAFE)),
+    ("demo", demo, "the main job on this machine, with nothing else installed", (_SECONDS, _BROKER)),
     ("check", check, "every fault of the configuration and of what it names", (_USUAL, _JSON)),
     ("hardware", hardware, "what this box is made of", (_NAMED, _SYSROOT, _JSON)),
     ("explain", explain, "which variant of a model runs here, and why", (_MODEL, _NAMED, _SYSROOT, _JSON)),

@@ -27,7 +27,7 @@ DROP_INS = "conf.d"
 MAX_DROP_INS = 256
 """More than anybody keeps by hand; a folder that something fills by mistake is told, not read for minutes."""
 _UNNAMED = "unnamed"
-"""Stands in for an id while the rest is judged; never leaves this file."""
+"""Stands in for an id while the rest is judged, or where none is needed."""
 _NO_IDENTITY = "cannot name this box: etc/machine-id holds no id, expected an id here"
 
 _Item = TypeVar("_Item")
@@ -70,10 +70,11 @@ class Loaded:
     files: tuple[Path, ...]
 
 
-def load(main: Path, *, root: Path = Path("/"), required: bool = True) -> Loaded:
+def load(main: Path, *, root: Path = Path("/"), required: bool = True, named: bool = True) -> Loaded:
     """Read ``main`` and its drop-ins.
 
-    ``root`` is where ``etc/machine-id`` hangs. Unless ``required``, a ``main`` that does not exist counts as empty.
+    ``root`` is where ``etc/machine-id`` hangs. Unless ``required``, a ``main`` that does not exist counts as empty; unless
+    ``named``, a box that nothing gives an id is called ``unnamed``: who only looks at it needs none.
 
     Raises RejectedConfigError, with every fault, when a file cannot be read or one of the box's own sections is wrong.
     """
@@ -83,7 +84,7 @@ def load(main: Path, *, root: Path = Path("/"), required: bool = True) -> Loaded
     pipelines, pipeline_faults = _judge(whole, "pipeline", Pipeline.model_validate, [Pipeline])
     # What an unreadable file would have said is missing from the others through no fault of theirs.
     strays = [] if unreadable else _strays(whole, sources)
-    identity = device_id(root) or (_UNNAMED if unreadable else None)
+    identity = device_id(root) or (_UNNAMED if unreadable or not named else None)
     names = {source.name for source in sources}
     connected = [pipeline for pipeline in pipelines if pipeline.source in names]
     config, box_faults = _assemble(whole, sources, connected, identity)

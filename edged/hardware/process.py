@@ -13,35 +13,48 @@ import psutil
 class Usage:
     """``cpu_percent`` is of one processor since the last reading; ``memory_mb`` is resident, in MiB.
 
-    ``disk_free_mb`` is what is left on the disk of the state directory; None when it cannot be asked.
+    ``disk_free_mb`` is what is left on the disk of the state directory. None is what cannot be read: a hardened or
+    confined process may see little of /proc.
     """
 
-    cpu_percent: float
-    memory_mb: float
-    threads: int
-    open_files: int
-    disk_free_mb: int | None
+    cpu_percent: float | None = None
+    memory_mb: float | None = None
+    threads: int | None = None
+    open_files: int | None = None
+    disk_free_mb: int | None = None
 
 
 class ProcessProbe:
-    """Reads usage; the first reading's ``cpu_percent`` is 0."""
+    """Reads usage, and never raises; the first reading's ``cpu_percent`` is 0."""
 
     def __init__(self, state: Path) -> None:
-        self._process = psutil.Process(os.getpid())
         self._state = state
+        try:
+            self._process: psutil.Process | None = psutil.Process(os.getpid())
+        except psutil.Error:
+            self._process = None
 
     def __call__(self) -> Usage:
         """Take one reading."""
-        process = self._process
-        with process.oneshot():
-            resident = process.memory_info().rss + sum(_resident(child) for child in process.children(recursive=True))
-            return Usage(
-                cpu_percent=process.cpu_percent(),
-                memory_mb=round(resident / 2**20, 1),
-                threads=process.num_threads(),
-                open_files=process.num_fds(),
-                disk_free_mb=_disk_free_mb(self._state),
-            )
+        free_mb = _disk_free_mb(self._state)
+        if self._process is None:
+            return Usage(disk_free_mb=free_mb)
+        try:
+            return _usage(self._process, free_mb)
+        except psutil.Error:
+            return Usage(disk_free_mb=free_mb)
+
+
+def _usage(process: psutil.Process, free_mb: int | None) -> Usage:
+    with process.oneshot():
+        resident = process.memory_info().rss + sum(_resident(child) for child in process.children(recursive=True))
+        return Usage(
+            cpu_percent=process.cpu_percent(),
+            memory_mb=round(resident / 2**20, 1),
+            threads=process.num_threads(),
+            open_files=process.num_fds(),
+            disk_free_mb=free_mb,
+        )
 
 
 def _resident(child: psutil.Process) -> int:

@@ -464,3 +464,8 @@ def assert_judged(file: Path) -> None:
     except RejectedConfigError as error:
         faults = error.faults
     assert (config is None) == bool(faults)
+
+
+def test_who_only_looks_at_a_box_needs_no_name_for_it(tmp_path: Path) -> None:
+    loaded = load(tmp_path / "edged.toml", root=tmp_path, required=False, named=False)
+    assert (loaded.config.device.id, loaded.faults) == ("unnamed", ())

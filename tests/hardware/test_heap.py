@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from pathlib import Path
+
+import pytest
+
+from edged.hardware import heap
+
+BLOCK_BYTES, BLOCKS = 64 * 1024, 512
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose heap this is about")
+def test_trimming_gives_freed_memory_back_to_the_box() -> None:
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    blocks = [libc.malloc(BLOCK_BYTES) for _ in range(BLOCKS)]
+    for block in blocks:
+        ctypes.memset(block, 1, BLOCK_BYTES)
+    # The last block stays: it lies above the others and keeps glibc from giving them back by itself.
+    for block in blocks[:-1]:
+        libc.free(block)
+    before = _resident_bytes()
+    heap.trim()
+    given_back = before - _resident_bytes()
+    libc.free(blocks[-1])
+    assert given_back > BLOCK_BYTES * BLOCKS / 2
+
+
+def test_the_number_of_arenas_can_be_bounded_again_and_again() -> None:
+    heap.limit_arenas()
+    heap.limit_arenas()
+
+
+def test_a_c_library_without_such_functions_is_left_alone() -> None:
+    assert heap._find("there_is_no_such_function") is None
