@@ -1,0 +1,86 @@
+"""A broker that lets only some in: the password comes from its file, and a refusal is said plainly."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from fakes import brokers
+from fakes.brokers import BrokerProcess
+from fakes.daemon import DEVICE, Run, edged, write_config
+from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
+from fakes.waiting import until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[BrokerProcess]:
+    """Give a broker that knows the device and a reader."""
+    program = shutil.which("mosquitto_passwd")
+    if program is None:
+        pytest.skip("needs mosquitto_passwd: it is not on PATH")
+    passwords = tmp_path / "passwords"
+    subprocess.run([program, "-b", "-c", str(passwords), DEVICE, "right"], check=True)
+    subprocess.run([program, "-b", str(passwords), "reader", "reads"], check=True)
+    made = brokers.mosquitto(tmp_path, "allow_anonymous false", f"password_file {passwords}")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def config(guarded: BrokerProcess, tmp_path: Path) -> Path:
+    """Give a configuration with a password file that a test has yet to write."""
+    sensor_bundle(tmp_path / "models" / "level")
+    recording = write_windows(tmp_path / "spindle.csv", range(5))
+    file = write_config(tmp_path, guarded.port, csv_source(recording) + pipeline("a"))
+    text = file.read_text()
+    file.write_text(text.replace("[mqtt]\n", f'[mqtt]\npassword_file = "{tmp_path / "secret"}"\n'))
+    return file
+
+
+def test_the_password_is_read_from_its_file_and_the_device_is_the_user(
+    guarded: BrokerProcess, run: Run, config: Path, tmp_path: Path
+) -> None:
+    heard: list[str] = []
+    reader = mqtt.Client(CallbackAPIVersion.VERSION2)
+    reader.username_pw_set("reader", "reads")
+    reader.on_message = lambda _c, _u, message: heard.append(message.topic)
+    reader.on_connect = lambda client, *_: client.subscribe("edged/#", 1)
+    reader.connect("127.0.0.1", guarded.port)
+    reader.loop_start()
+    (tmp_path / "secret").write_text("right\n")
+
+    daemon = run(config)
+
+    assert daemon.wait() == 0
+    until(lambda: heard.count(f"edged/v1/d/{DEVICE}/out/result/a") == 5, "its results")
+    reader.disconnect()
+    reader.loop_stop()
+    assert "right" not in daemon.said()
+
+
+def test_a_refusal_is_told_in_the_log_with_what_to_do_and_the_box_works_on(
+    run: Run, config: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("wrong\n")
+    daemon = run(config)
+
+    until(lambda: "mqtt.password_file" in daemon.said(), "it says what to mend")
+    until(lambda: "source.ended" in daemon.said(), "it works on")
+
+    assert daemon.stop()[0] == 0
+    assert "wrong" not in daemon.said()
+
+
+def test_a_password_file_that_is_not_there_ends_it_with_2_and_one_line(config: Path, tmp_path: Path) -> None:
+    done = edged("run", "--config", config)
+    assert done.status == 2
+    (line,) = done.err.splitlines()
+    assert line.startswith(f"edged: cannot read the secret in {tmp_path / 'secret'}: ")

@@ -1,0 +1,149 @@
+"""A full disk and a read-only one: the box goes on seeing and reporting, says so, and recovers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fakes.brokers import BrokerProcess
+from fakes.daemon import Run, edged, write_config
+from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
+from fakes.subscriber import Subscriber, numbers
+from fakes.waiting import until
+
+pytestmark = pytest.mark.slow
+
+BEFORE = 20
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a small disk, or skip where that is not allowed."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount a small disk")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"needs to mount a small disk: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def config(disk: Path, broker: BrokerProcess, tmp_path: Path) -> Path:
+    """Give the configuration of about 16 windows a second without an end, with the state on the small disk."""
+    sensor_bundle(tmp_path / "models" / "level")
+    recording = write_windows(tmp_path / "spindle.csv", range(100))
+    source = csv_source(recording, more='pace = "recorded"\nloop = true')
+    return write_config(tmp_path, broker.port, source + pipeline("a"), state=disk / "state")
+
+
+def fill(file: Path) -> None:
+    with file.open("wb", buffering=0) as filler:
+        for block in (1 << 16, 1 << 12, 1):
+            try:
+                while True:
+                    filler.write(b"\0" * block)
+            except OSError:
+                continue
+
+
+def more_of(fleet: Subscriber, count: int = BEFORE) -> None:
+    before = len(fleet.of("result/a"))
+    until(lambda: len(fleet.of("result/a")) >= before + count, f"{count} more results")
+
+
+def test_a_disk_that_fills_up_costs_no_result_is_told_and_is_used_again_when_there_is_room(
+    fleet: Subscriber, run: Run, config: Path, disk: Path
+) -> None:
+    daemon = run(config)
+    more_of(fleet)
+
+    fill(disk / "filler")
+    until(lambda: "outbox-disk-full" in fleet.codes(), "it says so")
+    assert fleet.last("health")["state"] == "degraded"
+    more_of(fleet)
+    (disk / "filler").unlink()
+    until(lambda: fleet.last("health")["state"] == "ok", "all is well again")
+    more_of(fleet)
+
+    assert daemon.stop()[0] == 0
+    until(lambda: fleet.last("status").get("state") == "offline", "offline")
+    assert numbers(fleet.of("result/a")) == list(range(1, len(fleet.of("result/a")) + 1))
+
+
+def test_on_a_disk_that_is_full_at_the_start_it_sees_and_reports_all_the_same(
+    fleet: Subscriber, run: Run, config: Path, disk: Path
+) -> None:
+    fill(disk / "filler")
+
+    daemon = run(config)
+
+    more_of(fleet)
+    until(lambda: "outbox-disk-full" in fleet.codes(), "it says so")
+    (disk / "filler").unlink()
+    until(lambda: fleet.last("health")["state"] == "ok", "all is well again")
+    assert daemon.stop()[0] == 0
+
+
+@pytest.mark.parametrize("ran_before", [True, False])
+def test_on_a_read_only_disk_it_sees_and_reports_all_the_same_and_goes_on_in_number(
+    broker: BrokerProcess, fleet: Subscriber, run: Run, config: Path, disk: Path, ran_before: bool
+) -> None:
+    if ran_before:
+        daemon = run(config)
+        more_of(fleet)
+        broker.close()  # what is left in the outbox has to come out of a disk that takes nothing
+        assert daemon.stop()[0] == 0
+        broker.start()
+    (disk / "state").mkdir(exist_ok=True)
+    remount(disk, "ro")
+    fleet = Subscriber(broker.port)
+
+    daemon = run(config)
+    more_of(fleet)
+    until(lambda: "outbox-read-only" in fleet.codes(), "it says so")
+    assert edged("run", "--config", config).status == 1  # still only one at a time
+    remount(disk, "rw")
+    until(lambda: fleet.last("health")["state"] == "ok", "all is well again")
+    more_of(fleet)
+
+    assert daemon.stop()[0] == 0
+    until(lambda: fleet.last("status").get("state") == "offline", "offline")
+    told = numbers(fleet.of("result/a"))
+    fleet.close()
+    assert told == sorted(set(told))
+    assert told == list(range(told[0], told[0] + len(told)))
+
+
+def test_a_model_that_no_disk_holds_any_more_is_kept_and_told(
+    fleet: Subscriber, run: Run, config: Path, disk: Path
+) -> None:
+    (disk / "state").mkdir()
+    remount(disk, "ro")
+    daemon = run(config)
+    more_of(fleet)
+
+    shutil.rmtree(config.parent / "models" / "level")
+    daemon.reload()
+    until(lambda: "model-kept" in fleet.codes(), "it says so")
+    more_of(fleet)
+    sensor_bundle(config.parent / "models" / "level")
+    remount(disk, "rw")
+    daemon.reload()
+
+    until(lambda: fleet.last("health")["state"] == "ok", "all is well again")
+    assert daemon.stop()[0] == 0
+    assert "Traceback" not in daemon.said()
+
+
+def remount(disk: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)

@@ -1,0 +1,140 @@
+"""Models that come, change and go while the daemon runs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.brokers import BrokerProcess
+from fakes.daemon import Run, write_config
+from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
+from fakes.subscriber import Subscriber
+from fakes.waiting import until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """Give a folder with the model ``level``."""
+    sensor_bundle(tmp_path / "models" / "level-1")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def config(models: Path, broker: BrokerProcess, tmp_path: Path) -> Path:
+    """Give the configuration of a pipeline with about 16 windows a second and no end."""
+    del models
+    recording = write_windows(tmp_path / "spindle.csv", range(100))
+    source = csv_source(recording, more='pace = "recorded"\nloop = true')
+    return write_config(tmp_path, broker.port, source + pipeline("a"))
+
+
+def version_of(fleet: Subscriber, name: str) -> str:
+    return str(fleet.last(f"result/{name}").get("model", {}).get("version", ""))
+
+
+def test_a_new_version_goes_live_without_a_restart_and_bad_ones_are_refused(
+    fleet: Subscriber, run: Run, models: Path, config: Path
+) -> None:
+    daemon = run(config)
+    until(lambda: version_of(fleet, "a") == "1.0.0", "the first version")
+
+    sensor_bundle(models / "level-2", version="2.0.0")
+    daemon.reload()
+    until(lambda: version_of(fleet, "a") == "2.0.0", "the second version")
+
+    sensor_bundle(models / "level-3", version="3.0.0", golden=5.0)
+    daemon.reload()
+    until(lambda: slot(fleet).get("state") == "rejected", "the third version is refused")
+    assert "golden sample first.npy" in slot(fleet)["reason"]
+
+    weights = sensor_bundle(models / "level-4", version="4.0.0") / "model.tflite"
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    daemon.reload()
+    until(lambda: "truncated or altered" in slot(fleet).get("reason", ""), "the fourth version is refused")
+
+    assert slot(fleet)["active"]["version"] == "2.0.0"
+    assert slot(fleet)["previous"]["version"] == "1.0.0"
+    assert [held["version"] for held in slot(fleet)["quarantined"]] == ["3.0.0"]
+    before = len(fleet.of("result/a"))
+    until(lambda: len(fleet.of("result/a")) > before + 5, "it goes on")
+    assert daemon.stop()[0] == 0
+    versions = [result["model"]["version"] for result in fleet.of("result/a")]
+    assert versions == sorted(versions)
+    assert set(versions) == {"1.0.0", "2.0.0"}
+    frames = [result["frame"] for result in fleet.of("result/a")]
+    assert frames == list(range(frames[0], frames[0] + len(frames)))  # the exchange cost no window
+
+
+def slot(fleet: Subscriber) -> dict[str, Any]:
+    return next((model for model in fleet.last("models").get("models", ()) if model["name"] == "level"), {})
+
+
+def more_results(fleet: Subscriber, count: int = 5) -> None:
+    before = len(fleet.of("result/a"))
+    until(lambda: len(fleet.of("result/a")) >= before + count, f"{count} more results")
+
+
+def test_a_pipeline_whose_model_comes_later_is_told_and_then_runs(
+    fleet: Subscriber, run: Run, models: Path, config: Path
+) -> None:
+    shutil.rmtree(models / "level-1")
+    daemon = run(config)
+    until(lambda: "cannot find model 'level'" in fleet.reason("a"), "it says so")
+    assert fleet.last("health")["state"] == "failed"
+
+    sensor_bundle(models / "level-1")
+    daemon.reload()
+
+    more_results(fleet)
+    until(lambda: fleet.last("health")["state"] == "ok", "all is well")
+    assert daemon.stop()[0] == 0
+
+
+def test_a_model_whose_folder_goes_away_runs_on_from_the_store(
+    fleet: Subscriber, run: Run, models: Path, config: Path
+) -> None:
+    daemon = run(config)
+    more_results(fleet)
+
+    shutil.rmtree(models / "level-1")
+    daemon.reload()
+    more_results(fleet)
+    assert daemon.stop()[0] == 0
+    daemon.start()
+    more_results(fleet)
+
+    assert fleet.last("health")["state"] == "ok"
+    assert daemon.stop()[0] == 0
+    assert "Traceback" not in daemon.said()
+
+
+def test_a_new_version_with_another_window_runs_too(fleet: Subscriber, run: Run, models: Path, config: Path) -> None:
+    daemon = run(config)
+    more_results(fleet)
+
+    sensor_bundle(models / "level-2", version="2.0.0", length=32)
+    daemon.reload()
+
+    until(lambda: version_of(fleet, "a") == "2.0.0", "the second version")
+    more_results(fleet)
+    until(lambda: fleet.last("health")["state"] == "ok", "all is well")
+    assert daemon.stop()[0] == 0
+
+
+def test_reloads_in_a_burst_bring_the_newest_version(fleet: Subscriber, run: Run, models: Path, config: Path) -> None:
+    daemon = run(config)
+    more_results(fleet)
+
+    for major in range(2, 6):
+        sensor_bundle(models / f"level-{major}", version=f"{major}.0.0")
+        daemon.reload()
+
+    until(lambda: version_of(fleet, "a") == "5.0.0", "the newest version")
+    more_results(fleet)
+    assert daemon.stop()[0] == 0
+    assert "Traceback" not in daemon.said()
