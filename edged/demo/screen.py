@@ -37,7 +37,7 @@ def live(watcher: Watcher, where: str) -> RenderableType:
             answer(seen.last),
         )
     events = Table(title="events", title_justify="left", expand=True, show_header=False, box=None)
-    for event in reversed(watcher.events):
+    for event in reversed(list(watcher.events)):  # a copy: more may come meanwhile
         events.add_row(Text(event["phase"], style=_style(event)), event_line(event))
     return Group(table, events)
 
@@ -53,7 +53,22 @@ def answer(document: dict[str, Any]) -> str:
         )
     if "classes" in document:
         return ", ".join(f"{item['label']} {item['score']:.2f}" for item in document["classes"][:2])
+    for key, words in (("keypoints", _pose), ("values", _values), ("mask", _mask)):
+        if key in document:
+            return words(document[key]) or "nothing there"
     return f"unknown: {document.get('reason')}"
+
+
+def _pose(points: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{point['label']} {point['score']:.2f}" for point in points[:4])
+
+
+def _values(values: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{value['label']} {value['value']:.4g}" for value in values[:4])
+
+
+def _mask(mask: dict[str, Any]) -> str:
+    return ", ".join(f"{segment['label']} {segment['share']:.0%}" for segment in mask["segments"][:4])
 
 
 def event_line(event: dict[str, Any]) -> str:

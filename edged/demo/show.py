@@ -80,13 +80,16 @@ for_s = 1.0
 """
 
 
-def show(seconds: float | None) -> int:
-    """Run for ``seconds`` (0: until Ctrl-C) and print the summary; 1 when no result came."""
+def show(seconds: float | None, wanted_broker: str | None = None) -> int:
+    """Run for ``seconds`` (0: until Ctrl-C) and print the summary. Raises DeviceError when no result came or the daemon fell."""
     console = Console()
     limit_s = SECONDS if seconds is None else seconds
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C: broker and daemon must not outlive the demo.
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="edged-demo-") as name:
         folder = Path(name)
-        broker = Broker(folder)
+        broker = Broker(folder, wanted_broker)
         try:
             watcher = Watcher(broker.port, DEVICE, time.monotonic)
             daemon = _start_daemon(folder, broker.port)
@@ -100,6 +103,9 @@ def show(seconds: float | None) -> int:
         finally:
             broker.close()
         console.print(screen.summary(watcher))
+        if daemon.returncode:
+            message = f"cannot go on: the daemon ended with {daemon.returncode}, {_last_words(folder)}"
+            raise DeviceError(message)
         if not watcher.pipelines:
             message = f"cannot show anything: no result came, {_last_words(folder)}"
             raise DeviceError(message, remedy="run edged hardware to see what is missing")
@@ -120,7 +126,7 @@ def _start_daemon(folder: Path, port: int) -> subprocess.Popen[bytes]:
         str(config),
     ]
     with (folder / "daemon.log").open("wb") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - our own program
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: S603 - our own program
 
 
 def _watch(console: Console, watcher: Watcher, daemon: subprocess.Popen[bytes], where: str, limit_s: float) -> None:

@@ -70,10 +70,12 @@ class Watcher:
         document = json.loads(message.payload)
         kind, _, pipeline = stream.partition("/")
         if kind == "result":
-            seen = self.pipelines.setdefault(pipeline, Seen())
+            seen = self.pipelines.get(pipeline, Seen())
             seen.results += 1
             seen.last = document
             seen.arrivals.append(self._now_s())
+            # Last: who reads meanwhile finds a whole one.
+            self.pipelines[pipeline] = seen
         elif kind == "event":
             self.event_count[pipeline] = self.event_count.get(pipeline, 0) + (document["phase"] == "start")
             self.events.append(document)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUNTIMES = {"ai_edge_litert.interpreter": "litert", "tflite_runtime.interpreter": "tflite-runtime"}
-"""Modules and what results call them. The first one installed is used: tflite-runtime takes 13 times as long on uint8 models and breaks with NumPy 2."""
+"""Modules, and what results call them. The first one installed is used: tflite-runtime takes 13 times as long on uint8 models, and
+breaks with NumPy 2."""
 
 
 @dataclass(frozen=True, slots=True)

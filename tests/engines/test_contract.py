@@ -40,6 +40,10 @@ def test_specs_are_those_of_the_file(engine: Engine) -> None:
     assert engine.outputs == (TensorSpec("y", (1, 4), "float32"),)
 
 
+def test_an_engine_names_what_runs_it(engine: Engine) -> None:
+    assert engine.runtime in {"fake", "litert", "tflite-runtime", "onnxruntime"}
+
+
 def test_tensors_go_in_and_come_out(engine: Engine) -> None:
     (got,) = engine.infer([X])
     assert got.dtype == np.float32

@@ -30,6 +30,8 @@ class FakeBroker:
     ack_delay_s: float = 0.0
     acks: bool = True
     puback_code: int = 0
+    denies: frozenset[str] = frozenset()
+    """Topics whose PUBACK says "not authorized", MQTT 5 only."""
     mute: bool = False
     suback: int = 1
     port: int = 0
@@ -98,7 +100,7 @@ class Conversation:
     def __init__(self, broker: FakeBroker, connection: socket.socket, stream: Any) -> None:
         self._broker, self._connection, self._stream = broker, connection, stream
         self._level = 4
-        self._waiting: deque[tuple[float, bytes]] = deque()
+        self._waiting: deque[tuple[float, bytes, int]] = deque()
 
     def run(self) -> None:
         if self._broker.ack_delay_s:
@@ -153,14 +155,15 @@ class Conversation:
             os.write(broker.journal, topic.encode() + b"\t" + payload + b"\n")
         broker.published.append((topic, payload, qos, bool(flags & 1)))
         if qos:
-            self._waiting.append((time.monotonic() + broker.ack_delay_s, mid))
+            code = 0x87 if topic in broker.denies else broker.puback_code
+            self._waiting.append((time.monotonic() + broker.ack_delay_s, mid, code))
             broker.most_unacked = max(broker.most_unacked, len(self._waiting))
 
     def _acknowledge(self) -> None:
         broker = self._broker
         while broker.acks and self._waiting and self._waiting[0][0] <= time.monotonic():
-            _, mid = self._waiting.popleft()
-            tail = bytes((broker.puback_code, 0)) if self._level == 5 and broker.puback_code else b""
+            _, mid, code = self._waiting.popleft()
+            tail = bytes((code, 0)) if self._level == 5 and code else b""
             self._connection.sendall(packet(PUBACK, 0, mid + tail))
 
     def _acknowledge_late(self) -> None:

@@ -30,6 +30,7 @@ class FakePacket:
 @dataclass
 class FakeStream:
     time_base: Fraction = Fraction(1, 1_000_000)
+    codec_context: Any = field(default_factory=lambda: SimpleNamespace(name="rawvideo"))
 
     def decode(self, packet: FakePacket) -> list[av.VideoFrame]:
         if packet.broken or packet.picture is None:

@@ -132,6 +132,16 @@ def onnx_model(
     return _number(1, 8) + imports + _chunk(7, graph)
 
 
+def onnx_accumulator(shape: Sequence[int | str] = (1, 2)) -> bytes:
+    """``total = x + sum so far``: gives it twice, as the answer ``y`` and as ``next``, to be fed back as ``state``."""
+    add = _text(1, "x") + _text(1, "state") + _text(2, "next") + _text(4, "Add")
+    same = _text(1, "next") + _text(2, "y") + _text(4, "Identity")
+    graph = _chunk(1, add) + _chunk(1, same) + _text(2, "graph")
+    graph += b"".join(_chunk(11, _value(name, shape, 1)) for name in ("x", "state"))
+    graph += b"".join(_chunk(12, _value(name, shape, 1)) for name in ("next", "y"))
+    return _number(1, 8) + _chunk(8, _text(1, "") + _number(2, 13)) + _chunk(7, graph)
+
+
 def _value(name: str, shape: Sequence[int | str], element: int) -> bytes:
     sizes = b"".join(_chunk(1, _number(1, size) if isinstance(size, int) else _text(2, size)) for size in shape)
     return _text(1, name) + _chunk(2, _chunk(1, _number(1, element) + _chunk(2, sizes)))

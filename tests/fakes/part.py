@@ -38,7 +38,7 @@ class FakePart:
 
 @dataclass
 class FakeOffice:
-    heartbeat_ns: int = 1 << 62
+    heartbeats: dict[str, int] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     said: list[tuple[Grade, tuple[str, ...]]] = field(default_factory=list)
     is_delivered: bool = True
