@@ -63,6 +63,35 @@ class ImageInput(Part):
         return self
 
 
+class Frames(Part):
+    """How a window of sound is cut into frames and gathered in bands, for ``log-mel``."""
+
+    rate_hz: float = Field(gt=0)
+    """Samples a second, as the model was trained."""
+    length: int = Field(ge=2, le=65_536)
+    """Samples in a frame."""
+    hop: int = Field(gt=0, le=65_536)
+    """Samples from one frame's start to the next."""
+    bands: int = Field(gt=0, le=512)
+    low_hz: float = Field(ge=0)
+    """Where the lowest band begins."""
+    high_hz: float = Field(gt=0)
+    """Where the highest band ends; at most half of ``rate_hz``."""
+
+    @model_validator(mode="after")
+    def _bands_fit(self) -> Frames:
+        if not self.low_hz < self.high_hz <= self.rate_hz / 2:
+            message = (
+                f"cannot place bands from {self.low_hz:g} to {self.high_hz:g} Hz, "
+                f"expected low_hz below high_hz and that at most {self.rate_hz / 2:g}, half of rate_hz"
+            )
+            raise ValueError(message)
+        return self
+
+
+Step = Literal["detrend", "standardise", "mad", "spectrum", "power-spectrum", "envelope", "log-mel", "micro-features"]
+
+
 class WindowInput(Part):
     """How sensor samples become the model's tensor: a window of ``length`` samples every ``stride``."""
 
@@ -70,12 +99,26 @@ class WindowInput(Part):
     length: int = Field(gt=0, le=1_000_000)
     stride: int = Field(gt=0, le=1_000_000)
     channels: int = Field(gt=0, le=4096)
-    steps: tuple[Literal["detrend", "standardise", "mad"], ...] = ()
+    steps: tuple[Step, ...] = ()
     """Applied in this order, per channel: detrend subtracts the mean; standardise divides by the standard deviation after it;
-    mad replaces the window by its median absolute deviation times 1.4826, one number a channel."""
+    mad replaces the window by its median absolute deviation times 1.4826, one number a channel; spectrum by the amplitude at each
+    frequency (length // 2 + 1 rows, Hann window, a sine of amplitude 1 gives 1), power-spectrum by its square; envelope by the magnitude of
+    the analytic signal. log-mel makes one channel of sound a row of bands for each of its ``frames``: natural logarithm of the power in HTK
+    mel bands, as ``tf.signal`` computes it. micro-features is the front end of TensorFlow Lite Micro's keyword models: sound of -1..1 at
+    16 kHz, 40 bands every 20 ms, noise taken away and gain evened out; against the original 98 % of the values lie within 1 of 256
+    steps."""
+    frames: Frames | None = None
     mean: tuple[float, ...] = (0.0,)
-    """Of the values after ``steps``, per channel or one for all."""
+    """Of the values after ``steps``, per channel (of log-mel and micro-features: per band) or one for all."""
     std: tuple[float, ...] = (1.0,)
+
+    @model_validator(mode="after")
+    def _frames_are_used(self) -> WindowInput:
+        if ("log-mel" in self.steps) != (self.frames is not None):
+            seen = "step log-mel without frames" if self.frames is None else "frames without step log-mel"
+            message = f"cannot use {seen}, expected both or neither"
+            raise ValueError(message)
+        return self
 
 
 Input = Annotated[ImageInput | WindowInput, Field(discriminator="kind")]
@@ -91,6 +134,9 @@ class OutputSpec(Part):
     max_items: int = Field(default=100, gt=0, le=1000)
     activation: Literal["none", "softmax", "sigmoid"] = "none"
     """What turns the scores of a classifier into 0..1, where the file does not do it itself."""
+    boxes: Literal["pixels", "fractions"] | None = None
+    """What the numbers of decoded boxes are, of the model's picture. Default: pixels for ``yolov5`` and ``yolov8``, fractions for
+    ``boxes``."""
     threshold: float | None = None
     """Anomaly: the score above which a window counts as one."""
 
@@ -101,6 +147,8 @@ class Golden(Part):
     samples: InnerPath
     score_tolerance: float = Field(default=0.1, ge=0)
     min_iou: float = Field(default=0.8, gt=0, le=1)
+    max_distance: float = Field(default=0.05, ge=0, le=1)
+    """How far a keypoint may lie from the expected one, across and down, as fractions of the frame."""
 
 
 class Accuracy(Part):
@@ -109,6 +157,15 @@ class Accuracy(Part):
     metric: str
     value: float
     on: str
+
+
+class State(Part):
+    """An output that is fed back as an input with the next frame, so that the model remembers. It begins with zeros."""
+
+    output: str
+    """The output's name in the file."""
+    input: str
+    """The input's name in the file."""
 
 
 class Variant(Part):
@@ -126,6 +183,8 @@ class Variant(Part):
     input: Input | None = None
     output: OutputSpec | None = None
     golden: Golden | None = None
+    state: tuple[State, ...] | None = None
+    """Stands over the bundle's: tensors' names differ from one runtime's file to another's."""
 
 
 class Drift(Part):
@@ -146,6 +205,8 @@ class Manifest(Part):
     output: OutputSpec
     variant: tuple[Variant, ...] = Field(min_length=1)
     golden: Golden | None = None
+    state: tuple[State, ...] = ()
+    """Outputs that are carried to inputs between frames; forgotten where the source's time has a gap."""
     drift: Drift | None = None
 
     @model_validator(mode="after")
@@ -182,6 +243,10 @@ class Bundle:
     def golden_of(self, variant: Variant) -> Golden | None:
         """Give the variant's own golden samples, or the bundle's."""
         return variant.golden or self.manifest.golden
+
+    def state_of(self, variant: Variant) -> tuple[State, ...]:
+        """Give what the variant's own file, or the bundle's, carries from frame to frame."""
+        return self.manifest.state if variant.state is None else variant.state
 
     def path_of(self, variant: Variant) -> Path:
         """Where the variant's file lies."""

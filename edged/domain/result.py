@@ -13,11 +13,15 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One object in a picture; ``box`` is x1, y1, x2, y2 as fractions of the original frame."""
+    """One object in a picture; ``box`` is x1, y1, x2, y2 as fractions of the original frame.
+
+    ``track`` numbers the object from frame to frame where a pipeline follows its detections (pipeline.track), otherwise None.
+    """
 
     label: str
     score: float
     box: Box
+    track: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,66 @@ class Classes:
     items: tuple[ClassScore, ...]
 
 
-Output = Detections | Classes | Anomaly
+@dataclass(frozen=True, slots=True)
+class Keypoint:
+    """One named point of a pose; ``x`` and ``y`` are fractions of the original frame, 0..1."""
+
+    label: str
+    score: float
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Keypoints:
+    """A pose model's answer: the points of one body that it is sure enough of, in the model's order."""
+
+    items: tuple[Keypoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One number that a regression model gives, in the unit that it was trained on."""
+
+    label: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """A regression model's answer, in the model's order."""
+
+    items: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Where one class lies on a mask, as run lengths.
+
+    ``runs`` counts pixels row by row from the top left: first how many are not of the class, then how many are, then how many are not
+    and so on. Pixels after the last run are not of the class. ``share`` is the part of the mask's pixels that are of it, 0..1.
+    """
+
+    label: str
+    share: float
+    runs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A segmentation model's answer: a class for every pixel of a picture of ``width`` by ``height``.
+
+    The picture is the model's own, or every n-th pixel of it, not the frame's; it covers ``box`` of the frame. ``items`` holds the classes
+    that were seen, the largest first; what belongs to none of them is background.
+    """
+
+    width: int
+    height: int
+    box: Box
+    items: tuple[Segment, ...]
+
+
+Output = Detections | Classes | Anomaly | Keypoints | Values | Mask
 """What a decoder makes of a model's tensors."""
 
 Status = Literal["ok", "suspect", "unknown"]

@@ -7,13 +7,29 @@ from functools import lru_cache
 from typing import Any
 
 from edged.domain.message import Draft
-from edged.domain.result import Anomaly, Classes, Detections, Event, Latency, ModelRef, Output, Result
+from edged.domain.result import (
+    Anomaly,
+    Box,
+    Classes,
+    Detections,
+    Event,
+    Keypoints,
+    Latency,
+    Mask,
+    ModelRef,
+    Output,
+    Result,
+    Values,
+)
 from edged.fleet import topics
 
 SCORE_DIGITS = 4
 BOX_DIGITS = 5
 """A tenth of a pixel on a picture 10,000 pixels wide."""
 LATENCY_DIGITS = 3
+SHARE_DIGITS = 5
+VALUE_DIGITS = 8
+"""Significant ones: float32 holds 7.2."""
 
 
 def result_body(result: Result, stamper: topics.Stamper) -> dict[str, Any]:
@@ -91,10 +107,16 @@ def _latency(latency: Latency) -> dict[str, float]:
 def _detections(output: Detections) -> dict[str, Any]:
     items = []
     for item in output.items:
-        x1, y1, x2, y2 = item.box
-        box = [round(x1, BOX_DIGITS), round(y1, BOX_DIGITS), round(x2, BOX_DIGITS), round(y2, BOX_DIGITS)]
-        items.append({"label": item.label, "score": round(item.score, SCORE_DIGITS), "box": box})
+        told: dict[str, Any] = {"label": item.label, "score": round(item.score, SCORE_DIGITS), "box": _box(item.box)}
+        if item.track is not None:
+            told["track"] = item.track
+        items.append(told)
     return {"detections": items}
+
+
+def _box(box: Box) -> list[float]:
+    x1, y1, x2, y2 = box
+    return [round(x1, BOX_DIGITS), round(y1, BOX_DIGITS), round(x2, BOX_DIGITS), round(y2, BOX_DIGITS)]
 
 
 def _classes(output: Classes) -> dict[str, Any]:
@@ -106,10 +128,41 @@ def _anomaly(output: Anomaly) -> dict[str, Any]:
     return {"anomaly": {"score": output.score, "threshold": output.threshold, "is_anomaly": output.is_anomaly}}
 
 
+def _keypoints(output: Keypoints) -> dict[str, Any]:
+    return {
+        "keypoints": [
+            {
+                "label": item.label,
+                "score": round(item.score, SCORE_DIGITS),
+                "x": round(item.x, BOX_DIGITS),
+                "y": round(item.y, BOX_DIGITS),
+            }
+            for item in output.items
+        ]
+    }
+
+
+def _values(output: Values) -> dict[str, Any]:
+    # Significant digits, since a value's unit and size are the model's own.
+    return {
+        "values": [{"label": item.label, "value": float(f"{item.value:.{VALUE_DIGITS}g}")} for item in output.items]
+    }
+
+
+def _mask(output: Mask) -> dict[str, Any]:
+    segments = [
+        {"label": item.label, "share": round(item.share, SHARE_DIGITS), "runs": item.runs} for item in output.items
+    ]
+    return {"mask": {"width": output.width, "height": output.height, "box": _box(output.box), "segments": segments}}
+
+
 _OUTPUTS: Mapping[type, Callable[[Any], dict[str, Any]]] = {
     Detections: _detections,
     Classes: _classes,
     Anomaly: _anomaly,
+    Keypoints: _keypoints,
+    Values: _values,
+    Mask: _mask,
 }
 
 

@@ -69,6 +69,8 @@ class DetectionDocument(Part):
     label: str
     score: float = Field(ge=0, le=1)
     box: tuple[Fraction, Fraction, Fraction, Fraction]
+    track: int | None = Field(default=None, ge=1)
+    """The same object keeps its number from frame to frame, where the pipeline follows its detections."""
 
 
 class ClassDocument(Part):
@@ -86,6 +88,47 @@ class AnomalyDocument(Part):
     is_anomaly: bool
 
 
+class KeypointDocument(Part):
+    """One point of a pose; ``x`` and ``y`` are fractions of the original frame."""
+
+    label: str
+    score: float
+    x: Fraction
+    y: Fraction
+
+
+class ValueDocument(Part):
+    """One number of a regression model, in the unit that it was trained on."""
+
+    label: str
+    value: float
+
+
+class SegmentDocument(Part):
+    """Where one class lies on a mask."""
+
+    label: str
+    share: float = Field(ge=0, le=1)
+    """The part of the mask's pixels that are of the class."""
+    runs: tuple[int, ...]
+    """Pixels row by row from the top left: first how many are not of the class, then how many are, then how many are not and so
+    on. Those after the last run are not of it."""
+
+
+class MaskDocument(Part):
+    """A class for every pixel, largest class first; what belongs to none of the segments is background.
+
+    The mask has the model's own resolution, not the frame's. When its run lengths are more than 12,000 numbers, only every second pixel of
+    every second row is told, or every third and so on, until they are no more, so that the document stays below 128 KiB.
+    """
+
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    box: tuple[Fraction, Fraction, Fraction, Fraction]
+    """The part of the original frame that the mask covers: x1, y1, x2, y2 as fractions."""
+    segments: tuple[SegmentDocument, ...]
+
+
 class Seen(Captured):
     """What results and events share: the frame, the model, and the answer under the key of its task."""
 
@@ -98,6 +141,9 @@ class Seen(Captured):
     detections: tuple[DetectionDocument, ...] | None = None
     classes: tuple[ClassDocument, ...] | None = None
     anomaly: AnomalyDocument | None = None
+    keypoints: tuple[KeypointDocument, ...] | None = None
+    values: tuple[ValueDocument, ...] | None = None
+    mask: MaskDocument | None = None
 
 
 class ResultDocument(Seen):
@@ -121,6 +167,21 @@ class EventDocument(Seen):
     since: str = Field(pattern=RFC3339)
     until: str = Field(pattern=RFC3339)
     duration_s: float
+
+
+class SnapshotDocument(Captured):
+    """``out/event/<pipeline>``, beside the event of the same ``rule`` and ``since``: what the frame showed when it started."""
+
+    schema_: Literal["edged.snapshot/1"] = Field(alias="schema")
+    pipeline: str
+    rule: str
+    since: str = Field(pattern=RFC3339)
+    frame: int = Field(ge=0)
+    width: int = Field(gt=0)
+    """Of the picture as it is sent, which may be smaller than the frame."""
+    height: int = Field(gt=0)
+    jpeg: str
+    """The picture with what was found drawn into it, JPEG in base64."""
 
 
 class StatusDocument(Reported):
@@ -167,13 +228,17 @@ class TelemetryDocument(Reported):
 
 
 class AlertDocument(Reported):
-    """``out/alert``: governor steps, drift, suspect results."""
+    """``out/alert``: governor steps, drift, suspect results, a clock that was set."""
 
     schema_: Literal["edged.alert/1"] = Field(alias="schema")
     code: str
     component: str
     message: str
     remedy: str = ""
+    offset_ms: int | None = None
+    """``clock``: how far the wall clock moved. What was stamped just before is wrong by as much."""
+    boot_at: str | None = None
+    """``clock``: when this boot's ``mono_ms`` was 0. Added to it, any document of the ``boot_id`` is dated, whatever its label says."""
 
 
 class GapDocument(Reported):
@@ -195,18 +260,24 @@ class ModelsDocument(Reported):
 
 
 class ReplyDocument(Reported):
-    """``out/reply``: the answer to the command ``id``."""
+    """``out/reply``, or the command's response topic: the answer to the command ``id`` (empty when it could not be read)."""
 
     schema_: Literal["edged.reply/1"] = Field(alias="schema")
     id: str
+    verb: str = ""
     ok: bool
+    code: str = ""
+    """Why not, for programs; see commands-mqtt.md."""
     message: str = ""
     result: dict[str, Any] = Field(default_factory=dict)
+    correlation: str | None = None
+    """The MQTT 5 correlation data that came with the command, in base64."""
 
 
 DOCUMENTS: tuple[type[Document], ...] = (
     ResultDocument,
     EventDocument,
+    SnapshotDocument,
     StatusDocument,
     HealthDocument,
     InventoryDocument,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edged.domain.errors import BundleError, ConfigError, SourceLostError
+from edged.pipeline import microfeatures, spectral
 from edged.pipeline.encode import encode, fitting_shape
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ STEPS: dict[str, Callable[[Array], Array]] = {
     "detrend": detrend,
     "standardise": standardise,
     "mad": median_absolute_deviation,
+    "spectrum": spectral.spectrum,
+    "power-spectrum": spectral.power_spectrum,
+    "envelope": spectral.envelope,
 }
 
 
@@ -59,14 +63,13 @@ class _WindowPath:
             steps = ", ".join(window.steps)
             message = f"cannot apply steps {steps}: mad leaves one number a channel, expected it to be the last step"
             raise BundleError(message)
-        rows = 1 if "mad" in window.steps else window.length
+        self._steps, (rows, columns) = _compiled(window)
         self._planar = layout == "nchw"
-        core = (window.channels, rows) if self._planar else (rows, window.channels)
+        core = (columns, rows) if self._planar else (rows, columns)
         self._shape = fitting_shape(tensor, _shapes(core), "a window")
         self._expected = (window.length, window.channels)
-        self._steps = tuple(STEPS[name] for name in window.steps)
-        self._mean = _per_channel(window.mean, window.channels, "mean")
-        self._std = _per_channel(window.std, window.channels, "std")
+        self._mean = _per_channel(window.mean, columns, "mean")
+        self._std = _per_channel(window.std, columns, "std")
         if not self._std.all():
             message = "cannot divide by std 0, expected numbers other than 0"
             raise BundleError(message)
@@ -96,6 +99,26 @@ class _WindowPath:
         if self._planar:
             values = values.T
         return (np.ascontiguousarray(encode(values.reshape(self._shape), self._tensor)),)
+
+
+def _compiled(window: WindowInput) -> tuple[list[Callable[[Array], Array]], tuple[int, int]]:
+    """Build the steps, and find out which shape they make of a window."""
+    steps = []
+    shape = (window.length, window.channels)
+    for name in window.steps:
+        step = _step(name, window, *shape)
+        rows, columns = step(np.zeros(shape)).shape
+        shape = (rows, columns)
+        steps.append(step)
+    return steps, shape
+
+
+def _step(name: str, window: WindowInput, length: int, channels: int) -> Callable[[Array], Array]:
+    if name == "micro-features":
+        return microfeatures.build(length, channels)
+    if window.frames is not None and name == "log-mel":
+        return spectral.log_mel(window.frames, length, channels)
+    return STEPS[name]
 
 
 def _per_channel(values: tuple[float, ...], channels: int, name: str) -> Array:

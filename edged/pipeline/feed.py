@@ -11,10 +11,12 @@ from typing import Literal, Protocol, runtime_checkable
 
 from edged.domain.errors import ConfigError, DeviceError, EdgedError
 from edged.domain.frame import Frame, Samples
+from edged.domain.health import Reason
 from edged.domain.ports import Clock, Source
 from edged.pipeline.backoff import Backoff
 from edged.pipeline.pace import NS_PER_S, RateLimit, Recorded
 from edged.pipeline.reader import Reader
+from edged.pipeline.sight import Sight
 from edged.telemetry import logs
 
 Condition = Literal["opening", "live", "lost", "ended"]
@@ -60,6 +62,7 @@ class Feed:
         fps: at most so many frames a second on the source's own time; the others are dropped by cause ``rate``.
         pace: ``recorded`` hands each item out when it is due by the source's own time, stamped then.
         reopen: whether a lost source is opened again.
+        sight: looks at the pictures of a camera, for ``trouble``.
         backoff: the delays between tries.
         wait: waits for so many seconds, True when the feed shall stop meanwhile.
         slice_s: the longest wait within one step.
@@ -75,6 +78,7 @@ class Feed:
         fps: float | None = None,
         pace: Literal["fast", "recorded"] = "fast",
         reopen: bool = True,
+        sight: Sight | None = None,
         backoff: Backoff | None = None,
         wait: Callable[[float], bool] | None = None,
         slice_s: float = SLICE_S,
@@ -87,6 +91,7 @@ class Feed:
         self._rate = RateLimit(fps)
         self._recorded = Recorded() if pace == "recorded" else None
         self._reopen = reopen
+        self._sight = sight
         self._backoff = backoff or Backoff()
         self._stop = threading.Event()
         self._wait = wait or self._stop.wait
@@ -110,6 +115,11 @@ class Feed:
     def ended(self) -> bool:
         """Whether there will never be another frame."""
         return self._state.condition == "ended"
+
+    @property
+    def trouble(self) -> Reason | None:
+        """What is wrong with the pictures of a source that delivers; they are handed on all the same."""
+        return self._sight.reason if self._sight and self._state.condition == "live" else None
 
     @property
     def heartbeat_ns(self) -> int:
@@ -195,6 +205,8 @@ class Feed:
             self._end(error)
         else:
             self._become("live")
+            if self._sight is not None:
+                self._sight.restart()
             for reader in self._readers:
                 reader.restart()
 
@@ -219,6 +231,8 @@ class Feed:
             if not self._rate.passes(item.stamp.source_s):
                 self._drops["rate"] += 1
                 return
+            if self._sight is not None:
+                self._sight.look(item.data, item.stamp.mono_ns)
             item.data.flags.writeable = False  # several pipelines share it
         if self._recorded is None:
             self._fan_out(item)

@@ -10,6 +10,7 @@ from typing import Protocol
 from edged.domain.health import Reason
 from edged.pipeline.feed import Feed
 from edged.pipeline.mailbox import Mailbox
+from edged.pipeline.reader import Reader
 from edged.pipeline.worker import Worker
 from edged.telemetry.metrics import PipelineMetrics
 
@@ -33,6 +34,25 @@ class Pipeline:
     mailbox: Mailbox
     metrics: PipelineMetrics
     renew: Renewal
+    reader: Reader | None = None
+    """What drops frames while it is paused; None when its source shall wait instead, so that nothing of a recording is lost."""
+
+    snapshot: Callable[[], None] | None = None
+    """Asks for a picture of the next frame; None where there are no pictures."""
+
+    def pause(self) -> None:
+        """Make no results, from the next frame on. The source stays open."""
+        self.worker.pause()
+        if self.reader is not None:
+            self.reader.pause()
+
+    def resume(self) -> None:
+        """Go on with the next frame that comes."""
+        if self.reader is not None:
+            # What still lies there is from before the pause.
+            self.mailbox.take(0.0)
+            self.reader.resume()
+        self.worker.resume()
 
 
 class Gate:
@@ -103,19 +123,28 @@ class Line:
 
     @property
     def working(self) -> bool:
-        """Whether the source delivers and a pipeline runs."""
-        running = any(pipeline.worker.state == "running" for pipeline in self.pipelines)
+        """Whether the source delivers and a pipeline runs, or would if nobody had paused it."""
+        running = any(pipeline.worker.state in {"running", "paused"} for pipeline in self.pipelines)
         return (running and self.feed.state.condition == "live") or self.ended
 
     def reasons(self) -> Sequence[Reason]:
         """Why the source or a pipeline is not well."""
-        reasons = [pipeline.worker.reason for pipeline in self.pipelines if pipeline.worker.reason is not None]
         state = self.feed.state
+        reasons = [pipeline.worker.reason for pipeline in self.pipelines if pipeline.worker.reason is not None]
+        for pipeline in self.pipelines:
+            error = pipeline.mailbox.error
+            # The source's own end closes every mailbox with its error, and is told once below.
+            if error is not None and error is not state.error:
+                since_ns = pipeline.worker.heartbeat_ns
+                unfit = Reason(error.code, pipeline.name, str(error.args[0]), since_ns, error.remedy, fatal=True)
+                reasons.append(unfit)
         if state.error is not None:
             lost = Reason(
                 state.error.code, self.feed.name, state.reason, state.since_ns, state.error.remedy, fatal=True
             )
             reasons.append(lost)
+        if (trouble := self.feed.trouble) is not None:
+            reasons.append(trouble)
         return reasons
 
     def drops(self) -> Mapping[str, Mapping[str, int]]:

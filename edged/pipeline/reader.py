@@ -23,6 +23,15 @@ class Reader:
         self.mailbox = mailbox
         self._windower = windower
         self._is_open = True
+        self._is_paused = False
+
+    def pause(self) -> None:
+        """Drop what comes, by cause ``paused``."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Take what comes; a window that was half full is begun anew by the jump in its samples' time."""
+        self._is_paused = False
 
     def shut(self) -> None:
         """Take nothing more."""
@@ -35,9 +44,10 @@ class Reader:
 
     def offer(self, frame: Frame, timeout_s: float) -> bool:
         """Put a frame into the mailbox; False when it has no place for ``timeout_s`` and the frame shall come again."""
-        if self._is_open:
+        cause = self._closed_by
+        if not cause:
             return self.mailbox.put(frame, timeout_s)
-        self.mailbox.drop("no-model")
+        self.mailbox.drop(cause)
         return True
 
     def frames_of(self, item: Frame | Samples) -> Sequence[Frame]:
@@ -46,8 +56,9 @@ class Reader:
         Raises:
             ConfigError: a model of pictures reads a sensor, or the reverse, or the channels do not fit.
         """
-        if not self._is_open:
-            self.mailbox.drop("no-model")
+        cause = self._closed_by
+        if cause:
+            self.mailbox.drop(cause)
             return ()
         if isinstance(item, Samples):
             if self._windower is None:
@@ -66,7 +77,13 @@ class Reader:
         if self._windower is not None:
             self._windower.restart()
 
+    @property
+    def _closed_by(self) -> str:
+        if self._is_paused:
+            return "paused"
+        return "" if self._is_open else "no-model"
+
     def __repr__(self) -> str:
         """Say what it feeds."""
-        state = "open" if self._is_open else "shut"
+        state = self._closed_by or "open"
         return f"<Reader {state}, {self.mailbox!r}{f', {self._windower!r}' if self._windower else ''}>"

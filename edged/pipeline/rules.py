@@ -13,8 +13,8 @@ from typing import Literal
 
 from edged.domain.result import Event, Output, Phase, Result
 
-Condition = Callable[[Output], bool]
-"""Whether an answer shows what a rule waits for."""
+Condition = Callable[[Output, float], bool]
+"""Whether an answer, given at that time of the source in seconds, shows what a rule waits for."""
 
 State = Literal["idle", "pending", "active"]
 
@@ -50,7 +50,7 @@ class Rule:
         """Take the next result; give the event that it brings about, if any."""
         if result.output is None:
             return None
-        if self.condition(result.output):
+        if self.condition(result.output, result.stamp.source_s):
             return self._seen(result)
         return self._absent(result.stamp.source_s)
 

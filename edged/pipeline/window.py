@@ -94,7 +94,7 @@ class Windower:
         if not len(steps) or (steps.min() >= 0 and steps.max() <= GAP_STEPS * every.min()):
             return []  # the usual case, at the cost of two passes: no step is above three times any other
         offset = len(times_s) - len(steps)
-        return [offset + i for i in range(len(steps)) if _is_gap(every[: known + i], float(steps[i]))]
+        return [offset + i for i in range(len(steps)) if is_gap(every[: known + i], float(steps[i]))]
 
     def _cut(self, values: NDArray[np.float32], times_s: NDArray[np.float64], stamp: Stamp) -> list[Frame]:
         skipped = min(self._skip, len(values))
@@ -118,7 +118,8 @@ class Windower:
         self._skip = 0
 
 
-def _is_gap(before: NDArray[np.float64], step: float) -> bool:
+def is_gap(before: NDArray[np.float64], step: float) -> bool:
+    """Whether a step in a source's time, in seconds, is a gap after those ``before``: backwards, or far above the usual."""
     if step < 0:
         return True
     usual = float(np.median(before[-HISTORY_STEPS:])) if len(before) else 0.0

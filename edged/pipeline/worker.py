@@ -13,7 +13,7 @@ from edged.domain.ports import Clock
 from edged.pipeline.backoff import Backoff
 from edged.telemetry import logs
 
-State = Literal["starting", "running", "failed", "ended", "stopped"]
+State = Literal["starting", "running", "paused", "failed", "ended", "stopped"]
 
 LONGEST_WAIT_S = 60.0
 """A fault that lasts (a model that does not load) is tried again once a minute: cheap, and soon enough for a repaired box."""
@@ -47,6 +47,7 @@ class Worker:
 
     ``heartbeat_ns`` is the monotonic time of its last step; while it builds, the time until which it may. ``note`` is what its owner
     has to say of it although it runs (a lesser variant than wished for). ``wait`` sleeps for so many seconds, True when it shall stop.
+    ``on_failure`` is called before each such wait. A worker that is paused keeps what it built and makes no step.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Worker:
         clock: Clock,
         backoff: Backoff | None = None,
         wait: Callable[[float], bool] | None = None,
+        on_failure: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self.state: State = "starting"
@@ -67,9 +69,11 @@ class Worker:
         self._clock = clock
         self._backoff = backoff or Backoff(limit_s=LONGEST_WAIT_S)
         self._reason: Reason | None = None
+        self._pause: Reason | None = None
         self._stop = threading.Event()
         self._wake = threading.Event()
-        self._sleep = wait or self._stop.wait
+        self._sleep = wait or self._wake.wait
+        self._on_failure = on_failure
         self._thread = threading.Thread(target=self._run, name=f"edged-{name}", daemon=True)
 
     def __repr__(self) -> str:
@@ -80,11 +84,15 @@ class Worker:
     @property
     def reason(self) -> Reason | None:
         """Why it is not running, or not as well as it could; None when all is well."""
-        return self._reason or self.note
+        return self._reason or self._pause or self.note
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+
+    def building(self) -> None:
+        """Let the time that building may take begin anew: who shares what it is built from has had its turn until now."""
+        self.heartbeat_ns = self._clock.monotonic_ns() + int(BUILD_S * 1e9)
 
     def stop(self) -> None:
         """Ask to end after the step in hand."""
@@ -94,6 +102,18 @@ class Worker:
     def retry(self) -> None:
         """Try again now what failed: its cause may have been mended. Without a failure nothing happens."""
         if self.state == "failed":
+            self._wake.set()
+
+    def pause(self) -> None:
+        """Make no step from the next one on, until ``resume``. May be called twice, and in any state."""
+        if self._pause is None:
+            message, remedy = "is paused by a command", "send the command resume, or restart edged"
+            self._pause = Reason("paused", self.name, message, self._clock.monotonic_ns(), remedy)
+
+    def resume(self) -> None:
+        """Go on. May be called twice, and without a pause."""
+        self._pause = None
+        if self.state == "paused":
             self._wake.set()
 
     def join(self, timeout_s: float) -> bool:
@@ -114,7 +134,7 @@ class Worker:
         """Build, step until the end, a stop or a failure, and clean up; True at the end."""
         began_ns = self._beat()
         try:
-            self.heartbeat_ns = began_ns + int(BUILD_S * 1e9)
+            self.building()
             self.steps = self._build()
             self.state, self._reason = "running", None
             ended = self._step_on(self.steps)
@@ -134,11 +154,20 @@ class Worker:
 
     def _step_on(self, steps: Steps) -> bool:
         while not self._stop.is_set():
+            if self._pause is not None:
+                self._rest()
+                continue
             more = steps.step(STEP_S)
             self.heartbeat_ns = self._clock.monotonic_ns()
             if not more:
                 return True
         return False
+
+    def _rest(self) -> None:
+        self.state = "paused"
+        while self._pause is not None and not self._stop.is_set():
+            self._wait(BEAT_S)
+        self.state = "running"
 
     def _failed(self, error: Exception, code: str, remedy: str, began_ns: int) -> None:
         now_ns = self._clock.monotonic_ns()
@@ -149,12 +178,15 @@ class Worker:
         message = error.args[0] if isinstance(error, EdgedError) and error.args else f"{type(error).__name__}: {error}"
         self._reason = Reason(code, self.name, str(message), now_ns, remedy, fatal=True)
         logs.event(_LOG, "worker.failed", level=logging.ERROR, worker=self.name, error=error, restarts=self.restarts)
+        if self._on_failure is not None:
+            self._on_failure()
 
     def _wait(self, wait_s: float) -> None:
         left_s = wait_s
         while left_s > 0 and not self._sleep(min(BEAT_S, left_s)):
             left_s -= BEAT_S
             self._beat()
+        self._wake.clear()
 
     def _beat(self) -> int:
         self.heartbeat_ns = self._clock.monotonic_ns()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
-from typing import Literal
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Literal
 
-from edged.domain.result import Anomaly, Classes, Result
+from edged.domain.result import Anomaly, Classes, Detections, Keypoints, Mask, Output, Result, Values
 
 Mode = Literal["all", "changes", "none"]
+TOLD_SHARE = 0.01
+"""A class on less of a mask than this comes and goes with the noise of single pixels."""
 
 
 class Due:
@@ -31,14 +33,51 @@ class Due:
         self._said, self._said_s = now, now_s
         return True
 
+    def forget(self) -> None:
+        """Take it that nothing was said: the last one that was due did not get away."""
+        self._said = None
+
 
 def meaning(result: Result) -> Hashable:
-    """Give what a reader would call the same answer: status and verdict, the top class, or how many of each label."""
-    output = result.output
-    if output is None:
+    """Give what a reader would call the same answer.
+
+    Status and verdict of an anomaly, the top class, how many detections of each label, which points of a pose are seen, which classes cover
+    at least a hundredth of a mask, and a regression's values to two significant digits.
+    """
+    if result.output is None:
         return (result.status, result.reason)
-    if isinstance(output, Anomaly):
-        return (result.status, output.is_anomaly)
-    if isinstance(output, Classes):
-        return (result.status, output.items[0].label if output.items else None)
-    return (result.status, frozenset(Counter(item.label for item in output.items).items()))
+    return (result.status, _MEANINGS[type(result.output)](result.output))
+
+
+def _verdict(output: Anomaly) -> Hashable:
+    return output.is_anomaly
+
+
+def _top(output: Classes) -> Hashable:
+    return output.items[0].label if output.items else None
+
+
+def _counts(output: Detections) -> Hashable:
+    return frozenset(Counter(item.label for item in output.items).items())
+
+
+def _points(output: Keypoints) -> Hashable:
+    return frozenset(item.label for item in output.items)
+
+
+def _numbers(output: Values) -> Hashable:
+    return tuple(f"{item.value:.2g}" for item in output.items)
+
+
+def _covering(output: Mask) -> Hashable:
+    return frozenset(item.label for item in output.items if item.share >= TOLD_SHARE)
+
+
+_MEANINGS: Mapping[type[Output], Callable[[Any], Hashable]] = {
+    Anomaly: _verdict,
+    Classes: _top,
+    Detections: _counts,
+    Keypoints: _points,
+    Values: _numbers,
+    Mask: _covering,
+}

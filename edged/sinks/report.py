@@ -27,7 +27,9 @@ class ReportSink:
             return
         body = documents.result_body(result, self._stamper)
         stream = topics.result_stream(result.pipeline)
-        self._outbox.put(Draft(stream, body, qos=self._qos, priority=RESULT_PRIORITY), wait_s=self._wait_s)
+        if not self._outbox.put(Draft(stream, body, qos=self._qos, priority=RESULT_PRIORITY), wait_s=self._wait_s):
+            # Nobody heard of this change: the next result of the same meaning is news, too.
+            self._due.forget()
 
     def event(self, event: Event) -> None:
         """Send the event, always."""

@@ -1,8 +1,8 @@
 """The trial: a candidate answers its own golden samples before it may run.
 
 A sample is a picture (``NAME.png`` or another format that the box reads) or a window (``NAME.npy``, (length, channels) float32), with
-the float reference's answer beside it in ``NAME.json``: ``{"detections": …}``, ``{"classes": …}`` or ``{"anomaly": …}`` as
-results carry them.
+the float reference's answer beside it in ``NAME.json``: ``{"detections": …}``, ``{"classes": …}``, ``{"anomaly": …}``,
+``{"keypoints": …}``, ``{"values": …}`` or ``{"mask": …}`` as results carry them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,28 @@ from typing import Any
 import numpy as np
 
 from edged.domain.bundle import Golden
-from edged.domain.errors import BundleError
+from edged.domain.errors import BundleError, ConfigError, SourceLostError
 from edged.domain.frame import Frame, Stamp
-from edged.domain.result import Anomaly, Classes, ClassScore, Detection, Detections, Output
+from edged.domain.result import (
+    Anomaly,
+    Classes,
+    ClassScore,
+    Detection,
+    Detections,
+    Keypoint,
+    Keypoints,
+    Mask,
+    Output,
+    Segment,
+    Value,
+    Values,
+)
 from edged.domain.tensor import Array
 
 WINDOW_SUFFIX = ".npy"
 ANSWER_SUFFIX = ".json"
+NUMBERS = "fiu"
+"""NumPy's kinds of dtype: float, integer, unsigned."""
 
 Answer = Callable[[Frame], Output]
 Agrees = Callable[[Output, Output, Golden], "str | None"]
@@ -35,10 +50,14 @@ def try_golden(folder: Path, golden: Golden, answer: Answer, agrees: Agrees, rea
     Raises BundleError when a sample cannot be read.
     """
     for index, sample in enumerate(_samples(folder / golden.samples)):
-        data = np.load(sample, allow_pickle=False) if sample.suffix == WINDOW_SUFFIX else read_picture(sample)
+        data = _read_window(sample) if sample.suffix == WINDOW_SUFFIX else read_picture(sample)
         frame = Frame(data, Stamp(index, 0, 0, 0.0))
         expected = read_answer(sample.with_suffix(ANSWER_SUFFIX))
-        got = answer(frame)
+        try:
+            got = answer(frame)
+        except (ConfigError, SourceLostError) as error:
+            # On a live source these are the operator's or the sensor's; here the bundle brought the sample itself.
+            return f"golden sample {sample.name}: {error.args[0]}"
         if isinstance(expected, Anomaly) and isinstance(got, Anomaly):
             # The threshold is the bundle's own and may be set anew on site; a sample only knows the score.
             expected = Anomaly(expected.score, got.threshold)
@@ -52,6 +71,18 @@ def _samples(folder: Path) -> Iterator[Path]:
     yield from sorted(file for file in folder.iterdir() if file.is_file() and file.suffix != ANSWER_SUFFIX)
 
 
+def _read_window(file: Path) -> Array:
+    try:
+        window: Array = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        message = f"cannot read golden sample {file.name}: {error}, expected an array that NumPy wrote"
+        raise BundleError(message, remedy="build the bundle again") from error
+    if window.dtype.kind not in NUMBERS:
+        message = f"cannot use golden sample {file.name}: it holds {window.dtype}, expected numbers"
+        raise BundleError(message, remedy="build the bundle again")
+    return window
+
+
 def read_answer(file: Path) -> Output:
     """Read the expected answer of a sample. Raises BundleError when it is missing or none."""
     try:
@@ -62,10 +93,47 @@ def read_answer(file: Path) -> Output:
 
 
 def _output(document: Any) -> Output:
-    if "detections" in document:
-        items = [Detection(item["label"], item["score"], tuple(item["box"])) for item in document["detections"]]
-        return Detections(tuple(items))
-    if "classes" in document:
-        return Classes(tuple(ClassScore(item["label"], item["score"]) for item in document["classes"]))
-    anomaly = document["anomaly"]
-    return Anomaly(anomaly["score"], anomaly.get("threshold", float("inf")))
+    for key, read in _READERS.items():
+        if key in document:
+            return read(document[key])
+    known = ", ".join(_READERS)
+    message = f"no answer stands there, expected one of {known}"
+    raise ValueError(message)
+
+
+def _detections(items: Any) -> Output:
+    return Detections(tuple(Detection(item["label"], item["score"], tuple(item["box"])) for item in items))
+
+
+def _classes(items: Any) -> Output:
+    return Classes(tuple(ClassScore(item["label"], item["score"]) for item in items))
+
+
+def _anomaly(told: Any) -> Output:
+    return Anomaly(told["score"], told.get("threshold", float("inf")))
+
+
+def _keypoints(items: Any) -> Output:
+    return Keypoints(tuple(Keypoint(item["label"], item["score"], item["x"], item["y"]) for item in items))
+
+
+def _values(items: Any) -> Output:
+    return Values(tuple(Value(item["label"], item["value"]) for item in items))
+
+
+def _mask(told: Any) -> Output:
+    segments = [Segment(item["label"], item["share"], tuple(item["runs"])) for item in told["segments"]]
+    if any(sum(segment.runs) > told["width"] * told["height"] for segment in segments):
+        message = "the run lengths of a mask are more than its pixels"
+        raise ValueError(message)
+    return Mask(told["width"], told["height"], tuple(told["box"]), tuple(segments))
+
+
+_READERS: dict[str, Callable[[Any], Output]] = {
+    "detections": _detections,
+    "classes": _classes,
+    "anomaly": _anomaly,
+    "keypoints": _keypoints,
+    "values": _values,
+    "mask": _mask,
+}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import math
+import wave
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -12,14 +15,17 @@ import pytest
 
 from edged.domain.errors import BundleError
 from edged.domain.frame import Frame, Stamp
-from edged.domain.result import Anomaly, Classes, Detection, Detections, Output
+from edged.domain.result import Anomaly, Classes, Detection, Detections, Keypoints, Mask, Output, Values
 from edged.engines import onnx, tflite
 from edged.pipeline import preprocess
+from edged.pipeline.condition import When
 from edged.pipeline.postprocess import registry
-from edged.pipeline.postprocess.agree import iou
+from edged.pipeline.postprocess.agree import iou, pixels
 from edged.pipeline.postprocess.binding import Binding
 from edged.pipeline.resize import opencv
+from edged.pipeline.rules import Rule, Rules, Timing
 from fakes.assetbundle import load, materialise
+from fakes.results import at
 
 pytestmark = [pytest.mark.assets, pytest.mark.slow]
 STAMP = Stamp(0, 0, 0, 0.0)
@@ -180,6 +186,143 @@ def test_the_file_that_was_quantised_wrongly_finds_its_boxes_collapsed(
     dog = next(item for item in got.items if item.label == "dog")
     assert dog.score == pytest.approx(0.86, abs=0.03)
     assert iou(dog, Detection("dog", 1.0, YOLOX_DOG["dog"][1])) < 0.2
+
+
+FASTESTDET_BUS = {"bus": (0.96, (44 / 640, 82 / 480, 583 / 640, 415 / 480))}
+
+
+@pytest.mark.parametrize(
+    ("picture", "scores"),
+    [
+        ("dog.jpg", {"dog": 0.78, "car": 0.77, "bicycle": 0.74}),
+        ("cat_720p.jpg", {"cat": 0.73}),
+        ("orange.png", {"orange": 0.93}),
+        ("bus.jpg", {"bus": 0.96}),
+    ],
+)
+def test_a_detector_with_one_grid_finds_what_is_in_the_picture(
+    assets: Path, models: Callable[[str, str], Ask], picture: str, scores: dict[str, float]
+) -> None:
+    got = models("fastestdet", "fp32")(_picture(assets, picture))
+    assert isinstance(got, Detections)
+    assert {item.label: item.score for item in got.items} == pytest.approx(scores, abs=0.03)
+    if picture == "bus.jpg":
+        score, box = FASTESTDET_BUS["bus"]
+        assert iou(got.items[0], Detection("bus", score, box)) >= 0.95
+
+
+def test_a_detector_with_one_grid_finds_two_persons(assets: Path, models: Callable[[str, str], Ask]) -> None:
+    got = models("fastestdet", "fp32")(_picture(assets, "test_couple.jpg"))
+    assert isinstance(got, Detections)
+    assert [(item.label, round(item.score, 2)) for item in got.items] == [("person", 0.93)] * 2
+
+
+@pytest.mark.parametrize(
+    ("picture", "count"), [("grace_hopper.bmp", 1), ("face.jpg", 4), ("cat_720p.jpg", 0), ("orange.png", 0)]
+)
+def test_faces_are_counted(assets: Path, models: Callable[[str, str], Ask], picture: str, count: int) -> None:
+    got = models("face-slim", "fp32")(_picture(assets, picture))
+    assert isinstance(got, Detections)
+    assert [item.label for item in got.items] == ["face"] * count
+    if picture == "grace_hopper.bmp":
+        known = Detection("face", 1.0, (175 / 512, 115 / 606, 352 / 512, 334 / 606))
+        assert iou(got.items[0], known) >= 0.95
+
+
+def test_a_pose_is_that_of_the_reference(assets: Path, models: Callable[[str, str], Ask]) -> None:
+    got = models("movenet-lightning", "int8")(_picture(assets, "squat.bmp"))
+    with (assets / "models" / "movenet_lightning_reference.csv").open() as file:
+        known = [(float(row["keypoint_x"]), float(row["keypoint_y"])) for row in csv.DictReader(file)]
+    assert isinstance(got, Keypoints)
+    assert max(max(abs(item.x - x), abs(item.y - y)) for item, (x, y) in zip(got.items, known, strict=True)) <= 0.03
+    assert np.mean([item.score for item in got.items]) == pytest.approx(0.536, abs=0.01)
+
+
+def test_a_cat_is_hardly_a_pose(assets: Path, models: Callable[[str, str], Ask]) -> None:
+    got = models("movenet-lightning", "int8")(_picture(assets, "cat_720p.jpg"))
+    assert isinstance(got, Keypoints)
+    assert np.mean([item.score for item in got.items]) == pytest.approx(0.141, abs=0.02)
+
+
+def test_a_bird_is_where_the_known_mask_has_it(assets: Path, models: Callable[[str, str], Ask]) -> None:
+    got = models("deeplab-pascal", "int8")(_picture(assets, "bird_segmentation.bmp"))
+    known = cv2.imread(str(assets / "images" / "bird_segmentation_mask.bmp"), cv2.IMREAD_UNCHANGED) == 3
+    assert isinstance(got, Mask)
+    assert (got.width, got.height, got.items[0].label) == (513, 513, "bird")
+    bird = pixels(got, "bird")
+    assert (bird & known).sum() / (bird | known).sum() == pytest.approx(0.819, abs=0.01)
+
+
+def test_a_cat_covers_its_known_share_of_the_picture(assets: Path, models: Callable[[str, str], Ask]) -> None:
+    got = models("deeplab-pascal", "int8")(_picture(assets, "cat_720p.jpg"))
+    assert isinstance(got, Mask)
+    assert {item.label: item.share for item in got.items}["cat"] == pytest.approx(0.383, abs=0.01)
+
+
+def _sine(ask: Ask, x: float) -> float:
+    got = ask(np.full((1, 1), x, np.float32))
+    assert isinstance(got, Values)
+    return got.items[0].value
+
+
+def test_a_regression_gives_the_sine(models: Callable[[str, str], Ask]) -> None:
+    ask = models("sine", "fp32")
+    assert [_sine(ask, x) for x in np.linspace(0, 6.28, 50)] == pytest.approx(
+        [math.sin(x) for x in np.linspace(0, 6.28, 50)], abs=0.1
+    )
+
+
+@pytest.mark.parametrize(("x", "known"), [(1.57, 1.003), (4.71, -1.086)])
+def test_a_quantised_regression_gives_real_values(models: Callable[[str, str], Ask], x: float, known: float) -> None:
+    assert _sine(models("sine", "int8"), x) == pytest.approx(known, abs=0.01)
+
+
+def _sound(assets: Path, name: str) -> np.ndarray:
+    with wave.open(str(assets / "sensors" / f"{name}.wav")) as file:
+        return np.frombuffer(file.readframes(-1), np.int16).astype(np.float32)[:, np.newaxis] / 32768
+
+
+def _features(assets: Path, name: str) -> np.ndarray:
+    # The file's integers stand for these reals: preprocessing writes them back as they were.
+    stored = np.load(assets / "sensors" / "micro_speech_features.npz")[name].reshape(49, 40).astype(np.float32)
+    return (stored + 128) * np.float32(0.10171568393707275)
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "score"),
+    [("yes_1000ms", "yes", 0.996), ("no_1000ms", "no", 0.961), ("noise_1000ms", "yes", 0.652)],
+)
+def test_a_keyword_is_known_by_its_features(
+    assets: Path, models: Callable[[str, str], Ask], name: str, label: str, score: float
+) -> None:
+    got = models("keyword", "int8-features")(_features(assets, name))
+    assert isinstance(got, Classes)
+    assert got.items[0].label == label
+    assert got.items[0].score == pytest.approx(score, abs=0.002)
+
+
+@pytest.mark.parametrize(("name", "label"), [("yes_1000ms", "yes"), ("no_1000ms", "no")])
+def test_a_keyword_is_known_by_its_sound(
+    assets: Path, models: Callable[[str, str], Ask], name: str, label: str
+) -> None:
+    got = models("keyword", "int8")(_sound(assets, name))
+    assert isinstance(got, Classes)
+    assert got.items[0].label == label
+    assert got.items[0].score > 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "triggered"),
+    [("yes_1000ms", True), ("no_1000ms", False), ("noise_1000ms", False), ("silence_1000ms", False)],
+)
+def test_a_spoken_yes_triggers_an_event_and_noise_does_not(
+    assets: Path, models: Callable[[str, str], Ask], name: str, triggered: bool
+) -> None:
+    heard = models("keyword", "int8-features")(_features(assets, name))
+    rules = Rules([Rule("keyword", "yes", When(label="yes", min_score=0.8), Timing(for_s=0.5, gap_s=1.0))])
+    # Two windows that overlap by half show the same word.
+    events = [event for one in at([heard, heard], every_s=0.5) for event in rules.step(one)]
+    assert [event.phase for event in events] == (["start"] if triggered else [])
 
 
 @pytest.mark.parametrize(("variant", "expected"), [("int8", 10.265), ("fp32", 9.707)])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from edged.domain.bundle import Bundle, Golden, ImageInput, Manifest, OutputSpec
+from edged.domain.bundle import Bundle, Golden, ImageInput, Manifest, OutputSpec, State
 from edged.domain.errors import BundleError, ConfigError, EdgedError
 from edged.domain.health import Grade, Reason, grade
 from edged.domain.result import Latency, Result
@@ -126,3 +126,12 @@ def test_a_variants_own_input_output_and_golden_samples_stand_over_the_bundles()
     assert (one.output_of(plain).decoder, one.output_of(special)) == ("yolox", OutputSpec(decoder="ssd"))
     assert (one.golden_of(plain), one.golden_of(special)) == (None, Golden(samples="own-golden"))
     assert Bundle(one.manifest, Path("/b")).path_of(plain) == Path("/b/plain.tflite")
+
+
+def test_a_variants_own_states_stand_over_the_bundles() -> None:
+    shared, own = State(output="h", input="h_in"), State(output="h:0", input="h_in:0")
+    variants = [variant("a"), variant("b", state=[own.model_dump()]), variant("c", state=[])]
+    manifest = bundle(*variants).manifest.model_copy(update={"state": (shared,)})
+    whole = Bundle(manifest, Path())
+
+    assert [whole.state_of(each) for each in manifest.variant] == [(shared,), (own,), ()]

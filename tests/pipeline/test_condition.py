@@ -5,8 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.config.count import Count
-from edged.domain.result import Anomaly, Detections
-from edged.pipeline.condition import When, centre, inside
+from edged.domain.result import (
+    Anomaly,
+    Detection,
+    Detections,
+    Keypoint,
+    Keypoints,
+    Mask,
+    Output,
+    Segment,
+    Value,
+    Values,
+)
+from edged.pipeline.condition import Moving, When, centre, inside
+from edged.pipeline.paths import Crossing, Dwell
 from fakes.results import anomaly, classes, detections
 
 LEFT_HALF = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
@@ -68,3 +80,53 @@ def test_a_point_is_in_exactly_one_half_of_a_split_square(x: float, y: float) ->
 
 def test_the_centre_of_a_box_is_its_middle() -> None:
     assert centre((0.0, 0.2, 1.0, 0.4)) == pytest.approx((0.5, 0.3))
+
+
+POSE = Keypoints((Keypoint("nose", 0.9, 0.2, 0.5), Keypoint("left_wrist", 0.4, 0.8, 0.5)))
+READING = Values((Value("bar", 1.5), Value("rpm", 900.0)))
+SCENE = Mask(10, 10, (0.0, 0.0, 1.0, 1.0), (Segment("bird", 0.4, (0, 40)), Segment("dog", 0.1, (90, 10))))
+
+
+@pytest.mark.parametrize(
+    ("when", "output", "holds"),
+    [
+        (When(label="left_wrist"), POSE, True),
+        (When(label="left_wrist", min_score=0.5), POSE, False),
+        (When(label="nose", zone=LEFT_HALF), POSE, True),
+        (When(label="left_wrist", zone=LEFT_HALF), POSE, False),
+        (When(count=Count("==", 2)), POSE, True),
+        (When(label="bar", min_value=1.5), READING, True),
+        (When(label="bar", max_value=1.4), READING, False),
+        (When(min_value=1.0, count=Count("==", 2)), READING, True),
+        (When(zone=LEFT_HALF), READING, False),
+        (When(label="bird"), SCENE, True),
+        (When(label="bird", min_value=0.5), SCENE, False),
+        (When(label="dog", max_value=0.2), SCENE, True),
+        (When(label="cat"), SCENE, False),
+    ],
+)
+def test_points_values_and_classes_of_a_mask_are_counted(when: When, output: Output, holds: bool) -> None:
+    assert when(output) is holds
+
+
+def _at(x: float, label: str = "person") -> Detections:
+    return Detections((Detection(label, 0.9, (x - 0.1, 0.4, x + 0.1, 0.6), track=1),))
+
+
+def test_a_rule_counts_who_of_those_it_looks_for_crossed_a_line() -> None:
+    line = ((0.5, 0.0), (0.5, 1.0))
+    person, dog = (Moving(When(label=label), (Crossing(line),)) for label in ("person", "dog"))
+    way = [_at(0.4), _at(0.6), _at(0.7)]
+    assert [person(seen, float(now)) for now, seen in enumerate(way)] == [False, True, False]
+    assert [dog(seen, float(now)) for now, seen in enumerate(way)] == [False] * 3
+
+
+def test_a_rule_counts_who_has_stayed_in_the_zone() -> None:
+    moving = Moving(When(zone=LEFT_HALF), (Dwell(2.0),))
+    stays = [moving(_at(0.2), float(now)) for now in range(4)]
+    leaves = [moving(_at(0.8), 4.0), moving(_at(0.2), 6.5)]
+    assert (stays, leaves) == ([False, False, True, True], [False, False])
+
+
+def test_only_detections_move() -> None:
+    assert not Moving(When(), (Dwell(0.1),))(POSE, 0.0)

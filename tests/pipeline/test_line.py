@@ -121,6 +121,17 @@ def test_a_source_that_cannot_be_opened_is_told_by_its_own_name() -> None:
     assert not one.working
 
 
+def test_a_pipeline_that_its_source_does_not_fit_is_told_by_its_name_and_the_others_run_on() -> None:
+    one, takers, _ = line(frames(20), False, False)
+    one.pipelines[0].mailbox.close(ConfigError("cannot give it samples", remedy="name a camera"))
+    ran(one)
+    assert [(reason.code, reason.component, reason.message, reason.remedy) for reason in one.reasons()] == [
+        ("config", "p0", "cannot give it samples", "name a camera")
+    ]
+    assert [len(taker.taken) for taker in takers] == [0, 20]
+    assert not one.ended
+
+
 def test_a_reload_lets_each_pipeline_look_for_a_newer_model() -> None:
     one, _, renewed = line(frames(1), False, False)
     one.reload()
@@ -151,3 +162,34 @@ def test_a_gate_opens_once_when_the_last_has_arrived() -> None:
     for name in ("a", "a", "b", "b", "stranger"):
         gate.arrive(name)
     assert opened == [1]
+
+
+def pausable(*, reader: bool) -> Pipeline:
+    mailbox = Mailbox("gate")
+    worker = Worker("gate", lambda: Taker(mailbox), FakeClock())
+    return Pipeline("gate", worker, mailbox, PipelineMetrics(), lambda: None, Reader(mailbox) if reader else None)
+
+
+def test_a_paused_pipeline_drops_what_comes_and_forgets_what_lay_there_before() -> None:
+    pipeline = pausable(reader=True)
+    assert pipeline.reader is not None
+    pipeline.mailbox.put(picture(1))
+    pipeline.pause()
+    pipeline.reader.offer(picture(2), 0.0)
+    assert pipeline.worker.reason is not None
+    pipeline.resume()
+    pipeline.reader.offer(picture(3), 0.0)
+
+    newest = pipeline.mailbox.take(0.0)
+    assert newest is not None
+    assert newest.stamp.index == 3
+    assert pipeline.mailbox.drops == {"paused": 1}
+    assert pipeline.worker.reason is None
+
+
+def test_a_paused_pipeline_whose_source_waits_for_it_loses_nothing() -> None:
+    pipeline = pausable(reader=False)
+    pipeline.mailbox.put(picture(1))
+    pipeline.pause()
+    pipeline.resume()
+    assert pipeline.mailbox.take(0.0) is not None

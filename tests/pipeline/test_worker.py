@@ -68,6 +68,13 @@ def test_after_a_failure_it_builds_anew_and_the_last_word_is_said_once() -> None
     assert (worker.state, worker.restarts) == ("ended", 1)
 
 
+def test_its_owner_hears_of_each_failure() -> None:
+    left = iter([script(EngineLostError("gone")), script(KeyError("a bug")), script(False)])
+    heard: list[int] = []
+    ran(Worker("gate", lambda: next(left), FakeClock(), at_once(), on_failure=lambda: heard.append(len(heard))))
+    assert heard == [0, 1]
+
+
 def test_an_unexpected_error_is_survived_too() -> None:
     left = iter([script(KeyError("a bug")), script(False)])
     assert ran(Worker("gate", lambda: next(left), FakeClock(), at_once())).state == "ended"
@@ -147,11 +154,14 @@ def test_while_it_builds_it_may_be_silent_for_longer() -> None:
 
     def build() -> Script:
         beats.append(worker.heartbeat_ns - clock.monotonic_ns())
+        clock.advance(BUILD_S)
+        worker.building()  # its turn has only come now
+        beats.append(worker.heartbeat_ns - clock.monotonic_ns())
         return script(True, False)
 
     worker = Worker("gate", build, clock)
     ran(worker)
-    assert beats == [BUILD_S * 1e9]
+    assert beats == [BUILD_S * 1e9] * 2
     assert worker.heartbeat_ns == clock.monotonic_ns()
 
 
@@ -171,3 +181,46 @@ def test_while_it_waits_for_the_next_attempt_its_heart_beats() -> None:
     ran(worker)
     assert waits == [BEAT_S, BEAT_S, 0.5]
     assert max(beats) <= BEAT_S * 1e9
+
+
+def test_a_paused_worker_makes_no_step_beats_and_goes_on_where_it_was() -> None:
+    clock, steps = FakeClock(), script(True, False)
+    worker: Worker
+    seen = []
+
+    def wait(_seconds: float) -> bool:
+        seen.append((worker.state, worker.reason and worker.reason.code, worker.heartbeat_ns == clock.mono))
+        clock.advance(BEAT_S)
+        if len(seen) == 3:
+            worker.resume()
+        return False
+
+    worker = Worker("gate", lambda: steps, clock, wait=wait)
+    worker.pause()
+    worker.pause()
+    ran(worker)
+    assert [state for state, _, _ in seen] == ["paused"] * 3
+    assert seen[2] == ("paused", "paused", True)
+    assert steps.calls == ["step", "step", "finish", "close"]
+    assert (worker.state, worker.reason) == ("ended", None)
+
+
+def test_a_paused_worker_ends_when_asked_to() -> None:
+    steps = script()
+    worker = Worker("gate", lambda: steps, FakeClock())
+    worker.pause()
+    worker.start()
+    until(lambda: worker.state == "paused", "paused")
+    worker.stop()
+    assert worker.join(GIVE_UP_S)
+    assert steps.calls == ["finish", "close"]
+
+
+def test_a_worker_that_rests_wakes_at_once_when_it_shall_go_on() -> None:
+    worker = Worker("gate", lambda: script(False), FakeClock())
+    worker.pause()
+    worker.start()
+    until(lambda: worker.state == "paused", "paused")
+    worker.resume()
+    assert worker.join(GIVE_UP_S)
+    assert worker.state == "ended"

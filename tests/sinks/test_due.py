@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from edged.domain.result import Output
+from edged.domain.result import Keypoint, Keypoints, Mask, Output, Segment, Value, Values
 from edged.sinks.due import Due
 from fakes.results import anomaly, at, classes, detections, result
 
@@ -38,6 +38,25 @@ def test_another_top_class_is_a_change_and_another_runner_up_is_none() -> None:
 
 def test_an_anomaly_changes_with_its_verdict() -> None:
     assert due([anomaly(0.1), anomaly(0.2), anomaly(1.2)]) == [True, False, True]
+
+
+def test_a_pose_changes_with_the_points_that_are_seen() -> None:
+    nose, eye = Keypoint("nose", 0.9, 0.5, 0.5), Keypoint("left_eye", 0.9, 0.5, 0.4)
+    moved = Keypoint("nose", 0.7, 0.1, 0.1)
+    assert due([Keypoints((nose, eye)), Keypoints((eye, moved)), Keypoints((eye,))]) == [True, False, True]
+
+
+def test_a_value_changes_with_its_second_digit() -> None:
+    outputs: list[Output | None] = [Values((Value("bar", value),)) for value in (1.52, 1.54, 1.61)]
+    assert due(outputs) == [True, False, True]
+
+
+def test_a_mask_changes_with_the_classes_on_at_least_a_hundredth_of_it() -> None:
+    outputs: list[Output | None] = [
+        Mask(10, 10, (0.0, 0.0, 1.0, 1.0), tuple(Segment(label, share, (0, 1)) for label, share in pairs))
+        for pairs in ([("bird", 0.4)], [("bird", 0.3), ("dog", 0.005)], [("bird", 0.3), ("dog", 0.01)])
+    ]
+    assert due(outputs) == [True, False, True]
 
 
 def test_a_failure_is_a_change_and_so_is_its_end() -> None:

@@ -34,3 +34,14 @@ def test_an_event_always_goes_out_durably_and_before_results() -> None:
     sink.event(Event("gate", "someone", "start", seen.stamp, seen.stamp, seen))
     (draft,) = outbox.drafts
     assert (draft.stream, draft.qos, draft.priority, draft.body["phase"]) == ("event/gate", 1, 0, "start")
+
+
+def test_a_change_that_the_outbox_did_not_take_is_told_with_the_next_result() -> None:
+    sink, outbox = report(Due("changes"))
+    sink.result(result(detections("cat")))
+    outbox.room = 1
+    sink.result(result(detections("dog")))
+    outbox.room = 9
+    sink.result(result(detections("dog")))
+    sink.result(result(detections("dog")))
+    assert [draft.body["detections"][0]["label"] for draft in outbox.drafts] == ["cat", "dog"]

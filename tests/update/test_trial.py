@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from edged.domain.bundle import Golden
-from edged.domain.errors import BundleError
+from edged.domain.errors import BundleError, ConfigError, EdgedError, SourceLostError
 from edged.domain.frame import Frame
-from edged.domain.result import Anomaly, Output
+from edged.domain.result import Anomaly, Keypoint, Keypoints, Mask, Output, Segment, Value, Values
 from edged.domain.tensor import Array
 from edged.update.trial import read_answer, try_golden
 from fakes.results import anomaly, classes, detections
@@ -75,6 +75,16 @@ def test_each_kind_of_answer_is_read_as_results_carry_it(tmp_path: Path) -> None
         "d": {"detections": [{"label": "cat", "score": 0.9, "box": [0, 0, 1, 1]}]},
         "c": {"classes": [{"label": "cat", "score": 0.9}]},
         "a": {"anomaly": {"score": 2.0, "threshold": 1.0}},
+        "k": {"keypoints": [{"label": "nose", "score": 0.9, "x": 0.5, "y": 0.25}]},
+        "v": {"values": [{"label": "bar", "value": 1.5}]},
+        "m": {
+            "mask": {
+                "width": 4,
+                "height": 2,
+                "box": [0, 0, 1, 1],
+                "segments": [{"label": "bird", "share": 0.25, "runs": [2, 2]}],
+            }
+        },
     }
     for name, document in documents.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(document))
@@ -82,10 +92,18 @@ def test_each_kind_of_answer_is_read_as_results_carry_it(tmp_path: Path) -> None
         detections("cat"),
         classes(("cat", 0.9)),
         anomaly(2.0),
+        Keypoints((Keypoint("nose", 0.9, 0.5, 0.25),)),
+        Values((Value("bar", 1.5),)),
+        Mask(4, 2, (0, 0, 1, 1), (Segment("bird", 0.25, (2, 2)),)),
     ]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"detections": [{}]}', '{"anomaly": 3}'])
+TOO_LONG = (
+    '{"mask": {"width": 2, "height": 2, "box": [0, 0, 1, 1], "segments": [{"label": "a", "share": 1, "runs": [0, 5]}]}}'
+)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"detections": [{}]}', '{"anomaly": 3}', '{"mask": []}', TOO_LONG])
 def test_an_answer_that_is_none_is_the_bundles_fault(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(BundleError, match=r"cannot read golden answer a\.json"):
@@ -95,3 +113,26 @@ def test_an_answer_that_is_none_is_the_bundles_fault(tmp_path: Path, text: str) 
 def test_an_answer_that_is_missing_is_the_bundles_fault(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"cannot read golden answer a\.json"):
         read_answer(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"no array", b"\x93NUMPY\x01\x00"])
+def test_a_window_that_cannot_be_read_is_the_bundles_fault(tmp_path: Path, content: bytes) -> None:
+    sample(tmp_path, "a", {"anomaly": {"score": 1.0}}, np.zeros((4, 1), np.float32))
+    (tmp_path / "golden" / "a.npy").write_bytes(content)
+    with pytest.raises(BundleError, match=r"cannot read golden sample a\.npy: .*; build the bundle again"):
+        try_golden(tmp_path, GOLDEN, score, same, no_picture)
+
+
+def test_a_window_of_text_is_the_bundles_fault(tmp_path: Path) -> None:
+    sample(tmp_path, "a", {"anomaly": {"score": 1.0}}, np.full((4, 1), "text"))
+    with pytest.raises(BundleError, match=r"cannot use golden sample a\.npy: it holds <U4, expected numbers"):
+        try_golden(tmp_path, GOLDEN, score, same, no_picture)
+
+
+@pytest.mark.parametrize("error", [ConfigError("of shape (4, 1)"), SourceLostError("of shape (4, 1)")])
+def test_a_sample_that_the_model_cannot_take_is_refused_by_name(tmp_path: Path, error: EdgedError) -> None:
+    def answer(_frame: Frame) -> Output:
+        raise error
+
+    sample(tmp_path, "a", {"anomaly": {"score": 1.0}}, np.zeros((4, 1), np.float32))
+    assert try_golden(tmp_path, GOLDEN, answer, same, no_picture) == "golden sample a.npy: of shape (4, 1)"

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edged.domain.result import Anomaly, Classes, Detection, Detections, Output
+from edged.domain.result import Anomaly, Classes, Detection, Detections, Keypoints, Mask, Output, Values
+from edged.pipeline.postprocess import runs
 from edged.pipeline.postprocess.nms import overlap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
     from edged.domain.bundle import Golden
 
 SMALL = 1e-9
 """Keeps a relative difference of scores defined where both are nothing."""
+TOLD_SHARE = 0.01
+"""A class on less of a mask than this is not compared: single pixels at its edge would decide."""
 
 
 def agrees(expected: Output, got: Output, golden: Golden) -> str | None:
     """Give None when ``got`` agrees with ``expected``, otherwise the first reason why it does not.
 
     Detections are matched one to one by label and overlap; of classes the best counts, by label and score; an anomaly's
-    score may differ by ``score_tolerance`` of the expected one.
+    score may differ by ``score_tolerance`` of the expected one. Keypoints may lie ``max_distance`` apart. A value may differ by
+    ``score_tolerance`` of the expected one, or by ``score_tolerance`` itself where that one is below 1. Of a mask each class of at least a
+    hundredth of it has to overlap by ``min_iou``.
     """
-    if isinstance(expected, Detections) and isinstance(got, Detections):
-        return _detections(expected, got, golden)
-    if isinstance(expected, Classes) and isinstance(got, Classes):
-        return _classes(expected, got, golden)
-    if isinstance(expected, Anomaly) and isinstance(got, Anomaly):
-        return _anomaly(expected, got, golden)
-    return f"the answer is {type(got).__name__}, expected {type(expected).__name__}"
+    if type(expected) is not type(got):
+        return f"the answer is {type(got).__name__}, expected {type(expected).__name__}"
+    return _COMPARISONS[type(expected)](expected, got, golden)
 
 
 def _detections(expected: Detections, got: Detections, golden: Golden) -> str | None:
@@ -81,6 +86,53 @@ def _anomaly(expected: Anomaly, got: Anomaly, golden: Golden) -> str | None:
     return None
 
 
+def _keypoints(expected: Keypoints, got: Keypoints, golden: Golden) -> str | None:
+    found = {item.label: item for item in got.items}
+    for wanted in expected.items:
+        match = found.pop(wanted.label, None)
+        if match is None:
+            return f"no {wanted.label} was found, expected one of score {wanted.score:.3f}"
+        distance = max(abs(match.x - wanted.x), abs(match.y - wanted.y))
+        if distance > golden.max_distance:
+            return (
+                f"the {wanted.label} lies at {match.x:.3f}, {match.y:.3f}, expected {wanted.x:.3f}, {wanted.y:.3f} "
+                f"within {golden.max_distance}"
+            )
+        if abs(match.score - wanted.score) > golden.score_tolerance:
+            return f"the {wanted.label} scores {match.score:.3f}, expected {wanted.score:.3f}"
+    faintest = min((item.score for item in expected.items), default=0.0)
+    surplus = [item for item in found.values() if item.score > faintest + golden.score_tolerance]
+    return f"a {surplus[0].label} of score {surplus[0].score:.3f} was found, expected none" if surplus else None
+
+
+def _values(expected: Values, got: Values, golden: Golden) -> str | None:
+    labels = [[item.label for item in output.items] for output in (expected, got)]
+    if labels[0] != labels[1]:
+        return f"the values are {', '.join(labels[1])}, expected {', '.join(labels[0])}"
+    for wanted, value in zip(expected.items, got.items, strict=True):
+        if abs(value.value - wanted.value) > golden.score_tolerance * max(1.0, abs(wanted.value)):
+            return f"{value.label} is {value.value:.6g}, expected {wanted.value:.6g}"
+    return None
+
+
+def _mask(expected: Mask, got: Mask, golden: Golden) -> str | None:
+    if (expected.width, expected.height) != (got.width, got.height):
+        return f"the mask has {got.width} by {got.height} pixels, expected {expected.width} by {expected.height}"
+    labels = [item.label for item in (*expected.items, *got.items) if item.share >= TOLD_SHARE]
+    for label in dict.fromkeys(labels):
+        wanted, found = pixels(expected, label), pixels(got, label)
+        share = float((wanted & found).sum() / (wanted | found).sum())
+        if share < golden.min_iou:
+            return f"the {label} overlaps by {share:.3f}, expected {golden.min_iou}"
+    return None
+
+
+def pixels(mask: Mask, label: str) -> NDArray[np.bool_]:
+    """Give where a class lies on a mask: (height, width) bool."""
+    found = next((item.runs for item in mask.items if item.label == label), ())
+    return runs.decode(found, mask.width, mask.height)
+
+
 def iou(one: Detection, other: Detection) -> float:
     """Give the overlap of two detections' boxes as a share of their union, 0..1."""
     return float(overlap(np.asarray(one.box, np.float32), np.asarray([other.box], np.float32))[0])
@@ -88,3 +140,13 @@ def iou(one: Detection, other: Detection) -> float:
 
 def _box(item: Detection) -> str:
     return "[" + ", ".join(f"{side:.3f}" for side in item.box) + "]"
+
+
+_COMPARISONS: dict[type[Output], Callable[[Any, Any, Golden], str | None]] = {
+    Detections: _detections,
+    Classes: _classes,
+    Anomaly: _anomaly,
+    Keypoints: _keypoints,
+    Values: _values,
+    Mask: _mask,
+}

@@ -44,11 +44,12 @@ def detections(
     items = []
     for index in inside.tolist():
         x1, y1, x2, y2 = fractions[index].tolist()
-        items.append(Detection(_name(names, int(classes[index])), float(scores[index]), (x1, y1, x2, y2)))
+        items.append(Detection(class_name(names, int(classes[index])), float(scores[index]), (x1, y1, x2, y2)))
     return Detections(tuple(items))
 
 
-def _name(names: Sequence[str], number: int) -> str:
+def class_name(names: Sequence[str], number: int) -> str:
+    """Name a class; by its number where there are no names. Raises BundleError when it has none."""
     if not names:
         return str(number)
     if 0 <= number < len(names):

@@ -6,7 +6,18 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from edged.domain.errors import BundleError
-from edged.pipeline.postprocess import classification, reconstruction, ssd, yolox
+from edged.pipeline.postprocess import (
+    boxes,
+    classification,
+    fastestdet,
+    keypoints,
+    reconstruction,
+    regression,
+    segmentation,
+    ssd,
+    yolo,
+    yolox,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,9 +28,16 @@ if TYPE_CHECKING:
 GROUP = "edged.decoders"
 """Entry points of this group name a function like those below; they are loaded when a bundle asks for them."""
 DECODERS: dict[str, Callable[[Binding], Decoder]] = {
+    "boxes": boxes.bind,
     "classification": classification.bind,
+    "fastestdet": fastestdet.bind,
+    "keypoints": keypoints.bind,
     "reconstruction": reconstruction.bind,
+    "regression": regression.bind,
+    "segmentation": segmentation.bind,
     "ssd": ssd.bind,
+    "yolov5": yolo.bind_v5,
+    "yolov8": yolo.bind_v8,
     "yolox": yolox.bind,
 }
 
