@@ -1,0 +1,96 @@
+"""Memory of the daemon's whole process tree, on a 720p source at its own pace with one LiteRT model.
+
+This process loads none of the libraries that the daemon loads: their pages would be shared, and PSS would count half of them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import psutil
+from apart import apart
+from daemons import STATE, start, stop, write_config
+from figure import Effort, Figure
+from listening import Listener
+
+from edged.demo.broker import Broker
+
+TARGET_MB = 120.0
+SETTLE_RESULTS = 60
+SECONDS = 20
+RESULT_S = 60.0
+KEYS = ("Rss", "Pss", "Private_Clean", "Private_Dirty")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the daemon shall run on."""
+
+    bundle: Path
+    clip: Path
+    codec: str
+    is_substitute: bool
+
+
+def measure(effort: Effort) -> list[Figure]:
+    """Give the one row: the highest of a few looks, each second one."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scene = apart(_prepare, folder)
+        with closing(Broker(folder)) as broker, closing(Listener(broker.port)) as listener:
+            source = f'kind = "file"\npath = "{scene.clip}"\npace = "recorded"\nloop = true\n'
+            config = write_config(folder / "box", scene.bundle, broker.port, source)
+            # Once to compile, as an installation has done. Then a first start: it takes the model in, and holds more than a later one.
+            _looks(config, listener, 0)
+            shutil.rmtree(config.parent / STATE)
+            looks = _looks(config, listener, effort.times(SECONDS))
+    pss, rss = (max(look[key] for look in looks) for key in ("Pss", "Rss"))
+    private = max(look["Private_Clean"] + look["Private_Dirty"] for look in looks)
+    return [
+        Figure(
+            "memory (PSS over the process tree), one 720p source, one LiteRT model, HTTP off",
+            f"≤ {TARGET_MB:.0f} MB",
+            f"{pss:.0f} MB",
+            None if scene.is_substitute else pss <= TARGET_MB,
+            f"highest of {len(looks)} looks in as many seconds; RSS {rss:.0f} MB, private {private:.0f} MB; {scene.codec}",
+            "Frigate 87 to 100 MB the detector and 72 to 76 MB a camera (RSS)",
+        )
+    ]
+
+
+def _prepare(folder: Path) -> Scene:
+    net = import_module("networks").network("large", folder / "bundles")
+    clip = folder / "clip.mp4"
+    return Scene(net.bundle.folder, clip, import_module("clip").film(clip), net.is_substitute)
+
+
+def _looks(config: Path, listener: Listener, seconds: int) -> list[dict[str, float]]:
+    """Run the daemon until it has settled, and look at it each second."""
+    daemon = start(config)
+    try:
+        for _ in range(SETTLE_RESULTS if seconds else 1):
+            listener.heard(RESULT_S)
+        looks = [_look(daemon.pid) for _ in range(seconds)]
+    finally:
+        stop(daemon)
+    listener.forget()
+    return looks
+
+
+def _look(pid: int) -> dict[str, float]:
+    """Wait a second, and sum smaps_rollup over the tree, in MB."""
+    time.sleep(1.0)
+    total = dict.fromkeys(KEYS, 0.0)
+    root = psutil.Process(pid)
+    for process in (root, *root.children(recursive=True)):
+        for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]:
+            key, _, value = line.partition(":")
+            if key in total:
+                total[key] += int(value.split()[0]) * 1024 / 1e6
+    return total
