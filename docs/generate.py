@@ -162,6 +162,8 @@ def config_sections() -> str:
     parts.append(section(EngineConfig, "`[engine.NAME]`"))
     for model in _parts_of(sources.Source):
         parts.append(section(model, f"`[[source]]`, kind `{model.__name__.removesuffix('Source').lower()}`"))
+    tables = {part: key for model in _parts_of(sources.Source) for key, part in _tables_of(model)}
+    parts += [section(part, f"`[[source.{key}]]`") for part, key in tables.items()]
     titles = {"Pipeline": "[[pipeline]]", "Rule": "[[pipeline.rule]]", "When": "pipeline.rule.when"}
     titles |= {"Objective": "pipeline.objective", "Report": "pipeline.report"}
     titles |= {"Cascade": "[[pipeline.then]]", "Selector": "pipeline.then.on"}
@@ -176,7 +178,8 @@ def _tables_of(model: type[BaseModel]) -> list[tuple[str, type[BaseModel]]]:
 def bundle_sections() -> str:
     """Write every section of a bundle's manifest."""
     titles = {"Manifest": "model.toml", "ImageInput": "[input]`, kind `image", "WindowInput": "[input]`, kind `window"}
-    titles |= {"OutputSpec": "[output]", "Variant": "[[variant]]", "Accuracy": "variant.accuracy"}
+    titles |= {"Frames": "[input.frames]"}
+    titles |= {"OutputSpec": "[output]", "Variant": "[[variant]]", "Accuracy": "variant.accuracy", "State": "[[state]]"}
     titles |= {"Golden": "[golden]", "Drift": "[drift]"}
     return "\n".join(section(getattr(bundle, name), f"`{title}`") for name, title in titles.items()).rstrip()
 

@@ -6,6 +6,7 @@ Exit status: 0 done; 1 it ran and found or met a fault; 2 the request itself is 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
 import signal
@@ -51,6 +52,8 @@ def run(given: argparse.Namespace) -> int:
     from edged.assembly.wiring import build_daemon, load_or_fall_back  # noqa: PLC0415
 
     logs.set_up(given.log_level.upper())
+    # What hangs or crashes in native code leaves the stack of every thread in the log: the watchdog ends it with SIGABRT.
+    faulthandler.enable()
     loaded, fallen_back = load_or_fall_back(given.config)
     for fault in loaded.faults:
         print(f"edged: {fault}", file=sys.stderr)

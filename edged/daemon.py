@@ -21,6 +21,8 @@ TICK_S = 0.5
 """Twice a second: the watchdog is pinged well within half of any period that a unit would set."""
 STUCK_AFTER_S = 20.0
 """A part that made no step for this long hangs in native code: its heart beats once a second even when it has nothing to do."""
+DEAD = -1
+"""The heartbeat of a thread that has ended."""
 STOP_S = 3.0
 """What parts get to finish the frames in hand; the rest of the 5 s belongs to the delivery."""
 DELIVERY_S = 1.0
@@ -95,12 +97,15 @@ class Office(Protocol):
         """Deliver for at most this long, say good-bye and close."""
 
     @property
-    def heartbeat_ns(self) -> int:
-        """Monotonic time of the last step of its slowest thread."""
+    def heartbeats(self) -> Mapping[str, int]:
+        """Monotonic time of the last step of each of its threads, by name; ``DEAD`` for one that has ended without being asked to."""
 
 
 class Daemon:
-    """Runs until ``stop``, or until every part has ended and everything was delivered."""
+    """Runs until ``stop``, or until every part has ended and everything was delivered.
+
+    ``starts_again`` says that whoever ran it was asked to start it anew.
+    """
 
     def __init__(self, plan: Callable[[], Plan], office: Office, notifier: Notifier, clock: Clock) -> None:
         self._make_plan = plan
@@ -112,6 +117,7 @@ class Daemon:
         self._wake = threading.Event()
         self._stopping = False
         self._reload_asked = False
+        self.starts_again = False
 
     def __repr__(self) -> str:
         return f"<Daemon {', '.join(repr(part) for _, part in self._parts.values()) or 'without parts'}>"
@@ -120,6 +126,11 @@ class Daemon:
         """Ask the daemon to stop. Safe in a signal handler."""
         self._stopping = True
         self._wake.set()
+
+    def restart(self) -> None:
+        """Ask the daemon to stop, to be started again. Safe in a signal handler."""
+        self.starts_again = True
+        self.stop()
 
     def reload(self) -> None:
         """Ask the daemon to read its configuration and models again. Safe in a signal handler."""
@@ -189,19 +200,19 @@ class Daemon:
         now_ns = self._clock.monotonic_ns()
         beats: Mapping[str, int] = {
             **{name: part.heartbeat_ns for name, (_, part) in self._parts.items()},
-            "office": self._office.heartbeat_ns,
+            **self._office.heartbeats,
         }
         return tuple(
             Reason(
                 "stuck",
                 name,
-                f"made no step for {(now_ns - beat) / 1e9:.0f} s",
+                "its thread has ended" if beat == DEAD else f"made no step for {(now_ns - beat) / 1e9:.0f} s",
                 beat,
                 "the watchdog restarts the service",
                 fatal=True,
             )
             for name, beat in beats.items()
-            if now_ns - beat > STUCK_AFTER_S * 1e9
+            if beat == DEAD or now_ns - beat > STUCK_AFTER_S * 1e9
         )
 
     def _part_reasons(self) -> list[Reason]:

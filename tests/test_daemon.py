@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from edged.daemon import STUCK_AFTER_S, Daemon, Plan, Wanted
+from edged.daemon import DEAD, STUCK_AFTER_S, Daemon, Plan, Wanted
 from edged.domain.errors import ConfigError
 from edged.domain.health import Reason
 from fakes.clock import FakeClock
@@ -93,6 +93,32 @@ def test_a_part_that_makes_no_steps_withholds_the_watchdogs_ping_and_is_named() 
     assert box.office.said == [("degraded", ("stuck",))]
 
 
+@pytest.mark.parametrize(
+    ("thread", "silent_s", "said"),
+    [
+        ("outbox", STUCK_AFTER_S + 1, "outbox: made no step for 21 s"),
+        ("link", STUCK_AFTER_S + 1, "link: made no step for 21 s"),
+        ("link", None, "link: its thread has ended"),
+    ],
+)
+def test_a_thread_of_delivery_that_hangs_or_is_gone_withholds_the_ping(
+    thread: str, silent_s: float | None, said: str
+) -> None:
+    box = Box(Plan(()))
+    beat = DEAD if silent_s is None else box.clock.monotonic_ns() - int(silent_s * 1e9)
+    box.office.heartbeats = {"link": box.clock.monotonic_ns(), "outbox": box.clock.monotonic_ns(), thread: beat}
+    box.daemon.tick()
+    assert "WATCHDOG" not in box.notifier.sent[-1]
+    assert said in box.notifier.sent[-1]["STATUS"]
+
+
+def test_a_link_that_said_it_would_be_silent_does_not_withhold_the_ping() -> None:
+    box = Box(Plan(()))
+    box.office.heartbeats = {"link": box.clock.monotonic_ns() + int(300e9), "outbox": box.clock.monotonic_ns()}
+    box.daemon.tick()
+    assert box.notifier.sent[-1]["WATCHDOG"] == "1"
+
+
 def test_a_lost_source_does_not_withhold_the_ping() -> None:
     box = Box(Plan(()))
     box.daemon.reconcile(Plan((wanted(FakePart(working=False, ills=[Reason("source-lost", "dock", "gone", 0)])),)))
@@ -144,3 +170,11 @@ def test_the_repr_shows_every_part() -> None:
     assert repr(box.daemon) == "<Daemon without parts>"
     box.daemon.reconcile(Plan((wanted(FakePart()),)))
     assert "FakePart(name='dock'" in repr(box.daemon)
+
+
+def test_a_restart_is_a_stop_that_whoever_ran_it_can_tell() -> None:
+    box = Box(Plan((wanted(FakePart()),)))
+    assert not box.daemon.starts_again
+    box.run_until(lambda: box.daemon.restart() is None)
+    assert box.daemon.starts_again
+    assert box.office.calls[-1] == "close within 1 s"

@@ -29,7 +29,7 @@ with open("pyproject.toml", "rb") as file:
     data = tomllib.load(file)
 project, extras = data["project"], data["project"]["optional-dependencies"]
 wanted = data["build-system"]["requires"] + project["dependencies"] + extras["dev"]
-for extra in ("tflite", "onnx", "camera", "serial", "demo"):
+for extra in ("tflite", "onnx", "camera", "serial", "modbus", "audio", "demo"):
     wanted += extras[extra]
 print("\n".join(wanted))
 PY

@@ -60,8 +60,17 @@ def check_all(file: Path) -> Report:
     except RejectedConfigError as error:
         return Report(error.faults, (), (file,))
     config = loaded.config
-    unavailable = tuple(_kinds(config, file))
-    return Report((*loaded.faults, *unavailable), tuple(_box_faults(config, file)), loaded.files)
+    box, profile_faults = _survey(config, file)
+    own = (*loaded.faults, *profile_faults, *_kinds(config, file))
+    return Report(own, tuple(_box_faults(config, box, file)), loaded.files)
+
+
+def _survey(config: Config, file: Path) -> tuple[Box | None, tuple[Fault, ...]]:
+    """Look at the box; a profile that is no profile is a fault like any other, and leaves the ladders unjudged."""
+    try:
+        return survey_for(config), ()
+    except ConfigError as error:
+        return None, (Fault(file, "device.profile", str(error)),)
 
 
 def _kinds(config: Config, file: Path) -> Iterator[Fault]:
@@ -72,11 +81,10 @@ def _kinds(config: Config, file: Path) -> Iterator[Fault]:
             yield Fault(file, f"source.{source.name}.kind", str(error))
 
 
-def _box_faults(config: Config, file: Path) -> Iterator[Fault]:
+def _box_faults(config: Config, box: Box | None, file: Path) -> Iterator[Fault]:
     catalogue = find_bundles(model_folders(config))
     for refused in catalogue.refused:
         yield from (Fault(refused.folder, "", line) for line in refused.faults)
-    box = survey_for(config)
     for pipeline in config.pipeline:
         yield from _model_faults(pipeline, catalogue, box, file)
     for source in config.source:
@@ -84,7 +92,7 @@ def _box_faults(config: Config, file: Path) -> Iterator[Fault]:
     yield from _path_faults(config, file)
 
 
-def _model_faults(pipeline: schema.Pipeline, catalogue: Catalogue, box: Box, file: Path) -> Iterator[Fault]:
+def _model_faults(pipeline: schema.Pipeline, catalogue: Catalogue, box: Box | None, file: Path) -> Iterator[Fault]:
     key = f"pipeline.{pipeline.name}.model"
     bundles: tuple[Bundle, ...] = catalogue.bundles.get(pipeline.model, ())
     if not bundles:
@@ -97,7 +105,7 @@ def _model_faults(pipeline: schema.Pipeline, catalogue: Catalogue, box: Box, fil
     if pipeline.pin is not None and pipeline.pin not in ids:
         message = f"cannot pin variant {pipeline.pin!r}, expected one of {', '.join(ids)}"
         yield Fault(file, f"pipeline.{pipeline.name}.pin", message, pipeline.name)
-    elif not ladder(bundles[0], box, pipeline.pin).runnable:
+    elif box is not None and not ladder(bundles[0], box, pipeline.pin).runnable:
         message = (
             f"cannot run {pipeline.model!r} on this box: every variant is refused; run: edged explain {pipeline.model}"
         )
@@ -106,19 +114,24 @@ def _model_faults(pipeline: schema.Pipeline, catalogue: Catalogue, box: Box, fil
 
 def _source_faults(source: schema.Source, file: Path) -> Iterator[Fault]:
     key = f"source.{source.name}"
-    if isinstance(source, schema.ImagesSource | schema.FileSource | schema.CsvSource):
+    if isinstance(source, schema.ImagesSource | schema.FileSource | schema.CsvSource | schema.WavSource):
         place = source.path if not any(c in str(source.path) for c in "*?[") else source.path.parent
-        if not place.exists():
+        if not _is_there(place):
             yield Fault(file, f"{key}.path", f"cannot find {place}, expected a file or folder")
     if isinstance(source, schema.CameraSource) and source.url.startswith("/"):
         yield from _device_faults(Path(source.url), f"{key}.url", file)
+    if isinstance(source, schema.SerialSource):
+        # By its id, a port stays the same one wherever it is plugged in, unlike /dev/ttyUSB0.
+        yield from _device_faults(source.port, f"{key}.port", file, like="/dev/serial/by-id/*", group="dialout")
 
 
-def _device_faults(device: Path, key: str, file: Path) -> Iterator[Fault]:
-    if not device.exists():
-        yield Fault(file, key, f"cannot find device {device}, expected one; run: ls /dev/video*")
+def _device_faults(
+    device: Path, key: str, file: Path, *, like: str = "/dev/video*", group: str = "video"
+) -> Iterator[Fault]:
+    if not _is_there(device):
+        yield Fault(file, key, f"cannot find device {device}, expected one; run: ls {like}")
     elif not os.access(device, os.R_OK | os.W_OK):
-        yield Fault(file, key, f"cannot open device {device}: no permission, expected to be in its group (video)")
+        yield Fault(file, key, f"cannot open device {device}: no permission, expected to be in its group ({group})")
 
 
 def _path_faults(config: Config, file: Path) -> Iterator[Fault]:
@@ -132,9 +145,14 @@ def _path_faults(config: Config, file: Path) -> Iterator[Fault]:
         if isinstance(source, schema.CameraSource)
     ]
     for key, path in named:
-        if path is not None and not os.access(path, os.R_OK):
+        if path is not None and not (os.access(path, os.R_OK) and path.is_file()):
             yield Fault(file, key, f"cannot read {path}, expected a file that edged may read")
     state = config.state.directory
-    existing = next(place for place in (state, *state.parents) if place.exists())
-    if not os.access(existing, os.W_OK):
+    existing = next(place for place in (state, *state.parents) if _is_there(place))
+    if not (os.access(existing, os.W_OK) and existing.is_dir()):
         yield Fault(file, "state.directory", f"cannot write to {existing}, expected a folder that edged may write")
+
+
+def _is_there(place: Path) -> bool:
+    """Tell without an error, also below a folder that edged must not look into."""
+    return os.access(place, os.F_OK)

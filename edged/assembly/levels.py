@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from edged.domain.health import Grade, Reason
 from edged.domain.variant import Ladder, Rung
-from edged.fleet.topics import rfc3339
+from edged.fleet.topics import result_stream, rfc3339
 from edged.pipeline.line import Line, Pipeline
 from edged.telemetry.metrics import PipelineMetrics
 
@@ -37,10 +38,16 @@ def same_health(reasons: Sequence[Reason]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((reason.code, reason.component) for reason in reasons))
 
 
-def pipelines(lines: Sequence[Line], seconds: float, before: Mapping[str, int]) -> dict[str, Any]:
-    """Tell of each pipeline since its start, and its rate over the last ``seconds``; ``before`` are the results counted then."""
+def pipelines(
+    lines: Sequence[Line], seconds: float, before: Mapping[str, int], thinned: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Tell of each pipeline since its start, and its rate over the last ``seconds``.
+
+    ``before`` are the results counted then, ``thinned`` the documents that the day's budget held back, by stream.
+    """
     return {
         pipeline.name: _pipeline(line, pipeline, seconds, before.get(pipeline.name, 0))
+        | {"drops": _drops(line, pipeline, thinned.get(result_stream(pipeline.name), 0))}
         for line in lines
         for pipeline in line.pipelines
     }
@@ -58,9 +65,13 @@ def _pipeline(line: Line, pipeline: Pipeline, seconds: float, before: int) -> di
         "events": metrics.events,
         "restarts": pipeline.worker.restarts,
         "rate_hz": round(max(0, metrics.results - before) / seconds, 3) if seconds > 0 else None,
-        "drops": dict(line.drops()[pipeline.name]),
         "latency_ms": metrics.latency_ms(),
     }
+
+
+def _drops(line: Line, pipeline: Pipeline, thinned: int) -> dict[str, int]:
+    drops = dict(line.drops()[pipeline.name])
+    return {**drops, "thinned": thinned} if thinned else drops
 
 
 def ladder(ladder: Ladder) -> dict[str, Any]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edged.assembly import cameras, sensors
+from edged.assembly.adapters import adapter
 from edged.assembly.models import Opened
 from edged.assembly.supply import Supply
 from edged.config import schema
@@ -17,15 +20,19 @@ from edged.domain.errors import ConfigError, EdgedError
 from edged.domain.health import Reason
 from edged.domain.ports import Clock, Outbox, Sink, Source
 from edged.fleet.topics import Stamper
-from edged.pipeline.condition import When
+from edged.pipeline.condition import Moving, When
 from edged.pipeline.feed import Feed
+from edged.pipeline.inlet import Inlet
 from edged.pipeline.line import Gate, Line, Pipeline
 from edged.pipeline.loop import Loop
 from edged.pipeline.mailbox import Mailbox
+from edged.pipeline.need import Needs
+from edged.pipeline.paths import Crossing, Dwell
 from edged.pipeline.reader import Reader
 from edged.pipeline.rules import Rule, Rules, Timing
 from edged.pipeline.window import Windower
 from edged.pipeline.worker import Worker
+from edged.sinks.asked import COMMANDED, SnapshotOnCommand
 from edged.sinks.due import Due
 from edged.sinks.report import ReportSink
 from edged.telemetry import logs
@@ -35,14 +42,40 @@ OUTBOX_WAIT_S = 5.0
 """How long a pipeline on a finite source waits for the outbox: nothing of a recording may be lost, and nobody waits for it."""
 
 
+PICTURES = (schema.CameraSource, schema.FileSource, schema.ImagesSource)
+"""The sources of pictures."""
+
 _LOG = logging.getLogger("edged.lines")
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """One pipeline's end of its source."""
+
+    mailbox: Mailbox
+    reader: Reader
+    inlet: Inlet
+    needs: Needs
+    is_pictures: bool
 
 
 class Lines:
     """Builds lines; holds what they share."""
 
-    def __init__(self, supply: Supply, outbox: Outbox, stamper: Stamper, clock: Clock) -> None:
+    def __init__(
+        self,
+        supply: Supply,
+        outbox: Outbox,
+        stamper: Stamper,
+        clock: Clock,
+        broker: sensors.Broker | None = None,
+        *,
+        snapshots: Path | None = None,
+    ) -> None:
+        """Keep what lines share; without a folder for ``snapshots`` none are taken."""
+        self._snapshots = snapshots
         self._supply = supply
+        self._broker = broker
         self._outbox = outbox
         self._stamper = stamper
         self._clock = clock
@@ -51,49 +84,89 @@ class Lines:
         """Build the line of a source and those that read it; nothing runs yet."""
         lossless = is_lossless(source)
         mailboxes = [Mailbox(pipeline.name, lossless=lossless) for pipeline in pipelines]
-        readers = [Reader(mailbox) for mailbox in mailboxes]
-        feed = Feed(source.name, opener(source, self._clock), self._clock, readers=readers, **feed_settings(source))
+        needs = Needs([pipeline.name for pipeline in pipelines])
+        intakes = [
+            self._intake(source, pipeline, mailbox, needs)
+            for pipeline, mailbox in zip(pipelines, mailboxes, strict=True)
+        ]
+        open_it = opener(source, self._clock, needs.reduction, self._broker)
+        readers = [intake.reader for intake in intakes]
+        feed = Feed(source.name, open_it, self._clock, readers=readers, **feed_settings(source))
         gate = Gate([pipeline.name for pipeline in pipelines], feed.start)
         return Line(
             feed,
             [
-                self._pipeline(pipeline, mailbox, reader, gate)
-                for pipeline, mailbox, reader in zip(pipelines, mailboxes, readers, strict=True)
+                self._pipeline(pipeline, intake, gate, is_alone=len(pipelines) == 1)
+                for pipeline, intake in zip(pipelines, intakes, strict=True)
             ],
         )
 
-    def _pipeline(self, settings: schema.Pipeline, mailbox: Mailbox, reader: Reader, gate: Gate) -> Pipeline:
+    def _intake(self, source: schema.Source, settings: schema.Pipeline, mailbox: Mailbox, needs: Needs) -> Intake:
+        keep = cameras.wants_snapshots(settings)
+        inlet = Inlet(mailbox, self._clock, max_age_s=cameras.max_age_s(source), keep=keep)
+        return Intake(mailbox, Reader(mailbox), inlet, needs, isinstance(source, PICTURES))
+
+    def _pipeline(self, settings: schema.Pipeline, intake: Intake, gate: Gate, *, is_alone: bool) -> Pipeline:
+        mailbox, reader = intake.mailbox, intake.reader
         metrics = PipelineMetrics()
-        sinks: tuple[Sink, ...] = (metrics, self._report_sink(settings, mailbox.lossless))
+        asked = self._asked(settings, intake)
+        sinks: tuple[Sink, ...] = (metrics, self._report_sink(settings, mailbox.lossless), asked)
         rules = Rules([rule(settings.name, one) for one in settings.rule])
         renewing = threading.Lock()
+        lesser: Reason | None = None
 
         def build() -> Loop:
+            nonlocal lesser
+            is_open = False
             try:
-                opened = self._supply.open(settings.model, settings.pin)
+                opened = self._supply.open(settings.model, settings.pin, worker.building)
+                intake.needs.tell(settings.name, cameras.need(settings, opened.model_input))
                 reader.open(windower(opened))
-            except EdgedError:
-                reader.shut()
-                raise
+                is_open = True
             finally:
+                if not is_open:
+                    reader.shut()
+                    intake.needs.excuse(settings.name)
                 gate.arrive(settings.name)
-            worker.note = fallback(opened, settings.name, self._clock)
-            return Loop(settings.name, mailbox, opened.model, rules, sinks, self._clock)
+            lesser = worker.note = fallback(opened, settings.name, self._clock)
+            watching = sinks + self._snapshot_sink(settings, intake)
+            return Loop(settings.name, intake.inlet, opened.model, rules, watching, self._clock)
 
         def renew() -> None:
+            nonlocal lesser
             loop = worker.steps
-            try:
-                with renewing:
+            with renewing:
+                try:
                     newer = self._newer(settings, loop)
-            except EdgedError as error:
-                worker.note = not_renewed(error, settings.name, self._clock)
-                return
-            if newer is not None and isinstance(loop, Loop):
-                loop.swap(newer.model)
-                worker.note = fallback(newer, settings.name, self._clock)
+                except EdgedError as error:
+                    worker.note = not_renewed(error, settings.name, self._clock)
+                    return
+                if newer is not None and isinstance(loop, Loop):
+                    intake.needs.tell(settings.name, cameras.need(settings, newer.model_input))
+                    loop.swap(newer.model)
+                    lesser = fallback(newer, settings.name, self._clock)
+                worker.note = lesser
 
-        worker = Worker(settings.name, build, self._clock)
-        return Pipeline(settings.name, worker, mailbox, metrics, renew)
+        # On a recording the source waits for its slowest reader: while one mends, that must not stop the others.
+        give_way = reader.shut if mailbox.lossless and not is_alone else None
+        worker = Worker(settings.name, build, self._clock, on_failure=give_way)
+        waits = mailbox.lossless and is_alone
+        snapshot = asked.ask if intake.is_pictures else None
+        return Pipeline(settings.name, worker, mailbox, metrics, renew, None if waits else reader, snapshot)
+
+    def _asked(self, settings: schema.Pipeline, intake: Intake) -> SnapshotOnCommand:
+        def taker() -> Sink:
+            folder = (self._snapshots or Path()) / settings.name
+            wanted: Mapping[str, cameras.Where] = {COMMANDED: "mqtt"}
+            return cameras.snapshot_sink_of(wanted, intake.inlet, folder, self._outbox, self._stamper)
+
+        return SnapshotOnCommand(intake.inlet, taker)
+
+    def _snapshot_sink(self, settings: schema.Pipeline, intake: Intake) -> tuple[Sink, ...]:
+        if self._snapshots is None or not cameras.wants_snapshots(settings):
+            return ()
+        folder = self._snapshots / settings.name
+        return (cameras.snapshot_sink(settings, intake.inlet, folder, self._outbox, self._stamper),)
 
     def _newer(self, settings: schema.Pipeline, loop: object) -> Opened | None:
         """Bring in a newer model; opened when it is another than the loop runs or is about to run."""
@@ -141,70 +214,88 @@ def rule(pipeline: str, settings: schema.Rule) -> Rule:
         min_value=when.min_value,
         max_value=when.max_value,
     )
-    return Rule(pipeline, settings.name, condition, Timing(settings.for_s, settings.gap_s, settings.cooldown_s))
+    paths = _paths(settings)
+    moving = Moving(condition, paths) if paths else condition
+    return Rule(pipeline, settings.name, moving, Timing(settings.for_s, settings.gap_s, settings.cooldown_s))
+
+
+def _paths(settings: schema.Rule) -> tuple[Crossing | Dwell, ...]:
+    """Give what a rule asks of followed objects' ways, if anything."""
+    when = settings.when
+    crossing = (Crossing(when.crosses, when.direction),) if when.crosses else ()
+    dwelling = (Dwell(when.dwell_s, settings.gap_s),) if when.dwell_s else ()
+    return (*crossing, *dwelling)
 
 
 def is_lossless(source: schema.Source) -> bool:
-    """Whether the source waits for its readers instead of dropping frames."""
+    """Whether the source waits for its readers instead of dropping frames.
+
+    A recorded sensor always does: one block of samples completes several windows at the same moment, of which a mailbox
+    where the newest wins would keep the last (7 of 8 were lost with windows of 8 samples, on an idle box).
+    """
+    if isinstance(source, schema.CsvSource | schema.WavSource):
+        return True
     return getattr(source, "pace", None) == "fast" or (isinstance(source, schema.ImagesSource) and source.fps is None)
 
 
 def feed_settings(source: schema.Source) -> dict[str, Any]:
     """Give how a source's thread treats it: its pace, a limit of its rate, and whether it comes back when it is lost."""
     if isinstance(source, schema.CameraSource):
-        return {"fps": source.fps}
+        return cameras.settings(source)
     if isinstance(source, schema.ImagesSource):
         return {"pace": "recorded" if source.fps else "fast", "reopen": False}
+    if source.kind in sensors.LIVE:
+        return {}
     fps = source.fps if isinstance(source, schema.FileSource) else None
     return {"pace": getattr(source, "pace", "fast"), "fps": fps, "reopen": False}
 
 
-def opener(source: schema.Source, clock: Clock) -> Callable[[], Source]:
+def opener(
+    source: schema.Source,
+    clock: Clock,
+    reduction: cameras.Reduction | None = None,
+    broker: sensors.Broker | None = None,
+) -> Callable[[], Source]:
     """Give the function that opens the source in its own thread. Raises ConfigError for a kind that cannot run yet."""
     if source.kind not in OPENERS:
         known = ", ".join(OPENERS)
         message = f"cannot read source {source.name!r}: kind {source.kind!r} is not available in this version, expected one of {known}"
         raise ConfigError(message)
     open_it = OPENERS[source.kind]
+    if isinstance(source, schema.CameraSource):
+        open_it = partial(_open_camera, reduction=reduction)
+    if isinstance(source, schema.TopicSource | schema.JoinSource):
+        open_it = partial(open_it, broker=broker)
 
     def open_source() -> Source:
         opened: Source = open_it(source, clock)
         masks = getattr(source, "masks", ())
         if not masks:
             return opened
-        masked: Source = import_module("edged.sources.mask").masked(opened, masks)
+        masked: Source = adapter("edged.sources.mask").masked(opened, masks)
         return masked
 
     return open_source
 
 
-def _open_camera(source: schema.CameraSource, clock: Clock) -> Source:
-    size = (source.width, source.height) if source.width and source.height else None
-    camera: Source = import_module("edged.sources.camera").open_source(
-        url=source.url,
-        clock=clock,
-        fps=source.fps,
-        size=size,
-        username=source.username,
-        password=secret(source.password_file),
-    )
-    return camera
+def _open_camera(source: schema.CameraSource, clock: Clock, reduction: cameras.Reduction | None = None) -> Source:
+    return cameras.open_camera(source, clock, secret(source.password_file), reduction)
 
 
 def _open_file(source: schema.FileSource, clock: Clock) -> Source:
-    video: Source = import_module("edged.sources.video").open_source(path=source.path, clock=clock, loop=source.loop)
+    video: Source = adapter("edged.sources.video").open_source(path=source.path, clock=clock, loop=source.loop)
     return video
 
 
 def _open_images(source: schema.ImagesSource, clock: Clock) -> Source:
-    images: Source = import_module("edged.sources.images").open_source(
+    images: Source = adapter("edged.sources.images").open_source(
         path=source.path, clock=clock, loop=source.loop, fps=source.fps
     )
     return images
 
 
 def _open_csv(source: schema.CsvSource, clock: Clock) -> Source:
-    samples: Source = import_module("edged.sources.csv").open_source(
+    samples: Source = adapter("edged.sources.csv").open_source(
         path=source.path,
         clock=clock,
         columns=source.columns,
@@ -221,6 +312,7 @@ OPENERS: dict[str, Callable[[Any, Clock], Source]] = {
     "file": _open_file,
     "images": _open_images,
     "csv": _open_csv,
+    **sensors.OPENERS,
 }
 """A library is imported when the first source that needs it is opened: a box without a camera never loads OpenCV."""
 

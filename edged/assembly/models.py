@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
+from edged.assembly.adapters import adapter
 from edged.assembly.box import Box, ladder
 from edged.domain.bundle import Bundle, ImageInput, Variant, WindowInput
 from edged.domain.errors import BundleError, ConfigError, DeviceError, EdgedError
@@ -16,7 +16,7 @@ from edged.domain.ports import Engine
 from edged.domain.result import ModelRef, Output
 from edged.domain.tensor import Array
 from edged.domain.variant import Rung
-from edged.pipeline import preprocess
+from edged.pipeline import memory, preprocess
 from edged.pipeline.model import Model
 from edged.pipeline.postprocess import registry
 from edged.pipeline.postprocess.agree import agrees
@@ -43,6 +43,16 @@ class Opened:
     bundle: Bundle
     model_input: ImageInput | WindowInput
     passed_over: str
+
+    @property
+    def variant(self) -> Variant:
+        """The bundle's words about the file that runs."""
+        return next(variant for variant in self.bundle.manifest.variant if variant.id == self.model.ref.variant)
+
+    @property
+    def file(self) -> Path:
+        """The file that runs."""
+        return self.bundle.path_of(self.variant)
 
 
 def open_best(bundle: Bundle, box: Box, pin: str | None = None) -> Opened:
@@ -93,26 +103,25 @@ def open_rung(bundle: Bundle, rung: Rung) -> Model:
 
 def _open_engine(file: Path, rung: Rung) -> Engine:
     if rung.variant.runtime == "onnx":
-        onnx: Engine = import_module("edged.engines.onnx").open_engine(
+        onnx: Engine = adapter("edged.engines.onnx", "onnx").open_engine(
             file, threads=rung.threads, providers=PROVIDERS[rung.accelerator]
         )
         return onnx
-    tflite: Engine = import_module("edged.engines.tflite").open_engine(file, threads=rung.threads)
+    tflite: Engine = adapter("edged.engines.tflite", "tflite").open_engine(file, threads=rung.threads)
     return tflite
 
 
 def _bind(bundle: Bundle, rung: Rung, engine: Engine) -> Model:
     variant = rung.variant
     model_input = bundle.input_of(variant)
-    if len(engine.inputs) != 1:
-        message = f"cannot feed {variant.file}: it has {len(engine.inputs)} inputs, expected 1"
-        raise BundleError(message)
-    ops = import_module("edged.pipeline.resize").opencv() if isinstance(model_input, ImageInput) else None
-    prepare = preprocess.build(model_input, engine.inputs[0], variant.layout, ops)
+    carried = memory.carrying(engine, bundle.state_of(variant), variant.file)
+    ops = adapter("edged.pipeline.resize").opencv() if isinstance(model_input, ImageInput) else None
+    prepare = preprocess.build(model_input, carried.inputs[0], variant.layout, ops)
     binding = Binding(
-        bundle.output_of(variant), model_input, engine.inputs, engine.outputs, read_labels(bundle, variant)
+        bundle.output_of(variant), model_input, carried.inputs, carried.outputs, read_labels(bundle, variant)
     )
-    return Model(model_ref(bundle, rung, engine.runtime), prepare, engine, registry.bind(binding))
+    prepare = memory.forgetting(carried, prepare)
+    return Model(model_ref(bundle, rung, engine.runtime), prepare, carried, registry.bind(binding))
 
 
 def model_ref(bundle: Bundle, rung: Rung, runtime: str) -> ModelRef:
@@ -131,8 +140,10 @@ def read_labels(bundle: Bundle, variant: Variant) -> tuple[str, ...]:
     )
 
 
-def try_bundle(bundle: Bundle, box: Box) -> str | None:
+def try_bundle(bundle: Bundle, box: Box, keep: Callable[[Opened], None] | None = None) -> str | None:
     """Run the bundle's golden samples on the rung that would run; the reason when it must not go live.
+
+    ``keep`` is given the opened model when it passed and remembers nothing of its samples: what was tried can run at once.
 
     Raises DeviceError when the box can run none of its variants: no fault of the bundle.
     """
@@ -140,16 +151,22 @@ def try_bundle(bundle: Bundle, box: Box) -> str | None:
         opened = open_best(bundle, box)
     except BundleError as error:
         return str(error)
+    reason = _try_opened(opened)
+    if reason is None and keep is not None and not bundle.state_of(opened.variant):
+        keep(opened)
+    else:
+        opened.model.engine.close()
+    return reason
+
+
+def _try_opened(opened: Opened) -> str | None:
+    golden = opened.bundle.golden_of(opened.variant)
+    if golden is None:
+        return None
     try:
-        variant = next(v for v in bundle.manifest.variant if v.id == opened.model.ref.variant)
-        golden = bundle.golden_of(variant)
-        if golden is None:
-            return None
-        return try_golden(bundle.folder, golden, answering(opened.model), agrees, _read_picture)
+        return try_golden(opened.bundle.folder, golden, answering(opened.model), agrees, _read_picture)
     except BundleError as error:
         return str(error)
-    finally:
-        opened.model.engine.close()
 
 
 def answering(model: Model) -> Callable[[Frame], Output]:
@@ -164,7 +181,7 @@ def answering(model: Model) -> Callable[[Frame], Output]:
 
 def _read_picture(file: Path) -> Array:
     try:
-        picture: Array = import_module("edged.sources.images").read_picture(file)
+        picture: Array = adapter("edged.sources.images").read_picture(file)
     except ConfigError as error:
         # The sample belongs to the bundle: it is the bundle that is damaged, not the operator who erred.
         raise BundleError(str(error), remedy="build the bundle again") from error

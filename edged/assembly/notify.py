@@ -19,9 +19,10 @@ class SystemdNotifier:
         """Send the fields; a manager that does not listen is none of the daemon's trouble."""
         if not self._address:
             return
-        message = "\n".join(f"{key}={value}" for key, value in fields.items())
+        # A line end would begin another field, and a message may quote a library, or a file's name that is no UTF-8.
+        message = "\n".join(f"{key}={' '.join(value.splitlines())}" for key, value in fields.items())
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-                sender.sendto(message.encode(), self._address)
+                sender.sendto(message.encode(errors="replace"), self._address)
         except OSError:
             return

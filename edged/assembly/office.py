@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from edged.assembly import levels
+from edged.assembly.allowance import Allowance
 from edged.assembly.lines import secret
+from edged.assembly.notes import drop_note, read_note, write_note
+from edged.assembly.orders import Orders
 from edged.config.schema import Config
-from edged.daemon import Part
+from edged.daemon import DEAD, Part
 from edged.domain.health import Grade, Reason
 from edged.domain.message import Draft, Lane
 from edged.domain.ports import Clock
+from edged.fleet.dating import Dating
 from edged.fleet.link import Link
 from edged.fleet.outbox import Outbox
-from edged.fleet.session import Inbound
 from edged.fleet.settings import LinkSettings, TlsFiles
-from edged.fleet.topics import HEALTH, INVENTORY, MODELS, TELEMETRY, Stamper
+from edged.fleet.topics import ALERT, HEALTH, INVENTORY, MODELS, TELEMETRY, Stamper
 from edged.fleet.trouble import Trouble
 from edged.hardware.process import ProcessProbe
 from edged.hardware.readings import read
@@ -29,6 +32,8 @@ from edged.telemetry import logs
 LEVEL_PRIORITY, TELEMETRY_PRIORITY = 0, 2
 MODELS_EVERY_S = 2.0
 """How soon a model that went live, or one that was refused, is told."""
+UNSYNCED = "clock-unsynced"
+"""Holds the boot_id of a boot whose documents wait to be dated."""
 NS_PER_S = 1_000_000_000
 
 _LOG = logging.getLogger("edged.office")
@@ -40,13 +45,25 @@ class FleetOffice:
     """Implements ``edged.daemon.Office``. ``inventory`` and ``models`` give their documents' bodies when asked."""
 
     def __init__(
-        self, config: Config, outbox: Outbox, stamper: Stamper, clock: Clock, inventory: Body, models: Body
+        self,
+        config: Config,
+        outbox: Outbox,
+        stamper: Stamper,
+        clock: Clock,
+        orders: Orders,
+        *,
+        allowance: Allowance,
+        inventory: Body,
+        models: Body,
     ) -> None:
         self._outbox = outbox
+        self._allowance = allowance
+        self._metered = allowance.outbox
         self._stamper = stamper
         self._clock = clock
         self._bodies: Mapping[str, Body] = {INVENTORY: inventory, MODELS: models}
-        self._link = Link(link_settings(config), outbox, clock, _refuse, boot_id=stamper.boot_id)
+        self._orders = orders
+        self._link = Link(link_settings(config), outbox, clock, orders.take, boot_id=stamper.boot_id)
         self._probe = ProcessProbe(config.state.directory)
         self._interval_ns = int(config.telemetry.interval_s * NS_PER_S)
         self._telemetry_ns = clock.monotonic_ns()
@@ -55,6 +72,10 @@ class FleetOffice:
         self._counted: dict[str, int] = {}
         self._parts: Sequence[Part] = ()
         self._since_ns: dict[str, int] = {}
+        self._unsynced = config.state.directory / UNSYNCED
+        # A step or a late synchronisation is told once: an earlier run of this boot may have left it open.
+        self._dating = Dating(clock, was_unsynced=read_note(self._unsynced) == stamper.boot_id.encode())
+        self._keep_dating()
 
     def __repr__(self) -> str:
         return f"<FleetOffice {self._link!r}>"
@@ -66,7 +87,9 @@ class FleetOffice:
     def report(self, grade: Grade, reasons: Sequence[Reason], parts: Sequence[Part]) -> None:
         """Publish what changed, and telemetry when it is due."""
         self._parts = parts
+        self._orders.begin()
         now_ns = self._clock.monotonic_ns()
+        self._say_clock()
         self._say_health(grade, reasons)
         if now_ns >= self._levels_due_ns:
             self._levels_due_ns = now_ns + int(MODELS_EVERY_S * NS_PER_S)
@@ -74,15 +97,20 @@ class FleetOffice:
                 self._say(stream, body())
         if now_ns - self._telemetry_ns >= self._interval_ns:
             self._say_telemetry(now_ns)
+        self._allowance.keep()
 
     def reasons(self) -> Sequence[Reason]:
         """Why delivery is not well."""
         troubles = list(self._outbox.health())
-        if self._link.state.trouble is not None:
-            troubles.append(self._link.state.trouble)
-        codes = {trouble.code for trouble in troubles}
+        troubles += self._link.troubles()
+        budget = self._allowance.reasons(self._since_ns)
+        codes = {trouble.code for trouble in troubles} | {reason.code for reason in budget}
         self._since_ns = {code: self._since_ns.get(code, self._clock.monotonic_ns()) for code in codes}
-        return [self._reason(trouble) for trouble in troubles]
+        return [*(self._reason(trouble) for trouble in troubles), *budget]
+
+    def lines(self) -> list[Line]:
+        """Give what runs, as of the last report. Safe on any thread."""
+        return [part for part in self._parts if isinstance(part, Line)]
 
     def delivered(self) -> bool:
         """Whether nothing waits for the broker."""
@@ -93,14 +121,37 @@ class FleetOffice:
         self._say_telemetry(self._clock.monotonic_ns())
         self._link.stop(timeout_s)
         self._outbox.close()
+        self._allowance.keep(now=True)
 
     @property
-    def heartbeat_ns(self) -> int:
-        """Until when delivery may be silent."""
-        return self._link.heartbeat_ns if self._outbox.alive else 0
+    def heartbeats(self) -> Mapping[str, int]:
+        """How the threads of delivery are; the link's lies ahead, since it says until when it may be silent.
+
+        A broker that is away is no matter of these: the link's thread then waits, and says so.
+        """
+        return {
+            "link": DEAD if self._link.died else self._link.heartbeat_ns,
+            "outbox": self._outbox.heartbeat_ns if self._outbox.alive else DEAD,
+        }
 
     def _reason(self, trouble: Trouble) -> Reason:
         return Reason(trouble.code, trouble.component, trouble.message, self._since_ns[trouble.code], trouble.remedy)
+
+    def _say_clock(self) -> None:
+        """Tell how what was captured before can be dated, and date the levels anew."""
+        alert = self._dating.look()
+        if alert is None:
+            return
+        self._keep_dating()
+        self._said.clear()
+        self._metered.put(Draft(ALERT, {**alert, **self._stamper.now()}, priority=LEVEL_PRIORITY))
+        logs.event(_LOG, "clock.dated", level=logging.WARNING, what=alert["message"], boot_at=alert["boot_at"])
+
+    def _keep_dating(self) -> None:
+        if self._dating.is_open:
+            write_note(self._unsynced, self._stamper.boot_id.encode())
+        else:
+            drop_note(self._unsynced)
 
     def _say_health(self, grade: Grade, reasons: Sequence[Reason]) -> None:
         key = (grade, levels.same_health(reasons))
@@ -118,10 +169,10 @@ class FleetOffice:
             self._put(stream, body, LEVEL_PRIORITY)
 
     def _say_telemetry(self, now_ns: int) -> None:
-        lines = [part for part in self._parts if isinstance(part, Line)]
+        lines = self.lines()
         seconds = (now_ns - self._telemetry_ns) / NS_PER_S
         self._telemetry_ns = now_ns
-        pipelines = levels.pipelines(lines, seconds, self._counted)
+        pipelines = levels.pipelines(lines, seconds, self._counted, self._allowance.thinned)
         self._counted = {name: told["results"] for name, told in pipelines.items()}
         body = {
             "schema": "edged.telemetry/1",
@@ -130,6 +181,8 @@ class FleetOffice:
             "readings": asdict(read(Path("/"))),
             "pipelines": pipelines,
             "outbox": asdict(self._outbox.stats()),
+            "budget": self._allowance.figures(),
+            "commands": {**self._orders.counts, "dropped": self._link.inbound_dropped},
         }
         self._put(TELEMETRY, body, TELEMETRY_PRIORITY)
 
@@ -137,7 +190,7 @@ class FleetOffice:
         is_level = priority == LEVEL_PRIORITY
         stamped = {**body, **self._stamper.now()}
         lane: Lane = "event" if is_level else "telemetry"
-        self._outbox.put(Draft(stream, stamped, lane=lane, retain=is_level, priority=priority))
+        self._metered.put(Draft(stream, stamped, lane=lane, retain=is_level, priority=priority))
 
 
 def link_settings(config: Config) -> LinkSettings:
@@ -155,8 +208,3 @@ def link_settings(config: Config) -> LinkSettings:
         username=username,
         password=password,
     )
-
-
-def _refuse(inbound: Inbound) -> None:
-    """Orders over the air are a later version's; what comes is told in the log and left alone."""
-    logs.event(_LOG, "inbound.ignored", level=logging.WARNING, topic=inbound.topic, bytes=len(inbound.payload))

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from edged.assembly import levels
+from edged.assembly.allowance import Allowance
 from edged.assembly.box import Box, ladder, model_folders, survey_for
 from edged.assembly.installed import described
 from edged.assembly.lines import Lines, opener
 from edged.assembly.notify import SystemdNotifier
 from edged.assembly.office import FleetOffice
+from edged.assembly.orders import Controls, Orders
+from edged.assembly.safe import SafePlanner
 from edged.assembly.state import keep_config, kept_config
 from edged.assembly.supply import Supply
 from edged.config.load import Fault, Loaded, RejectedConfigError, load
@@ -32,7 +35,8 @@ from edged.telemetry import logs
 from edged.update.manifest import find_bundles
 
 OUTBOX = "outbox.sqlite3"
-FIXED_SECTIONS = ("device", "state", "mqtt", "outbox", "models", "profiles")
+SNAPSHOTS = "snapshots"
+FIXED_SECTIONS = ("device", "state", "mqtt", "outbox", "telemetry", "models", "profiles")
 """What a reload does not change: it takes a restart."""
 
 _LOG = logging.getLogger("edged.wiring")
@@ -61,8 +65,13 @@ def load_or_fall_back(file: Path) -> tuple[Loaded, tuple[Reason, ...]]:
         return Loaded(kept, (), ()), (reason,)
 
 
-def build_daemon(file: Path, loaded: Loaded, fallen_back: tuple[Reason, ...] = ()) -> Daemon:
-    """Build the daemon of a configuration; nothing runs yet. ``file`` is read again at each reload."""
+def build_daemon(
+    file: Path, loaded: Loaded, fallen_back: tuple[Reason, ...] = (), safe: Reason | None = None
+) -> Daemon:
+    """Build the daemon of a configuration; nothing runs yet. ``file`` is read again at each reload.
+
+    ``safe`` is why it shall run no pipelines, when it shall not.
+    """
     heap.limit_arenas()
     clock = SystemClock()
     config = loaded.config
@@ -74,12 +83,19 @@ def build_daemon(file: Path, loaded: Loaded, fallen_back: tuple[Reason, ...] = (
         max_bytes=config.outbox.max_bytes,
         boot_id=stamper.boot_id,
     )
+    allowance = Allowance(config.mqtt.budget_mb_per_day, outbox, config.state.directory, clock)
     box = survey_for(config)
     supply = Supply(model_folders(config), config.state.directory, box, clock)
-    planner = Planner(file, loaded, fallen_back, Lines(supply, outbox, stamper, clock), clock)
+    lines = Lines(supply, allowance.outbox, stamper, clock, snapshots=config.state.directory / SNAPSHOTS)
+    planner = SafePlanner(config, (safe, *fallen_back)) if safe else Planner(file, loaded, fallen_back, lines, clock)
     about = About(box, supply, planner)
-    office = FleetOffice(config, outbox, stamper, clock, about.inventory, about.models)
-    return Daemon(planner, office, SystemdNotifier(), clock)
+    orders = Orders(allowance.outbox, stamper, config.state.directory)
+    office = FleetOffice(
+        config, outbox, stamper, clock, orders, allowance=allowance, inventory=about.inventory, models=about.models
+    )
+    daemon = Daemon(planner, office, SystemdNotifier(), clock)
+    orders.steer(Controls(daemon.reload, daemon.restart, office.lines))
+    return daemon
 
 
 class Planner:
@@ -91,6 +107,7 @@ class Planner:
         self._fallen_back = fallen_back
         self._lines = lines
         self._clock = clock
+        self._started = loaded.config
         self.config = loaded.config
         self.plans = 0
 
@@ -129,7 +146,7 @@ class Planner:
         return lambda: self._lines.build(source, pipelines)
 
     def _left_as_they_are(self, config: Config) -> list[Reason]:
-        changed = [name for name in FIXED_SECTIONS if getattr(config, name) != getattr(self.config, name)]
+        changed = [name for name in FIXED_SECTIONS if getattr(config, name) != getattr(self._started, name)]
         if not changed:
             return []
         message = f"changes in {', '.join(f'[{name}]' for name in changed)} are not in force yet"
@@ -148,7 +165,7 @@ class Planner:
 class About:
     """The documents about the box: what it is, and which models it has."""
 
-    def __init__(self, box: Box, supply: Supply, planner: Planner) -> None:
+    def __init__(self, box: Box, supply: Supply, planner: Planner | SafePlanner) -> None:
         self._box = box
         self._supply = supply
         self._planner = planner

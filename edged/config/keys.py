@@ -54,6 +54,7 @@ Rate = Annotated[float, Strict(), Field(gt=0, le=1_000_000)]
 Fps = Annotated[float, Strict(), Field(gt=0, le=1000)]
 Pixels = Annotated[int, Strict(), Field(gt=0, le=16_384)]
 Point = tuple[Fraction, Fraction]
+Segment = tuple[Point, Point]
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=256)]
 Columns = Annotated[tuple[Text, ...], Field(min_length=1, max_length=4096)]
 CountText = Annotated[

@@ -18,6 +18,7 @@ from edged.config.keys import (
     Polygon,
     Seconds,
     Section,
+    Segment,
     Text,
     Whole,
 )
@@ -71,21 +72,41 @@ class When(Section):
     label: Text | None = None
     """Only this label counts. Default: every one."""
     min_score: Fraction | None = None
-    """Only detections and classes at least this sure count."""
+    """Only detections, classes and keypoints at least this sure count."""
     zone: Polygon | None = None
-    """Only detections whose box has its centre inside count; points are fractions of the picture."""
+    """Only detections whose box has its centre inside count, and keypoints inside; points are fractions of the picture."""
     count: CountText = Count(">=", 1)
     """How many have to count: ``>= 1``, ``== 0``, ``< 3`` …; operators are ``< <= == != >= >``."""
     anomaly: Flag | None = None
     """The result is an anomaly (true) or is none (false)."""
     min_value: Number | None = None
-    """The anomaly's score, or the value, is at least this."""
+    """The anomaly's score, the value, or the part of a mask that the class covers (0..1) is at least this."""
     max_value: Number | None = None
-    """The anomaly's score, or the value, is at most this."""
+    """The anomaly's score, the value, or the part of a mask that the class covers (0..1) is at most this."""
+    crosses: Segment | None = None
+    """Only followed detections count that have just crossed the line from the first point to the second, with the centre of their box.
+    Each crossing is an event of its own with ``gap_s = 0``."""
+    direction: Literal["left", "right", "both"] = "both"
+    """Where to they have to cross, as seen by who looks from the line's first point to its second on the picture."""
+    dwell_s: Annotated[Number, Field(gt=0, le=DAY_S)] | None = None
+    """Only followed detections count that have passed ``label``, ``min_score`` and ``zone`` for this long; shorter absences than the
+    rule's ``gap_s`` do not matter."""
+
+    @model_validator(mode="after")
+    def _one_way_of_moving(self) -> When:
+        if self.crosses is not None and self.dwell_s is not None:
+            message = "cannot use dwell_s together with crosses, expected one of them"
+            raise ValueError(message)
+        if self.direction != "both" and self.crosses is None:
+            message = "cannot use direction without crosses, expected both"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _one_kind_of_result(self) -> When:
-        found = self._given("label", "min_score", "zone", "count")
+        # A label also tells a value, or a class of a mask, from the others; an anomaly has none.
+        label = ("label",) if self.anomaly is not None else ()
+        found = self._given(*label, "min_score", "zone", "count", "crosses", "dwell_s")
         value = self._given("anomaly", "min_value", "max_value")
         if found and value:
             message = f"cannot use {value[0]} together with {found[0]}, expected keys of one kind of result"
@@ -110,7 +131,9 @@ class Rule(Section):
     cooldown_s: Seconds = 0.0
     """After an event's end none starts for this long."""
     snapshot: Literal["none", "local", "mqtt"] = "none"
-    """Whether a picture is kept: ``local`` (bounded, with retention) or sent with ``mqtt``."""
+    """Whether a picture is taken when the event starts, with what was found drawn into it: ``local`` keeps it below
+    ``snapshots/`` in the state's directory (at most 1000 of a pipeline and 200 MB, the oldest going first), ``mqtt`` sends it
+    as a document beside the event. Pictures then keep their size, which costs the time to decode them whole."""
 
 
 class Pipeline(Section):

@@ -16,16 +16,17 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from edged.config.count import Count
 from edged.config.keys import DAY_S, File, Name, Number, Section, Text, Url, Whole
 from edged.config.pipelines import Cascade, Objective, Pipeline, Report, Rule, Selector, When
-from edged.config.sources import (
-    CameraSource,
-    CsvSource,
-    FileSource,
-    ImagesSource,
+from edged.config.sensors import (
+    JoinSource,
+    MicrophoneSource,
+    ModbusSource,
     SerialSource,
-    Source,
     SystemSource,
     TopicSource,
+    UdpSource,
+    WavSource,
 )
+from edged.config.sources import CameraSource, CsvSource, FileSource, ImagesSource, Source
 
 __all__ = [
     "CameraSource",
@@ -38,6 +39,9 @@ __all__ = [
     "FileSource",
     "Http",
     "ImagesSource",
+    "JoinSource",
+    "MicrophoneSource",
+    "ModbusSource",
     "Models",
     "Mqtt",
     "Objective",
@@ -54,7 +58,9 @@ __all__ = [
     "Telemetry",
     "Tls",
     "TopicSource",
+    "UdpSource",
     "Updates",
+    "WavSource",
     "When",
 ]
 

@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from edged.config.keys import Columns, File, Flag, Fps, Name, Pixels, Polygon, Rate, Section, Text, Url, Whole
+from edged.config.keys import Columns, File, Flag, Fps, Name, Number, Pixels, Polygon, Rate, Section, Text, Url
+from edged.config.sensors import (
+    JoinSource,
+    MicrophoneSource,
+    ModbusSource,
+    SerialSource,
+    SystemSource,
+    TopicSource,
+    UdpSource,
+    WavSource,
+)
 
 
 class CameraSource(Section):
@@ -26,6 +36,12 @@ class CameraSource(Section):
     """Picture width asked of a device, with ``height``. Default: the camera's own."""
     height: Pixels | None = None
     """Picture height asked of a device, with ``width``."""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """What an RTSP stream's pictures come over; over ``udp`` a lost packet costs the pictures up to the next key picture."""
+    decoder: Literal["software", "hardware"] = "software"
+    """``hardware`` decodes with what the box has for it (V4L2, NVIDIA) and falls back to ``software``, with a line in the log."""
+    max_frame_age_ms: Annotated[Number, Field(gt=0, le=60_000)] = 1000.0
+    """No model runs on a picture that was captured longer ago than this; it is counted as dropped, by cause ``stale``."""
     masks: tuple[Polygon, ...] = ()
     """Polygons of fractions of the picture, blackened at capture: no model, picture or record ever sees them."""
 
@@ -35,6 +51,11 @@ class CameraSource(Section):
             message = "cannot ask for width or height alone, expected both or neither"
             raise ValueError(message)
         return self
+
+    @property
+    def is_pipeline(self) -> bool:
+        """Whether ``url`` is GStreamer pipeline text: elements with ``!`` between them."""
+        return " ! " in self.url
 
 
 Pace = Literal["fast", "recorded"]
@@ -100,48 +121,18 @@ class CsvSource(Section):
         return self
 
 
-class SerialSource(Section):
-    """A sensor on a serial line."""
-
-    name: Name
-    kind: Literal["serial"]
-    port: File
-    """The device, such as /dev/ttyUSB0."""
-    baud: Annotated[Whole, Field(gt=0, le=12_000_000)] = 115_200
-    """Bits a second on the line."""
-    format: Literal["csv", "jsonl", "binary"] = "csv"
-    """``csv``: a line of numbers a sample; ``jsonl``: an object a line; ``binary``: records of fixed length."""
-    columns: Columns
-    """Names of the channels, in the model's order."""
-    rate_hz: Rate | None = None
-    """Samples a second that the sensor sends."""
-
-
-class TopicSource(Section):
-    """Readings that come over MQTT."""
-
-    name: Name
-    kind: Literal["topic"]
-    topic: Text
-    """The topic's name, or a filter."""
-    columns: Columns
-    """Keys of the JSON document that are the channels, in the model's order."""
-    rate_hz: Rate | None = None
-    """Documents a second that are expected."""
-
-
-class SystemSource(Section):
-    """The box's own readings."""
-
-    name: Name
-    kind: Literal["system"]
-    columns: Columns
-    """Names of the readings, in the model's order."""
-    rate_hz: Rate = 1.0
-    """Readings a second."""
-
-
 Source = Annotated[
-    CameraSource | FileSource | ImagesSource | CsvSource | SerialSource | TopicSource | SystemSource,
+    CameraSource
+    | FileSource
+    | ImagesSource
+    | CsvSource
+    | SerialSource
+    | TopicSource
+    | SystemSource
+    | UdpSource
+    | WavSource
+    | MicrophoneSource
+    | ModbusSource
+    | JoinSource,
     Field(discriminator="kind"),
 ]

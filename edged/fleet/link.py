@@ -39,6 +39,8 @@ amqtt reads the properties of an MQTT 5 CONNECT as 3.1.1 and waits for more, for
 clear.
 """
 CONNACK_MOST_S = 30.0
+DENIED_RETRY_S = 300.0
+"""How often a stream is tried again that the broker's access rules forbid: each try costs a window of refusals."""
 
 Phase = Literal["stopped", "connecting", "online", "waiting"]
 
@@ -66,6 +68,12 @@ class Queue(Protocol):
 
     def refuse(self, key: Key, reason: str) -> None:
         """Declare lost what the broker will never take."""
+
+    def park(self, row: Row) -> None:
+        """Set a stream aside that the broker takes nothing of now."""
+
+    def unpark(self) -> None:
+        """Send what was set aside again."""
 
     def give_back(self) -> None:
         """Take back what was claimed and not acknowledged."""
@@ -113,6 +121,8 @@ class Link:
         self._inbox: queue.Queue[Inbound | None] = queue.Queue(settings.inbox)
         self._promised_ns = clock.monotonic_ns()
         self._status_acknowledged = 0
+        self._denied: frozenset[str] = frozenset()
+        self._denied_until_s: float | None = None
         self.connections = self.faults = self.inbound_dropped = 0
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
         self._handler = threading.Thread(target=self._handle, name="link-inbox", daemon=True)
@@ -141,9 +151,20 @@ class Link:
         return self._promised_ns
 
     @property
+    def died(self) -> bool:
+        """Whether the thread has ended without being asked to."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._stopping.is_set()
+
+    @property
     def alive(self) -> bool:
         """Whether the thread runs and keeps its promises."""
         return self._thread.is_alive() and self._clock.monotonic_ns() <= self._promised_ns
+
+    def troubles(self) -> tuple[Trouble, ...]:
+        """Why it is not online, or what is amiss though it is."""
+        denied = self._denied
+        found = (self.state.trouble,) if self.state.trouble else ()
+        return (*found, refusal.denied(denied, self._settings.where)) if denied else found
 
     def __repr__(self) -> str:
         state = self.state
@@ -175,7 +196,9 @@ class Link:
 
     def _converse(self) -> tuple[Refusal, float]:
         """Hold one session to its end; gives why it ended and for how many seconds it was online."""
-        hooks = Hooks(self._inbox_put, self._settle, lambda row, why: self._outbox.refuse(row.key, why), self._fault)
+        hooks = Hooks(
+            self._inbox_put, self._settle, lambda row, why: self._outbox.refuse(row.key, why), self._deny, self._fault
+        )
         session = Session(self._settings, self._protocol, self._will(), hooks)
         self._become(LinkState("connecting", self._protocol, self.state.trouble))
         self._promise(CONNECT_PROMISE_S)
@@ -201,6 +224,7 @@ class Link:
     def _pump(self, session: Session) -> None:
         """Send what there is room for, then wait for the broker or the outbox."""
         timeout_s = TICK_S
+        self._try_denied()
         room = session.room
         if room:
             # Set before looking: whatever is committed after this look wakes the wait below.
@@ -218,6 +242,8 @@ class Link:
         self._patience_s = CONNACK_S
         trouble = subscription.trouble if subscription else None
         self._put_status("online")
+        # Another connection may be under other rules.
+        self._denied_until_s = 0.0 if self._denied else None
         self._become(LinkState("online", self._protocol, trouble))
 
     def _is_over(self, *, online: bool) -> bool:
@@ -258,9 +284,25 @@ class Link:
 
     def _settle(self, rows: Sequence[Row]) -> None:
         self._outbox.ack([row.key for row in rows])
+        if self._denied:
+            # A stream counts as denied until a document of it has passed: health shall not flicker at each try.
+            self._denied -= {row.stream for row in rows}
         for row in rows:
             if row.stream == topics.STATUS:
                 self._status_acknowledged = row.seq
+
+    def _deny(self, row: Row) -> None:
+        if row.stream not in self._denied:
+            self._denied |= {row.stream}
+            log.warning("the broker forbids %s; it is kept and tried again", row.stream)
+        if self._denied_until_s is None:
+            self._denied_until_s = time.monotonic() + DENIED_RETRY_S
+        self._outbox.park(row)
+
+    def _try_denied(self) -> None:
+        if self._denied_until_s is not None and time.monotonic() >= self._denied_until_s:
+            self._denied_until_s = None
+            self._outbox.unpark()
 
     def _fault(self, where: str) -> None:
         self.faults += 1
@@ -291,7 +333,11 @@ class Link:
             self._inbox.put_nowait(message)
         except queue.Full:
             self.inbound_dropped += 1
-            log.warning("cannot take a message: %d wait for their handler", self._inbox.qsize())
+            # Told when the count doubles: a flood of messages must not become a flood of lines.
+            if self.inbound_dropped & (self.inbound_dropped - 1) == 0:
+                log.warning(
+                    "cannot take a message: %d wait, %d dropped so far", self._inbox.qsize(), self.inbound_dropped
+                )
 
     def _handle(self) -> None:
         while True:

@@ -72,3 +72,17 @@ class Losses:
         self._gaps.clear()
         self.due_ns = None
         return gaps
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened since the start.
+
+    ``rejected`` could not be written as a document of the contract; ``unstored`` were kept in memory only.
+    """
+
+    committed: int = 0
+    acknowledged: int = 0
+    rejected: int = 0
+    unstored: int = 0
+    faults: int = 0

@@ -77,7 +77,7 @@ class Outbox:
         self._settled: list[Key] = []
         self._refused: list[tuple[Row, str]] = []
         self._dropped: Counter[str] = Counter()
-        self._closing = self._wants_refill = self._busy = False
+        self._closing = self._wants_refill = self._wants_unpark = self._busy = False
         self._ready_lock = threading.Lock()
         self._ready = Ready()
         self._on_ready: Callable[[], None] | None = None
@@ -177,6 +177,22 @@ class Outbox:
                 self._refused.append((row, reason))
                 self._work.notify()
 
+    def park(self, row: Row) -> None:
+        """Set the stream of a claimed document aside, and the document with it: the broker takes none of it now.
+
+        It stays in the queue; every other stream goes on. When room is needed, what is set aside goes first.
+        """
+        with self._ready_lock:
+            if row.stream not in self._ready.parked:
+                self._ready.park(row.stream)
+            self._ready.hold(row.key)
+
+    def unpark(self) -> None:
+        """Send what was set aside again."""
+        with self._lock:
+            self._wants_unpark = True
+            self._work.notify()
+
     def give_back(self) -> None:
         """Put everything that was claimed and not acknowledged back: the connection is gone. QoS 0 rows are dropped."""
         with self._ready_lock:
@@ -268,7 +284,8 @@ class Outbox:
     def _next(self) -> tuple[list[Draft], list[Key], list[tuple[Row, str]], bool]:
         """Sleep until there is work; take a few drafts at a time, so that the inbox's bound is the writer's real backlog."""
         with self._lock:
-            if not self._inbox and not self._closing and not self._wants_refill and not self._refused:
+            idle = not (self._inbox or self._closing or self._wants_refill or self._wants_unpark or self._refused)
+            if idle:
                 self._work.wait(self._sleep_s())
             drafts = [self._inbox.popleft() for _ in range(min(len(self._inbox), DRAFTS_A_STEP))]
             self._busy = True
@@ -297,6 +314,10 @@ class Outbox:
             self._writer.settle(settled)
         for row, reason in refused:
             self._writer.refuse(row, reason)
+        if self._wants_unpark:
+            self._wants_unpark = False
+            with self._ready_lock:
+                self._ready.unpark()
         self._writer.refill()
         self._writer.tick()
         self._tell()

@@ -52,8 +52,11 @@ class Ready:
         self._loaded = [0] * PRIORITIES
         self._spilled = [False] * PRIORITIES
         self._taken: dict[Key, Row] = {}
+        self._gone: set[Key] = set()
         self._express: deque[Row] = deque(maxlen=MAX_EXPRESS)
         self.express_dropped = 0
+        self.parked: frozenset[str] = frozenset()
+        """Streams that the broker takes nothing of now: their rows stay on the disk, and all others pass them by."""
 
     def __len__(self) -> int:
         """How many rows wait in memory, those that were taken not among them."""
@@ -67,6 +70,9 @@ class Ready:
     def offer(self, row: Row) -> None:
         """Take a row that is newer than every other of its priority; it is spilled when there is no room."""
         priority = row.priority
+        if row.stream in self.parked and not self._spilled[priority]:
+            self._loaded[priority] = row.id
+            return
         if self._spilled[priority] or self._full(priority, len(row.payload)):
             self._spilled[priority] = True
             return
@@ -89,6 +95,24 @@ class Ready:
             self._bytes[priority] = self._loaded[priority] = 0
             self._spilled[priority] = True
 
+    def park(self, stream: str) -> None:
+        """Set a stream aside; what the link has of it comes back through ``hold``."""
+        self.parked |= {stream}
+        for priority, waiting in enumerate(self._waiting):
+            kept = [row for row in waiting if row.stream != stream]
+            waiting.clear()
+            waiting.extend(kept)
+            self._bytes[priority] = sum(len(row.payload) for row in kept)
+
+    def hold(self, key: Key) -> None:
+        """Take back a row of a parked stream; it lies on the disk."""
+        self._taken.pop(key, None)
+
+    def unpark(self) -> None:
+        """Send every stream again, each in its order."""
+        self.parked = frozenset()
+        self.reload()
+
     def wants(self, priority: int) -> int | None:
         """Give the id after which rows are to be read from the disk, None while memory still holds enough."""
         if self._spilled[priority] and len(self._waiting[priority]) < self._max_rows // 4:
@@ -98,7 +122,10 @@ class Ready:
     def refill(self, priority: int, rows: Iterable[Row], *, complete: bool) -> None:
         """Take rows from the disk, oldest first; ``complete`` says that no newer ones lie there."""
         for row in rows:
-            if row.key in self._taken:
+            if row.stream in self.parked:
+                self._loaded[priority] = row.id
+                continue
+            if row.key in self._taken or row.key in self._gone:
                 continue
             if self._full(priority, len(row.payload)):
                 return
@@ -119,12 +146,21 @@ class Ready:
         return rows
 
     def settle(self, key: Key) -> Row | None:
-        """Forget a taken row, for good; None when it was not taken."""
-        return self._taken.pop(key, None)
+        """Forget a taken row, for good; None when it was not taken. Until ``deleted`` it still lies on the disk."""
+        row = self._taken.pop(key, None)
+        if row is not None:
+            self._gone.add(key)
+        return row
+
+    def deleted(self, keys: Iterable[Key]) -> None:
+        """Note that settled rows lie on the disk no more."""
+        self._gone.difference_update(keys)
 
     def give_back(self) -> None:
         """Put everything that was taken back to its place: the connection is gone, and all of it will be sent again."""
         for row in sorted(self._taken.values(), key=lambda row: row.id, reverse=True):
+            if row.stream in self.parked:
+                continue
             self._waiting[row.priority].appendleft(row)
             self._bytes[row.priority] += len(row.payload)
         self._taken.clear()

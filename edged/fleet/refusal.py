@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edged.fleet.trouble import Trouble
@@ -50,10 +51,58 @@ _ANSWERS: dict[int, tuple[str, bool, str]] = {
     0x9F: ("broker-rate", False, "raise the broker's rate limit for this device"),
 }
 
+# Why OpenSSL does not trust the broker's certificate (X509_V_ERR_* of x509_vfy.h).
+_NOT_YET_VALID, _EXPIRED, _HOST_MISMATCH, _ADDRESS_MISMATCH = 9, 10, 62, 64
+_VERIFICATION: dict[int, tuple[str, bool, str]] = {
+    # Most often the box's clock still stands where it booted: nobody needs to come, it is tried again as usual.
+    _NOT_YET_VALID: ("broker-certificate-early", False, "set this box's clock, or wait until it is synchronised"),
+    _EXPIRED: ("broker-certificate-expired", True, "renew the broker's certificate; check this box's clock"),
+    _HOST_MISMATCH: (
+        "broker-certificate-name",
+        True,
+        "set mqtt.host to a name in the broker's certificate, or add this one to it",
+    ),
+    _ADDRESS_MISMATCH: (
+        "broker-certificate-name",
+        True,
+        "set mqtt.host to a name in the broker's certificate, or add this address to it",
+    ),
+}
+_UNTRUSTED = ("broker-certificate", True, "set mqtt.tls.ca to the authority that signed the broker's certificate")
+
+# Words of OpenSSL's reasons, the alerts as a peer sends them (RFC 8446, 6.2). The first that fits.
+_TLS: tuple[tuple[str, str, str], ...] = (
+    (
+        "ALERT_CERTIFICATE_REQUIRED",
+        "broker-wants-certificate",
+        "set mqtt.tls.cert and mqtt.tls.key: the broker asks for a certificate",
+    ),
+    ("ALERT_CERTIFICATE_EXPIRED", "certificate-expired", "renew the certificate that mqtt.tls.cert names"),
+    (
+        "ALERT_CERTIFICATE_REVOKED",
+        "certificate-refused",
+        "get a new certificate for mqtt.tls.cert: the broker has this one revoked",
+    ),
+    ("ALERT_UNKNOWN_CA", "certificate-refused", "have mqtt.tls.cert signed by an authority that the broker trusts"),
+    (
+        "ALERT_BAD_CERTIFICATE",
+        "certificate-refused",
+        "have mqtt.tls.cert signed by an authority that the broker trusts",
+    ),
+    ("ALERT_UNSUPPORTED_CERTIFICATE", "certificate-refused", "get a certificate for clients for mqtt.tls.cert"),
+    ("ALERT_CERTIFICATE_UNKNOWN", "certificate-refused", "check mqtt.tls.cert against what the broker trusts"),
+    (
+        "ALERT_HANDSHAKE_FAILURE",
+        "broker-wants-certificate",
+        "set mqtt.tls.cert and mqtt.tls.key, if the broker asks for a certificate",
+    ),
+    ("KEY_VALUES_MISMATCH", "certificate-files", "let mqtt.tls.key be the key of mqtt.tls.cert"),
+    ("NO_CERTIFICATE_OR_CRL_FOUND", "certificate-files", "let mqtt.tls.ca name a file of certificates in PEM"),
+    ("", "broker-tls", "check that the port speaks TLS, and mqtt.tls.cert and mqtt.tls.key"),
+)
+
 # The first that fits; the order goes from the particular to the general.
 _FAULTS: tuple[tuple[type[Exception], str, bool, str], ...] = (
-    (ssl.SSLCertVerificationError, "broker-certificate", True, "check mqtt.tls.ca, the broker's name and the clock"),
-    (ssl.SSLError, "broker-tls", True, "check that the port speaks TLS, and mqtt.tls.cert and mqtt.tls.key"),
     (FileNotFoundError, "broker-tls-file", True, "check the files that mqtt.tls names"),
     (PermissionError, "broker-tls-file", True, "let the daemon's user read the files that mqtt.tls names"),
     (socket.gaierror, "broker-name", False, "check mqtt.host and the name server"),
@@ -71,13 +120,38 @@ def answered(code: int, name: str, where: str, what: str = "connect to") -> Refu
     return Refusal(Trouble(kind, "mqtt", message, remedy), slow, other_protocol=code == UNSUPPORTED_PROTOCOL)
 
 
+def denied(streams: Iterable[str], where: str) -> Trouble:
+    """Explain which streams the broker's access rules keep back."""
+    names = ", ".join(sorted(streams))
+    message = (
+        f"cannot publish {names} at {where}: the broker answered 0x87 (Not authorized), expected 0x00; all else is sent"
+    )
+    remedy = "let the device write below its out/ in the broker's access rules; edged tries again every few minutes"
+    return Trouble("broker-topic-denied", "mqtt", message, remedy)
+
+
 def failed(error: Exception, where: str) -> Refusal:
-    """Explain an exception of the network's."""
+    """Explain an exception of the network's or of TLS."""
+    if isinstance(error, ssl.SSLError):
+        return _failed_tls(error, where)
     for kind, code, slow, remedy in _FAULTS:
         if isinstance(error, kind):
             message = f"cannot connect to {where}: {error}, expected an MQTT broker"
             return Refusal(Trouble(code, "mqtt", message, remedy), slow)
     raise error
+
+
+def _failed_tls(error: ssl.SSLError, where: str) -> Refusal:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        code, slow, remedy = _VERIFICATION.get(error.verify_code, _UNTRUSTED)
+        message = f"cannot trust the certificate of {where}: {error.verify_message}, expected one that is valid for it"
+        return Refusal(Trouble(code, "mqtt", message, remedy), slow)
+    reason = getattr(error, "reason", None) or ""  # only faults of OpenSSL itself have one
+    code, remedy = next(row[1:] for row in _TLS if row[0] in reason)
+    message = (
+        f"cannot speak TLS with {where}: {reason.lower().replace('_', ' ') or error}, expected both sides to agree"
+    )
+    return Refusal(Trouble(code, "mqtt", message, remedy), slow=True)
 
 
 def silent(where: str, patience_s: float) -> Refusal:

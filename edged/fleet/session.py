@@ -25,6 +25,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edged.fleet import refusal, topics
 from edged.fleet.ready import Row
 from edged.fleet.refusal import Refusal
+from edged.fleet.reply import correlation_of
 from edged.fleet.settings import SESSION_EXPIRY_S, LinkSettings
 from edged.fleet.window import Window, width
 
@@ -35,6 +36,8 @@ FAILED = 0x80
 """Reason codes from here on are failures (MQTT 5, 2.4)."""
 REFUSED_FOR_GOOD = frozenset({0x90, 0x99})
 """Topic name or payload format invalid: the same document would be refused again."""
+NOT_AUTHORIZED = 0x87
+"""An access rule for one topic; the others may be open. On 3.1.1 a broker has no word for it, and takes without passing on."""
 PACKET_OVERHEAD = 16
 """Fixed header, topic length, packet id and an empty property list of a PUBLISH, rounded up."""
 DISCONNECT_WITH_WILL = 0x04
@@ -53,11 +56,15 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What a session tells its link, on the link's thread: what came in, which rows are settled and which never will be."""
+    """What a session tells its link, on the link's thread.
+
+    What came in, which rows are settled, which never will be, and which the broker's access rules forbid now.
+    """
 
     inbound: Callable[[Inbound], None]
     settled: Callable[[Sequence[Row]], None]
     refused: Callable[[Row, str], None]
+    denied: Callable[[Row], None]
     fault: Callable[[str], None]
 
 
@@ -77,6 +84,7 @@ class Session:
         self._topics: dict[str, str] = {}
         self._poll = select.poll()
         self._polled: tuple[int, int] | None = None
+        self._sock: socket.socket | None = None
         self._client = self._build(will)
 
     # -- the link's steps
@@ -112,10 +120,18 @@ class Session:
             self._client.publish(topic, row.payload, 0, retain)
             return
         self.window.sending()
-        info = self._client.publish(topic, row.payload, 1, retain)
+        info = self._client.publish(topic, row.payload, 1, retain, self._properties(row))
         early = self.window.sent(info.mid, row)
         if early is not None:
             self._acks.append(early)
+
+    def _properties(self, row: Row) -> Properties | None:
+        correlation = correlation_of(row.payload) if self._protocol == MQTT5 else None
+        if correlation is None:
+            return None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's own is not annotated
+        properties.CorrelationData = correlation
+        return properties
 
     @property
     def room(self) -> int:
@@ -186,10 +202,11 @@ class Session:
         if tls is None:
             return
         context = ssl.create_default_context(cafile=tls.ca)
-        context.sslsocket_class = _Handshake
+        context.sslsocket_class = _TlsSocket
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if tls.cert is not None:
-            context.load_cert_chain(tls.cert, tls.key)
+            # A key behind a passphrase would ask for it on the terminal, and wait there for ever.
+            context.load_cert_chain(tls.cert, tls.key, password="")
         self._client.tls_set_context(context)
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
@@ -205,6 +222,7 @@ class Session:
     # -- paho's callbacks
 
     def _on_socket(self, _client: Any, _userdata: Any, sock: socket.socket) -> None:
+        self._sock = sock
         # Small documents one after the other: Nagle's algorithm would hold each back for the last one's
         # acknowledgement.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -239,9 +257,10 @@ class Session:
             self._acks.append(row)
         elif reason.value in REFUSED_FOR_GOOD:
             self._hooks.refused(row, f"broker-{reason.value:02x}")
+        elif reason.value == NOT_AUTHORIZED:
+            self._hooks.denied(row)
         else:
-            # Kept and sent again later: a quota or an access rule is the operator's to mend, and nothing is lost by
-            # waiting.
+            # Kept and sent again later: a quota is the operator's to mend, and nothing is lost by waiting.
             self.ended = refusal.answered(reason.value, str(reason), self._settings.where, f"publish {row.stream} at")
 
     def _on_message(self, _client: Any, _userdata: Any, message: mqtt.MQTTMessage) -> None:
@@ -276,12 +295,32 @@ class Session:
         return bool(ready.get(descriptor, 0) & ~select.POLLOUT)
 
     def _lost(self, why: str) -> None:
-        if self.ended is None:
+        if self.ended is not None:
+            return
+        fault = getattr(self._sock, "fault", None)
+        if fault is not None:
+            self.ended = refusal.failed(fault, self._settings.where)
+        else:
             self.ended = refusal.dropped(why, self._settings.where, answered_connect=self.accepted)
 
 
-class _Handshake(ssl.SSLSocket):
-    """Closes itself when the handshake fails: paho forgets the socket then, and its descriptor with it."""
+class _TlsSocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails: paho forgets the socket then, and its descriptor with it.
+
+    ``fault`` is what ended it later: with TLS 1.3 a broker refuses the client's certificate after the handshake, and
+    paho says "lost" to everything.
+    """
+
+    fault: ssl.SSLError | None = None
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(buflen, flags)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError):
+            raise
+        except ssl.SSLError as error:
+            self.fault = error
+            raise
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002  (the standard library's signature)
         try:
@@ -292,4 +331,5 @@ class _Handshake(ssl.SSLSocket):
 
 
 def _subscriptions(wanted: Sequence[str]) -> list[tuple[str, SubscribeOptions]]:
-    return [(topic, SubscribeOptions(qos=1)) for topic in wanted]
+    # As published: a command that its sender had retained shall not pass for one that is sent once.
+    return [(topic, SubscribeOptions(qos=1, retainAsPublished=True)) for topic in wanted]

@@ -8,6 +8,7 @@ messages of a prototype.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +45,15 @@ _SCHEMA = (
 # The table names are numbers made above, never input.
 _INSERT = tuple(f"INSERT OR REPLACE INTO queue{n} VALUES (?, ?, ?, ?, ?, ?)" for n in range(PRIORITIES))  # noqa: S608
 _LOAD = tuple(f"SELECT * FROM queue{n} WHERE id > ? ORDER BY id LIMIT ?" for n in range(PRIORITIES))  # noqa: S608
+_LOAD_BUT = tuple(
+    f"SELECT * FROM queue{n} WHERE id > ? AND stream NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?"  # noqa: S608
+    for n in range(PRIORITIES)
+)
 _OLDEST = tuple(f"SELECT id, stream, seq FROM queue{n} ORDER BY id LIMIT ?" for n in range(PRIORITIES))  # noqa: S608
+_OLDEST_OF = tuple(
+    f"SELECT id, stream, seq FROM queue{n} WHERE stream IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?"  # noqa: S608
+    for n in range(PRIORITIES)
+)
 _BOUNDS = tuple(f"SELECT min(id), max(id) FROM queue{n}" for n in range(PRIORITIES))  # noqa: S608
 _DELETE = tuple(f"DELETE FROM queue{n} WHERE id BETWEEN ? AND ?" for n in range(PRIORITIES))  # noqa: S608
 _NUMBER = "INSERT INTO stream VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq"
@@ -138,17 +147,22 @@ class Store:
             self._roll_back()
             raise
 
-    def load(self, priority: int, after: int, limit: int) -> list[Row]:
-        """Read rows of one priority behind an id, oldest first."""
-        found = self._execute(_LOAD[priority], (after, limit)).fetchall()
+    def load(self, priority: int, after: int, limit: int, without: Sequence[str] = ()) -> list[Row]:
+        """Read rows of one priority behind an id, oldest first, but for those of some streams."""
+        if without:
+            found = self._execute(_LOAD_BUT[priority], (after, json.dumps(without), limit)).fetchall()
+        else:
+            found = self._execute(_LOAD[priority], (after, limit)).fetchall()
         return [
             Row(priority, id_, stream, seq, qos, bool(retain), payload)
             for id_, stream, seq, qos, retain, payload in found
         ]
 
-    def oldest(self, priority: int, limit: int) -> list[tuple[int, str, int]]:
-        """Read (id, stream, seq) of the oldest rows of one priority."""
-        return self._execute(_OLDEST[priority], (limit,)).fetchall()
+    def oldest(self, priority: int, limit: int, streams: Sequence[str] = ()) -> list[tuple[int, str, int]]:
+        """Read (id, stream, seq) of the oldest rows of one priority, or of some streams in it."""
+        if not streams:
+            return self._execute(_OLDEST[priority], (limit,)).fetchall()
+        return self._execute(_OLDEST_OF[priority], (json.dumps(streams), limit)).fetchall()
 
     def numbers(self) -> dict[str, int]:
         """Read the last number of every stream."""

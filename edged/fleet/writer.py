@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 from edged.domain.errors import DeviceError
 from edged.domain.message import Draft
 from edged.domain.ports import Clock
 from edged.fleet import memory, topics, trouble
-from edged.fleet.losses import Losses
+from edged.fleet.losses import Counts, Losses
 from edged.fleet.memory import MemoryLane
 from edged.fleet.ready import PRIORITIES, Key, Ready, Row
 from edged.fleet.store import SPARE_PAGES, Change, Store, cost
@@ -33,20 +32,6 @@ BLIND_ID = 1 << 40
 """Ids begin here when the file cannot be read: above all that it can hold."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-
-
-@dataclass(slots=True)
-class Counts:
-    """What happened since the start.
-
-    ``rejected`` could not be written as a document of the contract; ``unstored`` were kept in memory only.
-    """
-
-    committed: int = 0
-    acknowledged: int = 0
-    rejected: int = 0
-    unstored: int = 0
-    faults: int = 0
 
 
 class Writer:
@@ -108,6 +93,9 @@ class Writer:
         self._unapplied.update(key for key in keys if self._memory.pop(key) is None)
         if self._unapplied and self.trouble is None:
             self._change(Change(settled=self._unapplied), "delete")
+        with self._guard:
+            # What could not be deleted is in _unapplied, and passed over when it is read again.
+            self._ready.deleted(keys)
 
     def refuse(self, row: Row, reason: str) -> None:
         """Give up a row that the broker will never take, and declare it."""
@@ -223,8 +211,16 @@ class Writer:
         return True
 
     def _evict(self, store: Store, least: int) -> bool:
-        for priority in range(PRIORITIES - 1, least - 1, -1):
-            oldest = store.oldest(priority, EVICT_ROWS)
+        # What the broker takes nothing of costs itself its place, and no other stream.
+        with self._guard:
+            parked = sorted(self._ready.parked)
+        if parked and self._evict_from(store, range(PRIORITIES), parked):
+            return True
+        return self._evict_from(store, range(PRIORITIES - 1, least - 1, -1))
+
+    def _evict_from(self, store: Store, priorities: Iterable[int], streams: Sequence[str] = ()) -> bool:
+        for priority in priorities:
+            oldest = store.oldest(priority, EVICT_ROWS, streams)
             with self._guard:
                 held = self._ready.discard((priority, id_) for id_, _, _ in oldest)
             held |= self._unapplied
@@ -274,7 +270,7 @@ class Writer:
         found: list[Row] = []
         if self._volume.store is not None:
             try:
-                found = self._volume.store.load(priority, after, LOAD_ROWS)
+                found = self._volume.store.load(priority, after, LOAD_ROWS, sorted(self._ready.parked))
             except sqlite3.Error as error:
                 log.warning("cannot read from %s: %s", self._volume.path, error)
                 self._degrade(error)

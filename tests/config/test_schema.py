@@ -141,11 +141,24 @@ def test_samples_without_a_time_are_refused() -> None:
         ({"anomaly": True, "label": "x"}, "cannot use anomaly together with label"),
         ({"min_value": 1.0, "zone": TRIANGLE}, "cannot use min_value together with zone"),
         ({"max_value": 1.0, "count": "== 0"}, "cannot use max_value together with count"),
+        ({"anomaly": True, "dwell_s": 3.0}, "cannot use anomaly together with dwell_s"),
+        ({"crosses": TRIANGLE[:2], "dwell_s": 3.0}, "cannot use dwell_s together with crosses"),
+        ({"direction": "left"}, "cannot use direction without crosses"),
     ],
 )
 def test_a_condition_is_about_one_kind_of_result(keys: dict[str, Any], line: str) -> None:
     with pytest.raises(ValidationError, match=line):
         When.model_validate(keys)
+
+
+def test_a_value_may_be_named_by_its_label() -> None:
+    assert When.model_validate({"label": "bar", "min_value": 1.5}).label == "bar"
+
+
+def test_a_line_has_two_ends_and_a_direction() -> None:
+    when = When.model_validate({"crosses": TRIANGLE[:2], "direction": "left"})
+
+    assert (when.crosses, when.direction) == (tuple(map(tuple, TRIANGLE[:2])), "left")
 
 
 def test_a_zone_has_three_corners() -> None:

@@ -14,10 +14,16 @@ from edged.domain.result import (
     Detection,
     Detections,
     Event,
+    Keypoint,
+    Keypoints,
     Latency,
+    Mask,
     ModelRef,
     Output,
     Result,
+    Segment,
+    Value,
+    Values,
 )
 from edged.fleet import documents, schemas
 from edged.fleet.topics import Stamper
@@ -32,6 +38,10 @@ OUTPUTS = [
     Detections(()),
     Classes((ClassScore("orange", 0.965), ClassScore("lemon", 0.01))),
     Anomaly(3.5, 2.25),
+    Detections((Detection("person", 0.8, BOX, track=7),)),
+    Keypoints((Keypoint("nose", 0.912345, 0.123456789, 1 / 3),)),
+    Values((Value("bar", 1.5199999809265137),)),
+    Mask(4, 2, BOX, (Segment("bird", 1 / 3, (2, 2, 1, 3)),)),
 ]
 
 
@@ -71,7 +81,11 @@ def test_a_result_reads_as_the_contract_has_it() -> None:
     }
 
 
-@pytest.mark.parametrize("output", OUTPUTS, ids=["detections", "nothing-found", "classes", "anomaly"])
+@pytest.mark.parametrize(
+    "output",
+    OUTPUTS,
+    ids=["detections", "nothing-found", "classes", "anomaly", "tracked", "keypoints", "values", "mask"],
+)
 def test_results_and_events_are_documents_of_their_schema(output: Output) -> None:
     event = Event("gate", "at-the-gate", "start", STAMP, STAMP, result(output))
     generated = schemas.json_schemas()
@@ -96,6 +110,31 @@ def test_an_anomaly_says_whether_it_is_one() -> None:
     body = documents.result_body(result(Anomaly(3.5, 2.25)), STAMPER)
 
     assert body["anomaly"] == {"score": 3.5, "threshold": 2.25, "is_anomaly": True}
+
+
+def test_a_followed_detection_has_its_number() -> None:
+    body = documents.result_body(result(Detections((Detection("person", 0.8, BOX, track=7),))), STAMPER)
+
+    assert body["detections"][0]["track"] == 7
+
+
+def test_a_mask_tells_its_size_its_place_and_its_runs() -> None:
+    body = on_the_wire(documents.result_body(result(Mask(4, 2, BOX, (Segment("bird", 1 / 3, (2, 2)),))), STAMPER))
+
+    assert body["mask"] == {
+        "width": 4,
+        "height": 2,
+        "box": [0.12346, 0.2, 0.31, 0.33333],
+        "segments": [{"label": "bird", "share": 0.33333, "runs": [2, 2]}],
+    }
+
+
+def test_a_pose_and_values_are_told_as_the_model_gives_them() -> None:
+    pose = documents.result_body(result(Keypoints((Keypoint("nose", 0.912345, 0.25, 1 / 3),))), STAMPER)
+    values = documents.result_body(result(Values((Value("bar", 1.5199999809265137),))), STAMPER)
+
+    assert pose["keypoints"] == [{"label": "nose", "score": 0.9123, "x": 0.25, "y": 0.33333}]
+    assert values["values"] == [{"label": "bar", "value": 1.52}]
 
 
 def test_an_event_tells_the_rule_the_phase_and_when_it_was_seen() -> None:

@@ -193,14 +193,63 @@ def test_a_document_that_the_broker_never_takes_is_declared(broker: FakeBroker, 
     assert seqs(broker.payloads("result/a")) == [2]
 
 
-def test_a_denied_publish_loses_nothing(broker: FakeBroker, station: MakeStation) -> None:
+def test_a_denied_publish_loses_nothing_and_the_connection_stays(broker: FakeBroker, station: MakeStation) -> None:
     broker.puback_code = 0x87
-    one = station(broker.port).start()
+    one = station(broker.port).online()
     one.put(3)
-    until(lambda: one.link.state.phase == "waiting", "denied")
+    until(lambda: len(one.link.troubles()) == 1 and "status" in one.link.troubles()[0].message, "denied")
+    until(lambda: "result/a" in one.link.troubles()[0].message, "denied, too")
 
-    assert one.link.state.trouble.code == "broker-auth"
+    assert one.link.state.phase == "online"
+    (trouble,) = one.link.troubles()
+    assert (trouble.code, trouble.component) == ("broker-topic-denied", "mqtt")
+    assert "access rules" in trouble.remedy
     assert one.outbox.pending() == 4
+
+
+def test_a_denied_topic_costs_its_own_stream_alone(broker: FakeBroker, station: MakeStation) -> None:
+    broker.denies = frozenset({"edged/v1/d/press-07/out/result/a"})
+    one = station(broker.port).online()
+    one.put(700, "result/a")
+    one.put(700, "result/b")
+    one.put(50, "result/a")
+
+    until(lambda: len(broker.payloads("result/b")) == 700, "all of the other stream")
+    until(lambda: one.outbox.pending() == 750, "the denied ones are kept")
+    assert seqs(broker.payloads("result/b")) == list(range(1, 701))
+    assert len(broker.payloads("result/a")) <= 128, "a denied stream is not tried on and on"
+
+
+def test_a_denied_stream_passes_in_order_and_once_when_the_rules_are_mended(
+    broker: FakeBroker, station: MakeStation
+) -> None:
+    broker.denies = frozenset({"edged/v1/d/press-07/out/result/a"})
+    one = station(broker.port).online()
+    one.put(600, "result/a")
+    one.put(10, "result/b")
+    until(lambda: one.outbox.pending() == 600, "denied")
+    tried = len(broker.payloads("result/a"))
+    broker.denies = frozenset()
+
+    one.link._denied_until_s = 0.0
+    one.put(5, "result/a")
+
+    assert one.outbox.drain(10)
+    assert seqs(broker.payloads("result/a"))[tried:] == list(range(1, 606))
+    assert seqs(broker.payloads("result/b")) == list(range(1, 11))
+    assert one.link.troubles() == ()
+
+
+def test_another_connection_tries_what_was_denied_again(broker: FakeBroker, station: MakeStation) -> None:
+    broker.denies = frozenset({"edged/v1/d/press-07/out/result/a"})
+    one = station(broker.port).online()
+    one.put(3, "result/a")
+    until(one.link.troubles, "denied")
+    broker.denies = frozenset()
+    broker.drop()
+
+    assert one.outbox.drain(10)
+    until(lambda: one.link.troubles() == (), "well again")
 
 
 def test_inbound_messages_reach_the_handler_and_its_faults_do_no_harm(broker: FakeBroker, station: MakeStation) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from paho.mqtt.properties import Properties
 
 from fakes import brokers
 from fakes.brokers import BrokerProcess
-from fakes.station import MakeStation
+from fakes.station import MakeStation, Station
 from fakes.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -150,6 +151,43 @@ def test_a_wrong_password_is_said_plainly_and_tried_slowly(tmp_path: Path, stati
     assert one.link.state.trouble.code == "broker-auth"
     assert "mqtt.password_file" in one.link.state.trouble.remedy
     assert one.link.state.retry_s >= 15
+
+
+def test_a_topic_that_mosquitto_forbids_costs_its_own_stream_alone(tmp_path: Path, station: MakeStation) -> None:
+    access = tmp_path / "access"
+    out = "edged/v1/d/press-07/out"
+    allowed = ("status", "result/b", "alert")
+    rules = [f"topic write {out}/{stream}" for stream in allowed]
+    access.write_text("\n".join([*rules, "topic read edged/#", ""]))
+    access.chmod(0o644)
+    broker = brokers.mosquitto(tmp_path, f"acl_file {access}")
+    subscriber = Subscriber(broker.port)
+    one = station(broker.port).online()
+    for _ in range(20):
+        one.put(10, "result/a")
+        one.put(10, "result/b")
+
+    until(lambda: len(subscriber.of("result/b")) == 200, "the stream that is allowed")
+    until(lambda: one.outbox.pending() == 200, "the one that is not is kept")
+    (trouble,) = one.link.troubles()
+    assert (trouble.code, one.link.state.phase, one.link.connections) == ("broker-topic-denied", "online", 1)
+    assert "result/a" in trouble.message
+
+    access.write_text("\n".join([*rules, f"topic write {out}/result/a", "topic read edged/#", ""]))
+    broker._process.send_signal(signal.SIGHUP)
+    until(lambda: _tried_again(one) and one.outbox.pending() == 0, "sent when the rules are mended")
+    until(lambda: len(subscriber.of("result/a")) == 200, "heard")
+    assert one.link.troubles() == ()
+    subscriber.close()
+    broker.close()
+    assert [body["seq"] for body in subscriber.of("result/a")] == list(range(1, 201))
+
+
+def _tried_again(one: Station) -> bool:
+    """Do not wait for minutes; always true."""
+    one.link._denied_until_s = 0.0
+    one.put(1, "result/b")
+    return True
 
 
 def test_a_full_disk_is_survived_and_mended(mosquitto: BrokerProcess, tmp_path: Path, station: MakeStation) -> None:

@@ -237,6 +237,34 @@ def test_telemetry_never_evicts_an_event(path: Path) -> None:
     assert bench.writer.losses.by_stream["telemetry"] > 50
 
 
+def test_a_stream_that_the_broker_forbids_is_the_first_to_go(path: Path) -> None:
+    bench = Bench(path, max_bytes=MIB)
+    bench.ready.park("event/forbidden")
+    for _ in range(1200):
+        bench.put("event/forbidden", 0, size=800)
+    for _ in range(300):
+        bench.put("telemetry", 2, size=800)
+
+    assert set(bench.writer.losses.by_stream) == {"event/forbidden"}
+    assert numbers(bench.send_all(), "telemetry") == list(range(1, 301))
+
+
+def test_what_was_set_aside_is_read_back_behind_more_than_memory_holds(path: Path) -> None:
+    bench = Bench(path)
+    bench.ready.park("result/a")
+    for _ in range(600):
+        bench.put("result/a")
+    for _ in range(400):
+        bench.put("result/b")
+    assert numbers(bench.send_all(), "result/b") == list(range(1, 401))
+
+    bench.ready.unpark()
+    bench.writer.refill()
+
+    assert numbers(bench.send_all(), "result/a") == list(range(1, 601))
+    assert bench.writer.pending == 0
+
+
 def test_the_files_stay_within_the_bound(path: Path) -> None:
     bench = Bench(path, max_bytes=2 * MIB)
     most = 0

@@ -108,3 +108,62 @@ def test_express_rows_are_few_the_oldest_goes() -> None:
 
     assert [found.seq for found in ready.take(1)] == [3]
     assert ready.express_dropped == 3
+
+
+def of(stream: str, id_: int) -> Row:
+    return Row(1, id_, stream, id_, 1, retain=False, payload=b"x")
+
+
+def ids(rows: list[Row]) -> list[int]:
+    return [found.id for found in rows]
+
+
+def test_a_parked_stream_is_passed_by_and_what_the_link_had_of_it_is_not_given_back() -> None:
+    ready = Ready()
+    for new in (of("a", 1), of("b", 2), of("a", 3)):
+        ready.offer(new)
+    (first,) = ready.take(1)
+    ready.park("a")
+    ready.offer(of("a", 4))
+    ready.offer(of("b", 5))
+    ready.hold(first.key)
+    ready.give_back()
+
+    assert ids(ready.take(9)) == [2, 5]
+
+
+def test_what_the_link_still_has_of_a_parked_stream_is_not_given_back() -> None:
+    ready = Ready()
+    ready.offer(of("a", 1))
+    ready.take(1)
+    ready.park("a")
+    ready.give_back()
+
+    assert ready.take(9) == []
+
+
+def test_an_unparked_stream_is_read_from_the_disk_but_for_what_is_on_its_way_or_settled() -> None:
+    ready = Ready()
+    disk = [of("a", 1), of("b", 2), of("b", 3), of("b", 4)]
+    for new in disk:
+        ready.offer(new)
+    ready.park("a")
+    ready.take(2)
+    ready.settle((1, 2))
+    ready.unpark()
+    assert ready.wants(1) == 0
+    ready.refill(1, disk, complete=True)
+
+    assert ids(ready.take(9)) == [1, 4]
+    ready.deleted([(1, 2)])
+    assert ready.settle((1, 3)) is not None
+
+
+def test_rows_of_a_parked_stream_that_are_read_from_the_disk_are_passed_by() -> None:
+    ready = Ready()
+    ready.spill(1)
+    ready.park("a")
+    ready.offer(of("a", 9))
+    ready.refill(1, [of("a", 1), of("b", 2), of("a", 3)], complete=True)
+
+    assert ids(ready.take(9)) == [2]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import platform
 from pathlib import Path
@@ -40,3 +41,18 @@ def test_the_number_of_arenas_can_be_bounded_again_and_again() -> None:
 
 def test_a_c_library_without_such_functions_is_left_alone() -> None:
     assert heap._find("there_is_no_such_function") is None
+
+
+def test_the_pages_of_a_mapped_file_are_given_back_and_can_be_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "model"
+    file.write_bytes(bytes(range(256)) * 4096 * 8)
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as mapped:
+        checksum = sum(mapped[:: mmap.PAGESIZE])
+        before = _resident_bytes()
+        heap.drop_file_pages(file)
+        assert before - _resident_bytes() > file.stat().st_size / 2
+        assert sum(mapped[:: mmap.PAGESIZE]) == checksum
+
+
+def test_a_file_that_is_not_mapped_has_no_pages_to_give_back(tmp_path: Path) -> None:
+    heap.drop_file_pages(tmp_path / "nothing")

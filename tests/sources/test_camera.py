@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import http.server
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,11 +10,10 @@ from itertools import pairwise
 from typing import Any
 
 import av
-import cv2
 import pytest
 
 from edged.domain.errors import ConfigError, DeviceError, SourceLostError
-from edged.sources import camera
+from edged.sources import address, camera, faults
 from edged.sources.camera import CameraSource, open_source
 from fakes.camera import FakeContainer, FakePacket
 from fakes.clock import SECOND_NS, FakeClock
@@ -40,14 +38,14 @@ class RealClock:
 def libav_error(number: int) -> Exception:
     """Give the error that PyAV raises for this number."""
     kind = {errno.EAGAIN: av.BlockingIOError, errno.ENODEV: av.OSError, errno.EIO: av.OSError}[number]
-    return kind(number, "from the driver", "rtsp://viewer:secret@camera/stream")  # type: ignore[no-any-return]
+    return kind(number, "from the driver", "rtsp://viewer:secret@camera/stream")
 
 
 def device(*script: FakePacket | Exception, clock: FakeClock | None = None) -> tuple[CameraSource, FakeContainer]:
     container = FakeContainer(list(script))
     clock = clock or FakeClock()
     opener: Callable[[], Any] = lambda: container  # noqa: E731 - typed as what libav gives
-    return CameraSource(opener, clock, name="/dev/video0", wait=clock.advance), container
+    return CameraSource(opener, clock, name="/dev/video0", is_device=True, wait=clock.advance), container
 
 
 def live(rate: int = 100, more: str = "") -> CameraSource:
@@ -255,8 +253,8 @@ def test_a_camera_that_does_not_open_says_why(url: str, words: str, code: str) -
     ],
 )
 def test_each_fault_of_a_device_has_words_of_its_own(number: int, words: str) -> None:
-    address = camera.Address("/dev/video0", "/dev/video0", camera.V4L2)
-    error = camera._refused(address, av.OSError(number, "from the driver"))
+    at = address.parse("/dev/video0")
+    error = faults.refused(at.shown, faults.DEVICE_FAULTS, number, "from the driver")
 
     assert words in str(error)
 
@@ -265,7 +263,7 @@ def test_each_fault_of_a_device_has_words_of_its_own(number: int, words: str) ->
     ("url", "words"),
     [
         ("rtsp://viewer:secret@camera/live", "rtsp://camera/live: its address carries user information"),
-        ("videotestsrc ! appsink", "expected /dev/video0, a number, or an rtsp, http or https address"),
+        ("videotestsrc!appsink", "expected /dev/video0, a number, an rtsp, http or https address"),
         ("file:///etc/passwd", "expected /dev/video0"),
         ("", "expected /dev/video0"),
     ],
@@ -279,8 +277,8 @@ def test_what_is_no_cameras_address_is_refused(url: str, words: str) -> None:
 
 
 def test_user_and_password_are_quoted_into_the_address() -> None:
-    assert camera._with_user("rtsp://camera:554/a?b=c", "us er", "p@:/") == "rtsp://us%20er:p%40%3A%2F@camera:554/a?b=c"
-    assert camera._with_user("rtsp://camera/a", None, None) == "rtsp://camera/a"
+    assert address.with_user("rtsp://camera:554/a?b=c", "us er", "p@:/") == "rtsp://us%20er:p%40%3A%2F@camera:554/a?b=c"
+    assert address.with_user("rtsp://camera/a", None, None) == "rtsp://camera/a"
 
 
 def test_a_large_picture_is_asked_for_as_jpeg_first() -> None:
@@ -297,77 +295,18 @@ def test_the_number_for_nonblock_is_libavs() -> None:
         assert container.flags & av.container.Flags.non_block.value
 
 
+def test_a_box_without_hardware_for_it_decodes_in_software_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING"):
+        source = open_source(
+            url="testsrc=size=64x48:rate=100,realtime", libav_format="lavfi", clock=RealClock(), hardware=True
+        )
+        frame = source.read()
+    source.close()
+
+    assert frame is not None
+    assert "camera.software-decoding" in caplog.messages
+
+
 def test_a_stream_without_pictures_is_no_camera() -> None:
     with pytest.raises(DeviceError, match="no pictures in what it sends"):
         open_source(url="sine=duration=1[out0]", libav_format="lavfi", clock=RealClock())
-
-
-class JpegServer(http.server.BaseHTTPRequestHandler):
-    """An MJPEG camera: /live sends on, /stall goes silent after a while, /locked wants a password."""
-
-    def do_GET(self) -> None:
-        if self.path == "/locked" and "Authorization" not in self.headers:
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
-            self.end_headers()
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        jpeg = cv2.imencode(".jpg", PICTURE)[1].tobytes()
-        part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg) + jpeg + b"\r\n"
-        stop = threading.Event()
-        try:
-            for number in range(400):
-                if self.path == "/stall" and number == 100:
-                    stop.wait(8)
-                self.wfile.write(part)
-                stop.wait(0.01)
-        except OSError:
-            return
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
-        """Say nothing."""
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), JpegServer) as listening:
-        listening.daemon_threads = True
-        thread = threading.Thread(target=listening.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{listening.server_port}"
-        listening.shutdown()
-        thread.join()
-
-
-@pytest.mark.slow
-def test_a_jpeg_stream_over_http_is_a_camera(server: str) -> None:
-    source = open_source(url=f"{server}/live", clock=RealClock())
-
-    frames = [source.read() for _ in range(10)]
-    source.close()
-
-    assert all(frame is not None and frame.data.shape == PICTURE.shape for frame in frames)
-
-
-@pytest.mark.slow
-def test_a_stream_that_goes_silent_is_lost_within_three_seconds_of_its_last_picture(server: str) -> None:
-    source = open_source(url=f"{server}/stall", clock=RealClock())
-    with pytest.raises(SourceLostError):
-        until_it_fails(source, came := [time.monotonic()])
-
-    assert time.monotonic() - came[-1] < 3.2
-    source.close()
-
-
-@pytest.mark.slow
-def test_a_locked_stream_opens_with_its_password_only(server: str) -> None:
-    with pytest.raises(DeviceError, match="user name or password refused"):
-        open_source(url=f"{server}/locked", clock=RealClock())
-
-    source = open_source(url=f"{server}/locked", clock=RealClock(), username="viewer", password=CANARY)
-
-    assert source.read() is not None
-    assert "secret" not in repr(source)
-    source.close()

@@ -14,10 +14,13 @@ import pytest
 
 from edged.domain.frame import Frame, Samples
 from edged.domain.ports import Source
-from edged.sources import camera, csv, images, video
+from edged.sources import camera, csv, images, serial, video
+from edged.sources.layout import Column, Wanted
 from edged.sources.mask import masked
+from edged.sources.wire import Wire
 from fakes.clock import FakeClock
 from fakes.recording import write_pictures, write_rows, write_video
+from fakes.serialline import Sensor
 from fakes.source import FakeSource, picture
 
 
@@ -37,6 +40,23 @@ class Case:
     name: str
     open: Callable[[Path], Source]
     is_finite: bool = True
+
+
+class Fed:
+    """A sensor source whose sensor speaks before each read."""
+
+    def __init__(self, source: Source, sensor: Sensor, words: bytes) -> None:
+        self._source, self._sensor, self._words = source, sensor, words
+
+    def read(self) -> Frame | Samples | None:
+        self._sensor.fill_once(self._words)
+        return self._source.read()
+
+    def close(self) -> None:
+        self._source.close()
+
+    def __repr__(self) -> str:
+        return repr(self._source)
 
 
 def open_fake(_: Path) -> Source:
@@ -65,6 +85,14 @@ def open_camera(_: Path) -> Source:
     return camera.open_source(url=device, libav_format="lavfi", clock=RealClock())
 
 
+def open_serial(folder: Path) -> Source:
+    sensor = Sensor(folder / "usb-sensor")
+    source = serial.open_source(
+        port=sensor.port, clock=RealClock(), rate_hz=1000.0, wire=Wire("csv", (Column("x"),), Wanted(("x",)))
+    )
+    return Fed(source, sensor, b"\n" + b"".join(b"%d\n" % i for i in range(20)))
+
+
 CASES = [
     Case("fake", open_fake),
     Case("images", open_images),
@@ -72,6 +100,7 @@ CASES = [
     Case("masked", open_masked),
     Case("csv", open_csv),
     Case("camera", open_camera, is_finite=False),
+    Case("serial", open_serial, is_finite=False),
 ]
 
 

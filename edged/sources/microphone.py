@@ -1,0 +1,151 @@
+"""Microphones, through sounddevice (PortAudio)."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from edged.domain.errors import DeviceError, SourceLostError
+from edged.domain.frame import Samples, Stamp
+from edged.domain.ports import Clock
+from edged.sources.dating import LATE_STEPS, Dater, RateDating
+from edged.sources.pcm import decoded
+
+NS_PER_S = 1_000_000_000
+
+BLOCKS_A_SECOND = 50
+"""A fiftieth of a second is what speech models step by; shorter blocks only wake the box more often."""
+
+WIDTH = 2
+"""Bytes a number: 16 bits are what every sound card has."""
+
+
+def open_source(
+    *,
+    clock: Clock,
+    device: str | int | None = None,
+    channels: Sequence[int] = (0,),
+    rate_hz: float = 16_000.0,
+    library: Any = None,
+) -> MicrophoneSource:
+    """Open a microphone and begin to record.
+
+    Args:
+        clock: dates the samples.
+        device: a part of its name, or its number; default: the system's choice.
+        channels: numbers of the channels that are taken, from 0, in the model's order.
+        rate_hz: samples a second.
+        library: stands in for sounddevice, for tests.
+
+    Raises:
+        DeviceError: no sounddevice or PortAudio (``library-missing``), or no such microphone (``microphone-missing``).
+    """
+    library = library or _sounddevice()
+    try:
+        stream = library.RawInputStream(
+            samplerate=rate_hz, device=device, channels=max(channels) + 1, dtype="int16", blocksize=0
+        )
+        stream.start()
+    except (library.PortAudioError, ValueError) as error:  # a ValueError is a name that none or several have
+        message = f"cannot open microphone {_shown(device)}: {_line(error)}, expected one of {_known(library)}"
+        raise DeviceError(message, remedy="look at its plug, or set device", code="microphone-missing") from error
+    dater = Dater(RateDating(rate_hz), has_time=False)
+    return MicrophoneSource(library, stream, clock, dater, channels, block=max(1, int(rate_hz) // BLOCKS_A_SECOND))
+
+
+class MicrophoneSource:
+    """Blocks of a fiftieth of a second, float32 in -1..1. ``drops`` counts ``overrun``: sound that nobody fetched in time."""
+
+    def __init__(
+        self, library: Any, stream: Any, clock: Clock, dater: Dater, channels: Sequence[int], *, block: int
+    ) -> None:
+        self.drops: Counter[str] = dater.drops
+        self._library = library
+        self._stream = stream
+        self._clock = clock
+        self._dater = dater
+        self._taken = list(channels)
+        self._block = block
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+
+    def read(self) -> Samples | None:
+        """Wait for the next block; None after ``close``.
+
+        Raises:
+            SourceLostError: the microphone is gone.
+        """
+        with self._lock:
+            try:
+                return None if self._closed.is_set() else self._samples()
+            except self._library.PortAudioError as error:
+                if self._closed.is_set():
+                    return None
+                message = f"cannot record on: {_line(error)}, expected sound"
+                raise SourceLostError(message, remedy="look at its plug", code="microphone-lost") from error
+            finally:
+                if self._closed.is_set():
+                    self._stream.close()
+
+    def close(self) -> None:
+        """Give the microphone back: at once, or as soon as a read in another thread has its block."""
+        self._closed.set()
+        if self._lock.acquire(blocking=False):
+            try:
+                self._stream.close()
+            finally:
+                self._lock.release()
+
+    def __repr__(self) -> str:
+        """Say how it is."""
+        state = "closed" if self._closed.is_set() else "open"
+        return f"<MicrophoneSource {state}, {self._dater.samples} samples, drops {dict(self.drops)}>"
+
+    def _samples(self) -> Samples | None:
+        data, has_lost = self._stream.read(self._block)
+        now_ns = self._clock.monotonic_ns()
+        if has_lost:
+            self.drops["overrun"] += 1
+            self._dater.lose(int(LATE_STEPS))  # a gap; how long it was tells the arrival
+        values = decoded(bytes(data), WIDTH, self._stream.channels)[:, self._taken]
+        self._dater.add(
+            np.pad(values.astype(np.float64), ((0, 0), (1, 0)))
+        )  # in front, where a sensor's own time would stand
+        dated = self._dater.dated(now_ns / NS_PER_S)
+        if dated is None:
+            return None
+        stamp = Stamp(self._dater.samples - 1, now_ns, self._clock.wall_ns(), float(dated[0][-1]))
+        return Samples(values, dated[0], stamp)
+
+
+def _sounddevice() -> Any:
+    """Import sounddevice, which raises OSError where it finds no PortAudio."""
+    try:
+        return import_module("sounddevice")
+    except ModuleNotFoundError as error:
+        message = "cannot use a microphone: sounddevice is not installed, expected the libraries of edged[audio]"
+        raise DeviceError(message, remedy="install edged[audio]", code="library-missing") from error
+    except OSError as error:
+        message = f"cannot use a microphone: {error}, expected the system's PortAudio"
+        raise DeviceError(message, remedy="install it (Debian: libportaudio2)", code="library-missing") from error
+
+
+def _known(library: Any) -> str:
+    try:
+        devices = library.query_devices()
+    except library.PortAudioError:
+        return "none that could be found"
+    return ", ".join(one["name"] for one in devices if one["max_input_channels"] > 0) or "none on this box"
+
+
+def _shown(device: str | int | None) -> str:
+    return "of the system's choice" if device is None else repr(device)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

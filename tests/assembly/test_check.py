@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edged.assembly.check import Report, check_all
+from edged.cli import main
+from fakes.daemon import write_config
+from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
+
+CAMERA = '[[source]]\nname = "dock"\nkind = "camera"\nurl = "{url}"\n{more}\n'
+SYSTEM = '[[source]]\nname = "line"\nkind = "system"\ncolumns = ["cpu"]\n'
+
+
+@pytest.fixture
+def body(tmp_path: Path) -> str:
+    """Give a sound source with a pipeline; bundle and recording are there."""
+    sensor_bundle(tmp_path / "models" / "level")
+    write_windows(tmp_path / "spindle.csv", [1.0])
+    return csv_source(tmp_path / "spindle.csv") + pipeline("a")
+
+
+def told(report: Report) -> dict[str, str]:
+    """Give the faults' messages by key."""
+    return {fault.key: fault.message for fault in (*report.configuration, *report.faults)}
+
+
+def test_a_sound_configuration_is_ok(tmp_path: Path, body: str) -> None:
+    file = write_config(tmp_path, 1883, body)
+    report = check_all(file)
+    assert list(report.lines()) == [f"ok: {file}"]
+    assert report.document() == {"schema": "edged.check/1", "ok": True, "files": [str(file)], "faults": []}
+    assert main(["check", "--config", str(file)]) == 0
+
+
+def test_every_family_of_faults_is_told_at_once(tmp_path: Path, body: str) -> None:
+    (tmp_path / "ca").mkdir()
+    (tmp_path / "file").touch()
+    body += SYSTEM + CAMERA.format(url="/dev/video-absent", more=f'username = "u"\npassword_file = "{tmp_path}/none"')
+    body += csv_source(tmp_path / "absent.csv", "gone")
+    body += pipeline("stranger", model="unheard-of") + pipeline("pinned", more='pin = "int4"')
+    body += '[[pipeline]]\nname = "typo"\nsource = "spindle"\nmodle = "level"\n'
+    more = f'password_file = "{tmp_path}/secret"\ntls = {{ ca = "{tmp_path}/ca" }}\n'
+    file = write_config(tmp_path, 1883, body, state=tmp_path / "file")
+    text = file.read_text().replace("port = 1883\n", f"port = 1883\n{more}")
+    file.write_text(text.replace("[state]", 'profile = "rasberry-pi-5"\n[state]'))
+
+    report = check_all(file)
+
+    assert set(told(report)) == {
+        "pipeline[3].modle",
+        "pipeline[3].model",
+        "device.profile",
+        "source.line.kind",
+        "source.dock.url",
+        "source.dock.password_file",
+        "source.gone.path",
+        "pipeline.stranger.model",
+        "pipeline.pinned.pin",
+        "mqtt.password_file",
+        "mqtt.tls.ca",
+        "state.directory",
+    }
+    assert "raspberry-pi-5" in told(report)["device.profile"]
+    assert len(list(report.lines())) == len(report.document()["faults"])
+    assert not report.document()["ok"]
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "words"),
+    [
+        (("[state]", 'profile = "unheard-of"\n[state]'), "device.profile", "cannot find device profile 'unheard-of'"),
+        (('kind = "csv"', 'kind = "dance"'), "source[0].kind", "dance"),
+        (("[state]", "[stade]"), "stade", "state"),
+    ],
+)
+def test_a_fault_of_the_configuration_ends_with_2(
+    tmp_path: Path, body: str, change: tuple[str, str], key: str, words: str
+) -> None:
+    file = write_config(tmp_path, 1883, body)
+    file.write_text(file.read_text().replace(*change))
+    faults = {fault.key: fault.message for fault in check_all(file).configuration}
+    assert words in faults[key]
+    assert main(["check", "--config", str(file)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "words"),
+    [
+        (pipeline("b", model="unheard-of"), "pipeline.b.model", "cannot find model 'unheard-of', expected one of "),
+        (pipeline("b", more='pin = "int4"'), "pipeline.b.pin", "cannot pin variant 'int4', expected one of fp32"),
+        (csv_source(Path("/absent.csv"), "b"), "source.b.path", "cannot find /absent.csv, expected a file or folder"),
+        (CAMERA.format(url="/dev/video-absent", more=""), "source.dock.url", "cannot find device /dev/video-absent"),
+        (
+            '[[source]]\nname = "b"\nkind = "images"\npath = "/absent/*.png"\n',
+            "source.b.path",
+            "cannot find /absent, expected a file or folder",
+        ),
+    ],
+)
+def test_a_fault_of_the_box_ends_with_1(tmp_path: Path, body: str, more: str, key: str, words: str) -> None:
+    file = write_config(tmp_path, 1883, body + more)
+    report = check_all(file)
+    assert report.configuration == ()
+    assert [fault.key for fault in report.faults] == [key]
+    assert words in report.faults[0].message
+    assert main(["check", "--config", str(file)]) == 1
+
+
+def test_an_altered_bundle_is_told_with_folder_and_pipeline(tmp_path: Path, body: str) -> None:
+    weights = tmp_path / "models" / "level" / "model.tflite"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    faults = check_all(write_config(tmp_path, 1883, body)).faults
+    altered = next(fault for fault in faults if "truncated or altered" in fault.message)
+    assert (altered.file, altered.pipeline) == (tmp_path / "models" / "level", "a")
+    assert any("every variant is refused; run: edged explain level" in fault.message for fault in faults)
+
+
+def test_a_bundle_that_cannot_be_read_is_told_although_nothing_asks_for_it(tmp_path: Path, body: str) -> None:
+    broken = sensor_bundle(tmp_path / "models" / "broken", name="broken") / "model.toml"
+    broken.write_text(broken.read_text().replace('task = "anomaly"', 'task = "dance"'))
+    (fault,) = check_all(write_config(tmp_path, 1883, body)).faults
+    assert fault.file == broken.parent
+    assert "task" in fault.message
+
+
+def test_a_broken_profile_of_the_operators_is_told(tmp_path: Path, body: str) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "mine.toml").write_text("name = 3\n")
+    file = write_config(tmp_path, 1883, body, more=f'[profiles]\ndirectories = ["{tmp_path / "profiles"}"]')
+    (fault,) = check_all(file).configuration
+    assert "mine.toml" in fault.message
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_state_directory_that_can_be_none_is_told(tmp_path: Path, body: str, place: str) -> None:
+    (tmp_path / "file").touch()
+    (fault,) = check_all(write_config(tmp_path, 1883, body, state=tmp_path / place)).faults
+    assert fault.key == "state.directory"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+def test_what_edged_may_not_open_is_told(tmp_path: Path, body: str) -> None:
+    (tmp_path / "video").touch(0o000)
+    (tmp_path / "closed").mkdir(0o500)
+    body += CAMERA.format(url=tmp_path / "video", more="")
+    report = check_all(write_config(tmp_path, 1883, body, state=tmp_path / "closed" / "state"))
+    assert {fault.key for fault in report.faults} == {"source.dock.url", "state.directory"}
+
+
+def test_a_camera_by_url_is_not_opened(tmp_path: Path, body: str) -> None:
+    file = write_config(tmp_path, 1883, body + CAMERA.format(url="rtsp://192.0.2.1/stream", more=""))
+    assert check_all(file).faults == ()
+
+
+def test_a_file_that_is_no_toml_is_the_only_fault(tmp_path: Path) -> None:
+    (tmp_path / "edged.toml").write_text("[device")
+    report = check_all(tmp_path / "edged.toml")
+    assert (len(report.configuration), report.faults) == (1, ())
+    assert main(["check", "--config", str(tmp_path / "edged.toml"), "--json"]) == 2

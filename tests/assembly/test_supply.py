@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from edged.assembly.box import Box, survey
+from edged.assembly.supply import Supply
+from edged.domain.errors import BundleError, DeviceError
+from fakes.clock import FakeClock
+from fakes.sensor import sensor_bundle
+
+
+@pytest.fixture(scope="module")
+def box() -> Box:
+    """Give this machine with the shipped profiles."""
+    return survey(Path("/"), "auto", ())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a folder with one bundle, ``level`` 1.0.0."""
+    sensor_bundle(tmp_path / "models" / "level")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> Path:
+    """Give a state directory of which nothing can be written."""
+    (tmp_path / "file").touch()
+    return tmp_path / "file" / "state"
+
+
+def test_a_model_is_brought_in_tried_and_opened(folder: Path, tmp_path: Path, box: Box) -> None:
+    supply = Supply((folder,), tmp_path / "state", box, FakeClock())
+
+    opened = supply.open("level", None)
+
+    assert opened.model.ref.version == "1.0.0"
+    assert opened.bundle.folder.is_relative_to(tmp_path / "state")
+    (one,) = supply.installed()
+    assert (one.model, one.pointer.state.value) == ("level", "active")
+
+
+def test_each_look_is_counted(folder: Path, tmp_path: Path, box: Box) -> None:
+    supply = Supply((folder,), tmp_path / "state", box, FakeClock())
+    supply.bundle("level")
+    with pytest.raises(BundleError):
+        supply.bundle("stranger")
+    assert supply.looks == 2
+
+
+def test_what_fails_its_trial_never_replaces_what_runs(folder: Path, tmp_path: Path, box: Box) -> None:
+    supply = Supply((folder,), tmp_path / "state", box, FakeClock())
+    supply.bundle("level")
+    sensor_bundle(folder / "newer", version="1.1.0", golden=7.0)
+
+    assert supply.bundle("level").manifest.version == "1.0.0"
+    (one,) = supply.installed()
+    (held,) = one.quarantined
+    assert "golden sample first.npy" in held.reason
+
+
+def test_on_a_disk_that_takes_nothing_a_model_runs_unstored(
+    folder: Path, nowhere: Path, box: Box, caplog: pytest.LogCaptureFixture
+) -> None:
+    supply = Supply((folder,), nowhere, box, FakeClock())
+    with caplog.at_level(logging.WARNING, "edged.supply"):
+        opened = supply.open("level", None)
+    assert opened.bundle.folder == folder / "level"
+    assert "model.unstored" in caplog.text
+
+
+def test_unstored_the_first_that_passes_its_trial_runs(folder: Path, nowhere: Path, box: Box) -> None:
+    sensor_bundle(folder / "newest", version="3.0.0", golden=7.0)
+    altered = sensor_bundle(folder / "newer", version="2.0.0")
+    (altered / "model.tflite").write_bytes(b"altered")
+    supply = Supply((folder,), nowhere, box, FakeClock())
+    assert supply.bundle("level").manifest.version == "1.0.0"
+
+
+def test_unstored_and_untried_nothing_runs(folder: Path, nowhere: Path, box: Box) -> None:
+    answer = folder / "level" / "golden" / "first.json"
+    answer.write_text(json.dumps({"anomaly": {"score": 7.0}}))
+    supply = Supply((folder,), nowhere, box, FakeClock())
+    with pytest.raises(DeviceError):
+        supply.bundle("level")
+
+
+def test_a_model_that_is_nowhere_is_told_with_where_it_was_looked_for(tmp_path: Path, box: Box) -> None:
+    supply = Supply((tmp_path / "models",), tmp_path / "state", box, FakeClock())
+    with pytest.raises(BundleError, match=r"cannot find model 'level': no bundle in .*models, expected one"):
+        supply.bundle("level")

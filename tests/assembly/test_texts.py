@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edged.assembly import levels
+from edged.assembly.box import survey
+from edged.assembly.texts import hardware_text, ladder_text, models_text
+from edged.control.choose import Facts, choose
+from edged.hardware.inventory import to_document
+from edged.hardware.runtimes import InstalledRuntime
+from fakes import box
+from fakes.devicetree import plant
+
+PI_5 = """\
+board         Raspberry Pi 5 Model B Rev 1.1
+soc           BCM2712
+architecture  aarch64
+profile       raspberry-pi-5
+processors    4 online
+int8          asimddp
+memory        4034 MiB
+
+accelerators
+  hailo (pcie): NOT usable, driver-missing: no driver is bound and there is no /dev/hailo0: install the hailo_pci module \
+(package hailort-pcie-driver)
+      sys/bus/pci/devices/0000:01:00.0/vendor: 0x1e60
+      sys/bus/pci/devices/0000:01:00.0/device: 0x2864
+      sys/bus/pci/devices/0000:01:00.0/class: 0x0b4000
+      dev/hailo0: absent
+
+runtimes
+  tflite: ai-edge-litert 2.3.0
+  tflite: tflite-runtime 2.14.0: unused: ai-edge-litert is installed and preferred
+
+warnings
+  temperature-high: cpu-thermal is at 86 °C: improve the cooling
+      sys/class/thermal/thermal_zone0/temp: 86400
+      sys/class/thermal/thermal_zone0/type: cpu-thermal"""
+
+NOTHING = """\
+board         unknown
+soc           unknown
+architecture  unknown
+profile       generic
+processors    unknown
+int8          no instructions for it
+memory        unknown
+
+accelerators
+  none found"""
+
+LADDER = """\
+parts 1.0.0, profile a-profile
+
+* chosen    int8: tflite on cpu, int8, 3 threads, mAP50 0.941
+              profile a-profile, wish 1: cpu, int8
+  possible  fp32: tflite on cpu, fp32, 1 thread
+              profile a-profile, wish 2: cpu, fp32
+x refused   coral: tflite on edgetpu, int8
+              """
+
+MODELS = """\
+level: active
+  active       1.0.0  0123456789ab
+  previous     0.9.0  ba9876543210
+  found        1.1.0  /etc/edged/models/newer
+  found        1.0.0  /etc/edged/models/level
+  quarantined  1.1.0: golden sample first.npy: score 4, expected 7
+absent: empty: it was never brought in
+refused /etc/edged/models/broken
+  model.toml: task: cannot use 'dance'
+  model.toml: name: is missing"""
+
+
+def test_a_board_with_everything_to_tell(tmp_path: Path) -> None:
+    found = survey(plant("raspberry-pi-5-hailo-no-driver", tmp_path), "auto", ())
+    runtimes = (
+        InstalledRuntime("tflite", "ai-edge-litert", "2.3.0"),
+        InstalledRuntime(
+            "tflite",
+            "tflite-runtime",
+            "2.14.0",
+            degraded=True,
+            note="unused: ai-edge-litert is installed and preferred",
+        ),
+    )
+    assert hardware_text(to_document(found.inventory, found.profile.name, runtimes)) == PI_5
+
+
+def test_a_machine_of_which_nothing_is_known(tmp_path: Path) -> None:
+    found = survey(tmp_path, "auto", ())
+    assert hardware_text(to_document(found.inventory, found.profile.name, found.runtimes)) == NOTHING
+
+
+def test_limits_stand_behind_what_the_machine_has() -> None:
+    document: dict[str, Any] = {
+        "board": None,
+        "soc": None,
+        "arch": None,
+        "profile": "generic",
+        "cpu": {"online": 4, "allowed": 1.5, "int8": ["avx2"]},
+        "memory_mb": {"total": 8000, "limit": 512},
+        "accelerators": [],
+        "warnings": [],
+    }
+    lines = hardware_text(document).splitlines()
+    assert "processors    4 online, 1.5 allowed" in lines
+    assert "memory        8000 MiB, limited to 512 MiB" in lines
+
+
+def test_a_ladder_is_a_line_a_variant_with_its_reason() -> None:
+    bundle = box.bundle(
+        box.variant("coral", accelerators=["edgetpu"]),
+        box.variant("int8", accuracy={"metric": "mAP50", "value": 0.941, "on": "holdout"}),
+        box.variant("fp32", precision="fp32"),
+    )
+    profile = box.profile(
+        {"accelerator": "cpu", "precision": "int8", "threads": 3},
+        {"accelerator": "cpu", "precision": "fp32", "threads": 1},
+    )
+    whole = choose(bundle, profile, Facts(box.inventory(), runtimes={"tflite"}))
+    refused = whole.rungs[-1].reason
+    assert refused
+    assert ladder_text(levels.ladder(whole)) == LADDER + refused
+
+
+def test_models_are_told_with_what_runs_and_what_must_not() -> None:
+    document = {
+        "models": [
+            {
+                "name": "level",
+                "state": "active",
+                "reason": "",
+                "active": {"version": "1.0.0", "digest": "0123456789abcdef"},
+                "previous": {"version": "0.9.0", "digest": "ba9876543210fedc"},
+                "found": [
+                    {"version": "1.1.0", "folder": "/etc/edged/models/newer"},
+                    {"version": "1.0.0", "folder": "/etc/edged/models/level"},
+                ],
+                "quarantined": [{"version": "1.1.0", "reason": "golden sample first.npy: score 4, expected 7"}],
+            },
+            {
+                "name": "absent",
+                "state": "empty",
+                "reason": "it was never brought in",
+                "active": None,
+                "previous": None,
+                "found": [],
+                "quarantined": [],
+            },
+        ],
+        "refused": [
+            {
+                "folder": "/etc/edged/models/broken",
+                "faults": ["model.toml: task: cannot use 'dance'", "model.toml: name: is missing"],
+            }
+        ],
+    }
+    assert models_text(document) == MODELS
+
+
+def test_no_models_are_told_as_that() -> None:
+    assert models_text({"models": [], "refused": []}) == "no models found"

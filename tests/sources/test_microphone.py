@@ -1,0 +1,150 @@
+"""A microphone without PortAudio: the library is handed in."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edged.domain.errors import DeviceError, SourceLostError
+from edged.sources.microphone import open_source
+from fakes.clock import FakeClock
+
+
+class Audio:
+    """What edged uses of sounddevice. ``blocks`` are what comes: sound and whether some was lost, or an error."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self, *blocks: Any, opens: Exception | None = None, devices: Any = ()) -> None:
+        self.blocks = list(blocks)
+        self.opens = opens
+        self.devices = devices
+        self.asked: dict[str, Any] = {}
+        self.closes = 0
+        self.channels = 0
+
+    def RawInputStream(self, **asked: Any) -> Audio:  # noqa: N802 - the library's name
+        if self.opens:
+            raise self.opens
+        self.asked, self.channels = asked, asked["channels"]
+        return self
+
+    def query_devices(self) -> Any:
+        if isinstance(self.devices, Exception):
+            raise self.devices
+        return self.devices
+
+    def start(self) -> None:
+        pass
+
+    def read(self, frames: int) -> tuple[bytes, bool]:
+        block = self.blocks.pop(0)
+        if isinstance(block, Exception):
+            raise block
+        has_lost: bool = block
+        return np.full((frames, self.channels), 16_384, "<i2").tobytes(), has_lost
+
+    def close(self) -> None:
+        self.closes += 1
+
+
+def test_a_block_is_a_fiftieth_of_a_second_of_the_channels_that_are_taken() -> None:
+    audio = Audio(False)
+
+    samples = open_source(clock=FakeClock(), channels=[1], library=audio).read()
+
+    assert samples is not None
+    assert samples.values.shape == (320, 1)
+    assert samples.values.max() == 0.5
+    assert samples.times_s[-1] == 1000.0
+    assert (audio.asked["samplerate"], audio.asked["channels"], audio.asked["device"]) == (16_000.0, 2, None)
+
+
+def test_sound_that_was_lost_is_a_gap() -> None:
+    source = open_source(clock=FakeClock(), library=Audio(False, True))
+    first, second = source.read(), source.read()
+
+    assert first is not None
+    assert second is not None
+    assert second.times_s[0] - first.times_s[-1] > 3 / 16_000
+    assert source.drops == {"overrun": 1}
+    assert repr(source) == "<MicrophoneSource open, 640 samples, drops {'overrun': 1}>"
+
+
+def test_a_microphone_that_went_away_is_lost() -> None:
+    source = open_source(clock=FakeClock(), library=Audio(Audio.PortAudioError("Unanticipated\nhost error")))
+
+    with pytest.raises(SourceLostError, match="cannot record on: Unanticipated host error") as caught:
+        source.read()
+    assert caught.value.code == "microphone-lost"
+
+
+def test_a_closed_microphone_gives_nothing_more() -> None:
+    audio = Audio(False)
+    source = open_source(clock=FakeClock(), library=audio)
+
+    source.close()
+
+    assert source.read() is None
+    assert audio.closes >= 1
+    assert "closed" in repr(source)
+
+
+def test_an_error_that_closing_caused_is_none() -> None:
+    class Closing(Audio):
+        def read(self, frames: int) -> tuple[bytes, bool]:
+            source.close()
+            raise Audio.PortAudioError(frames)
+
+    source = open_source(clock=FakeClock(), library=Closing())
+
+    assert source.read() is None
+
+
+@pytest.mark.parametrize(
+    ("devices", "known"),
+    [
+        ((), "none on this box"),
+        (Audio.PortAudioError("Error querying device -1"), "none that could be found"),
+        ([{"name": "USB mic", "max_input_channels": 1}, {"name": "HDMI", "max_input_channels": 0}], "USB mic"),
+    ],
+)
+def test_a_microphone_that_is_not_there_is_named_with_those_that_are(devices: Any, known: str) -> None:
+    audio = Audio(opens=Audio.PortAudioError("Error querying device -1"), devices=devices)
+
+    with pytest.raises(
+        DeviceError, match=f"cannot open microphone 'desk': Error querying device -1, expected one of {known}"
+    ):
+        open_source(clock=FakeClock(), device="desk", library=audio)
+    with pytest.raises(DeviceError, match="microphone of the system's choice"):
+        open_source(clock=FakeClock(), library=audio)
+
+
+def test_without_sounddevice_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+
+    with pytest.raises(DeviceError, match=r"sounddevice is not installed.*install edged\[audio\]") as caught:
+        open_source(clock=FakeClock())
+    assert caught.value.code == "library-missing"
+
+
+def test_without_portaudio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+
+    with pytest.raises(DeviceError, match=r"PortAudio library not found.*libportaudio2"):
+        open_source(clock=FakeClock())
+
+
+def test_the_installed_library_is_used_when_none_is_handed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = ModuleType("sounddevice")
+    vars(installed).update({name: getattr(Audio(False), name) for name in ("RawInputStream", "PortAudioError")})
+    monkeypatch.setitem(sys.modules, "sounddevice", installed)
+
+    assert open_source(clock=FakeClock()).read() is not None
