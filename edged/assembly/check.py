@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edged.assembly import sensors
 from edged.assembly.box import Box, ladder, model_folders, survey_for
 from edged.assembly.lines import opener
 from edged.config import schema
@@ -120,6 +121,11 @@ def _source_faults(source: schema.Source, file: Path) -> Iterator[Fault]:
             yield Fault(file, f"{key}.path", f"cannot find {place}, expected a file or folder")
     if isinstance(source, schema.CameraSource) and source.url.startswith("/"):
         yield from _device_faults(Path(source.url), f"{key}.url", file)
+    if isinstance(source, schema.SystemSource):
+        readings = sensors.box_readings(Path("/"))
+        for unknown in sorted(set(source.columns) - readings.keys()):
+            wanted = ", ".join(sorted(readings))
+            yield Fault(file, f"{key}.columns", f"cannot read {unknown!r} of this box, expected one of {wanted}")
     if isinstance(source, schema.SerialSource):
         # By its id, a port stays the same one wherever it is plugged in, unlike /dev/ttyUSB0.
         yield from _device_faults(source.port, f"{key}.port", file, like="/dev/serial/by-id/*", group="dialout")

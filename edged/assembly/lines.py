@@ -13,6 +13,7 @@ from typing import Any
 from edged.assembly import cameras, sensors
 from edged.assembly.adapters import adapter
 from edged.assembly.models import Opened
+from edged.assembly.refine import Followed, refinements
 from edged.assembly.supply import Supply
 from edged.config import schema
 from edged.domain.bundle import WindowInput
@@ -20,11 +21,11 @@ from edged.domain.errors import ConfigError, EdgedError
 from edged.domain.health import Reason
 from edged.domain.ports import Clock, Outbox, Sink, Source
 from edged.fleet.topics import Stamper
-from edged.pipeline.condition import Moving, When
+from edged.pipeline.condition import Moving, Then, When
 from edged.pipeline.feed import Feed
 from edged.pipeline.inlet import Inlet
 from edged.pipeline.line import Gate, Line, Pipeline
-from edged.pipeline.loop import Loop
+from edged.pipeline.loop import Loop, Refinement
 from edged.pipeline.mailbox import Mailbox
 from edged.pipeline.need import Needs
 from edged.pipeline.paths import Crossing, Dwell
@@ -112,6 +113,7 @@ class Lines:
         asked = self._asked(settings, intake)
         sinks: tuple[Sink, ...] = (metrics, self._report_sink(settings, mailbox.lossless), asked)
         rules = Rules([rule(settings.name, one) for one in settings.rule])
+        followed = Followed()
         renewing = threading.Lock()
         lesser: Reason | None = None
 
@@ -119,7 +121,7 @@ class Lines:
             nonlocal lesser
             is_open = False
             try:
-                opened = self._supply.open(settings.model, settings.pin, worker.building)
+                opened, refine = self._open(settings, followed, worker.building)
                 intake.needs.tell(settings.name, cameras.need(settings, opened.model_input))
                 reader.open(windower(opened))
                 is_open = True
@@ -130,7 +132,7 @@ class Lines:
                 gate.arrive(settings.name)
             lesser = worker.note = fallback(opened, settings.name, self._clock)
             watching = sinks + self._snapshot_sink(settings, intake)
-            return Loop(settings.name, intake.inlet, opened.model, rules, watching, self._clock)
+            return Loop(settings.name, intake.inlet, opened.model, rules, watching, self._clock, refine)
 
         def renew() -> None:
             nonlocal lesser
@@ -153,6 +155,17 @@ class Lines:
         waits = mailbox.lossless and is_alone
         snapshot = asked.ask if intake.is_pictures else None
         return Pipeline(settings.name, worker, mailbox, metrics, renew, None if waits else reader, snapshot)
+
+    def _open(
+        self, settings: schema.Pipeline, followed: Followed, building: Callable[[], None]
+    ) -> tuple[Opened, tuple[Refinement, ...]]:
+        """Open the model and what refines its answers; all of them or none."""
+        opened = self._supply.open(settings.model, settings.pin, building)
+        try:
+            return opened, refinements(settings, followed, lambda name: self._supply.open(name, None, building))
+        except EdgedError:
+            opened.model.engine.close()
+            raise
 
     def _asked(self, settings: schema.Pipeline, intake: Intake) -> SnapshotOnCommand:
         def taker() -> Sink:
@@ -213,6 +226,7 @@ def rule(pipeline: str, settings: schema.Rule) -> Rule:
         anomaly=when.anomaly,
         min_value=when.min_value,
         max_value=when.max_value,
+        then=Then(when.then.model, when.then.label, when.then.min_score, when.then.absent) if when.then else None,
     )
     paths = _paths(settings)
     moving = Moving(condition, paths) if paths else condition
@@ -307,7 +321,7 @@ def _open_csv(source: schema.CsvSource, clock: Clock) -> Source:
     return samples
 
 
-OPENERS: dict[str, Callable[[Any, Clock], Source]] = {
+OPENERS: dict[str, Callable[..., Source]] = {
     "camera": _open_camera,
     "file": _open_file,
     "images": _open_images,

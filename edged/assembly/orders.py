@@ -187,20 +187,23 @@ def _resume(controls: Controls, command: Command) -> Answer:
 
 def _snapshot(controls: Controls, command: Command) -> Answer:
     named = command.args.get("pipeline")
-    running = [pipeline for line in controls.lines() for pipeline in line.pipelines]
-    able = [pipeline for pipeline in running if pipeline.snapshot and pipeline.worker.state != "paused"]
-    chosen = [pipeline for pipeline in able if named in {None, pipeline.name}]
-    for pipeline in chosen:
-        if pipeline.snapshot is not None:
-            pipeline.snapshot()
+    able = {
+        pipeline.name: pipeline.snapshot
+        for line in controls.lines()
+        for pipeline in line.pipelines
+        if pipeline.snapshot is not None and pipeline.worker.state != "paused"
+    }
+    chosen = [name for name in able if named in {None, name}]
     if not chosen:
-        known = ", ".join(pipeline.name for pipeline in able) or "none"
+        known = ", ".join(able) or "none"
         message = f"cannot snapshot: no such pipeline gives pictures now, expected one of {known}"
         return Answer(ok=False, code="unknown-pipeline", message=message)
+    for name in chosen:
+        able[name]()
     message = (
         "takes the next frame; its picture comes on out/event/ of its pipeline as edged.snapshot/1, without a rule"
     )
-    return Answer(ok=True, message=message, result={"pipelines": [pipeline.name for pipeline in chosen]})
+    return Answer(ok=True, message=message, result={"pipelines": chosen})
 
 
 def _each(controls: Controls, command: Command, act: Callable[[Pipeline], None], done: str) -> Answer:

@@ -185,7 +185,7 @@ def _part_opener(part: Any, clock: Clock, broker: Broker | None) -> Callable[[],
     return partial(OPENERS[part.kind], part, clock)
 
 
-OPENERS: dict[str, Callable[[Any, Clock], Source]] = {
+OPENERS: dict[str, Callable[..., Source]] = {
     "serial": _open_serial,
     "system": _open_system,
     "topic": open_topic,

@@ -62,8 +62,23 @@ class Cascade(Section):
     """Name of the bundle."""
     on: Selector = Field(default_factory=Selector)
     """What is looked at."""
+    at_most: Annotated[Whole, Field(ge=1, le=64)] = 8
+    """In one frame, the surest first; the others are left unlooked at."""
     margin: Fraction = 0.1
     """Added around the box on each side, as a fraction of its width and height."""
+
+
+class Further(Section):
+    """What a further model (``then``) has to have said of a detection."""
+
+    model: Name
+    """Name of the bundle, as in the pipeline's ``then``."""
+    label: Text | None = None
+    """A class or a detection of this label. Default: any."""
+    min_score: Fraction = 0.0
+    """At least this sure."""
+    absent: Flag = False
+    """Turns it round: the model looked, and said nothing of the kind (a person without a helmet)."""
 
 
 class When(Section):
@@ -88,6 +103,8 @@ class When(Section):
     Each crossing is an event of its own with ``gap_s = 0``."""
     direction: Literal["left", "right", "both"] = "both"
     """Where to they have to cross, as seen by who looks from the line's first point to its second on the picture."""
+    then: Further | None = None
+    """Only detections of which a further model said this count."""
     dwell_s: Annotated[Number, Field(gt=0, le=DAY_S)] | None = None
     """Only followed detections count that have passed ``label``, ``min_score`` and ``zone`` for this long; shorter absences than the
     rule's ``gap_s`` do not matter."""
@@ -106,7 +123,7 @@ class When(Section):
     def _one_kind_of_result(self) -> When:
         # A label also tells a value, or a class of a mask, from the others; an anomaly has none.
         label = ("label",) if self.anomaly is not None else ()
-        found = self._given(*label, "min_score", "zone", "count", "crosses", "dwell_s")
+        found = self._given(*label, "min_score", "zone", "count", "crosses", "dwell_s", "then")
         value = self._given("anomaly", "min_value", "max_value")
         if found and value:
             message = f"cannot use {value[0]} together with {found[0]}, expected keys of one kind of result"
@@ -152,6 +169,9 @@ class Pipeline(Section):
     """Which results go to the broker."""
     rule: tuple[Rule, ...] = ()
     """What makes events."""
+    track: Flag = False
+    """Whether detections are followed from frame to frame: each object gets a number, and rules may ask for crossed lines and for
+    dwelling."""
     then: tuple[Cascade, ...] = ()
     """Further models on what this one found."""
     pin: Text | None = None
@@ -164,4 +184,19 @@ class Pipeline(Section):
         if twice:
             message = f"cannot tell rules apart: {twice[0]!r} stands twice, expected each name once"
             raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _rules_have_what_they_ask_for(self) -> Pipeline:
+        models = {cascade.model for cascade in self.then}
+        for rule in self.rule:
+            when = rule.when
+            if (when.crosses is not None or when.dwell_s is not None) and not self.track:
+                message = f"cannot use rule {rule.name!r}: crosses and dwell_s follow objects, expected track = true in the pipeline"
+                raise ValueError(message)
+            if when.then is not None and when.then.model not in models:
+                known = ", ".join(sorted(models)) or "none"
+                asked = f"its then asks {when.then.model!r}"
+                message = f"cannot use rule {rule.name!r}: {asked}, expected a model of the pipeline's then: {known}"
+                raise ValueError(message)
         return self

@@ -16,12 +16,14 @@ class Detection:
     """One object in a picture; ``box`` is x1, y1, x2, y2 as fractions of the original frame.
 
     ``track`` numbers the object from frame to frame where a pipeline follows its detections (pipeline.track), otherwise None.
+    ``then`` holds what further models said of what the box shows (pipeline.cascade).
     """
 
     label: str
     score: float
     box: Box
     track: int | None = None
+    then: tuple[Further, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,14 @@ class Mask:
     height: int
     box: Box
     items: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """What the model called ``model`` said of a part of the frame; boxes and points in ``output`` are fractions of the whole frame."""
+
+    model: str
+    output: Output
 
 
 Output = Detections | Classes | Anomaly | Keypoints | Values | Mask

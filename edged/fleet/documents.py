@@ -110,6 +110,8 @@ def _detections(output: Detections) -> dict[str, Any]:
         told: dict[str, Any] = {"label": item.label, "score": round(item.score, SCORE_DIGITS), "box": _box(item.box)}
         if item.track is not None:
             told["track"] = item.track
+        if item.then:
+            told["then"] = [{"model": further.model, **_output(further.output)} for further in item.then]
         items.append(told)
     return {"detections": items}
 

@@ -71,6 +71,8 @@ class DetectionDocument(Part):
     box: tuple[Fraction, Fraction, Fraction, Fraction]
     track: int | None = Field(default=None, ge=1)
     """The same object keeps its number from frame to frame, where the pipeline follows its detections."""
+    then: tuple[dict[str, Any], ...] = ()
+    """What further models said of it: ``model``, and the answer under the key of its task, placed on the whole frame."""
 
 
 class ClassDocument(Part):

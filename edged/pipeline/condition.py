@@ -29,13 +29,35 @@ ONE_OR_MORE = Count(">=", 1)
 
 
 @dataclass(frozen=True, slots=True)
+class Then:
+    """What a further model has to have said of a detection; ``absent`` turns it round. Not looked at is no evidence of either."""
+
+    model: str
+    label: str | None = None
+    min_score: float = 0.0
+    absent: bool = False
+
+    def holds(self, item: Item) -> bool:
+        """Whether the model looked at this item, and said so (or nothing of the kind)."""
+        said = (
+            [further.output for further in item.then if further.model == self.model]
+            if isinstance(item, Detection)
+            else []
+        )
+        if not said:
+            return False
+        wanted = When(label=self.label, min_score=self.min_score)
+        return any(wanted(output) for output in said) != self.absent
+
+
+@dataclass(frozen=True, slots=True)
 class When:
     """A condition on one answer. None means that it is not asked for.
 
     ``zone`` is a polygon in fractions of the frame; a detection is in it with the centre of its box, a keypoint with itself. ``count``
     compares the number of items that pass label, score and zone. ``anomaly``, ``min_value`` and ``max_value`` ask an anomaly model for
     its verdict and its score; with none of them an anomaly is waited for. The latter two also ask for a regression's value, and for the
-    part of a mask that a class covers, 0..1.
+    part of a mask that a class covers, 0..1. ``then`` asks what a further model said of a detection.
     """
 
     label: str | None = None
@@ -45,6 +67,7 @@ class When:
     anomaly: bool | None = None
     min_value: float | None = None
     max_value: float | None = None
+    then: Then | None = None
 
     def __call__(self, output: Output, now_s: float = 0.0) -> bool:
         """Whether the answer shows it; one answer is enough to tell, whenever it was given."""
@@ -75,7 +98,7 @@ class When:
             return False
         if isinstance(item, Value | Segment):
             return self.zone is None and self._bounds(item.value if isinstance(item, Value) else item.share)
-        if item.score < self.min_score:
+        if item.score < self.min_score or (self.then is not None and not self.then.holds(item)):
             return False
         return self.zone is None or (not isinstance(item, ClassScore) and inside(self.zone, place_of(item)))
 

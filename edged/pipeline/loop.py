@@ -31,11 +31,28 @@ class Inbox(Protocol):
         """Wait for a frame; None when none came in time or there are no more."""
 
 
+class Refinement(Protocol):
+    """Makes more of an answer before the rules see it: follows objects, or looks closer with a further model."""
+
+    def __call__(self, output: Output, frame: Frame) -> Output:
+        """Give the answer with what was added; called once a frame, in order."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+
+
 class Loop:
     """One pipeline on one model. Owned by one thread, but for ``swap``."""
 
     def __init__(
-        self, name: str, inbox: Inbox, model: Model, rules: Rules, sinks: Sequence[Sink], clock: Clock
+        self,
+        name: str,
+        inbox: Inbox,
+        model: Model,
+        rules: Rules,
+        sinks: Sequence[Sink],
+        clock: Clock,
+        refinements: Sequence[Refinement] = (),
     ) -> None:
         self.name = name
         self._inbox = inbox
@@ -44,6 +61,7 @@ class Loop:
         self._swapping = threading.Lock()
         self._rules = rules
         self._sinks = tuple(sinks)
+        self._refinements = tuple(refinements)
         self._now_ns = clock.monotonic_ns
         self._frames = 0
 
@@ -91,7 +109,9 @@ class Loop:
                 sink.event(event)
 
     def close(self) -> None:
-        """Free the model, and the one that was to follow it."""
+        """Free the model, the one that was to follow it, and what refines their answers."""
+        for refine in self._refinements:
+            refine.close()
         self._model.engine.close()
         if self._next is not None:
             self._next.engine.close()
@@ -110,6 +130,8 @@ class Loop:
             outputs = model.engine.infer(tensors)
             marks.append(now_ns())
             output = model.decoder.decode(outputs, tensors, frame)
+            for refine in self._refinements:
+                output = refine(output, frame)
             marks.append(now_ns())
         except EdgedError as error:
             # A frame that could not be judged is said to be unknown: silence would read as "nothing there".

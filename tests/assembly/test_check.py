@@ -53,7 +53,7 @@ def test_every_family_of_faults_is_told_at_once(tmp_path: Path, body: str) -> No
         "pipeline[3].modle",
         "pipeline[3].model",
         "device.profile",
-        "source.line.kind",
+        "source.line.columns",
         "source.dock.url",
         "source.dock.password_file",
         "source.gone.path",

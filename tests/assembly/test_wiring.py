@@ -18,7 +18,6 @@ from fakes.outbox import FakeOutbox
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
 
 MakePlanner = Callable[[str], Planner]
-SYSTEM = '[[source]]\nname = "line"\nkind = "system"\ncolumns = ["cpu"]\n'
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +70,6 @@ def test_the_source_of_the_most_important_pipeline_starts_first(planner: MakePla
 def test_a_source_that_nobody_reads_is_not_opened(planner: MakePlanner, body: str) -> None:
     plan = planner(body + csv_source(Path("/b.csv"), "idle"))()
     assert [part.name for part in plan.parts] == ["spindle"]
-
-
-def test_a_kind_that_cannot_run_yet_costs_its_source_alone(planner: MakePlanner, body: str) -> None:
-    plan = planner(body + SYSTEM + pipeline("b", source="line"))()
-    assert [part.name for part in plan.parts] == ["spindle"]
-    (reason,) = plan.reasons
-    assert (reason.code, reason.component, reason.fatal) == ("config", "line", True)
-    assert "kind 'system' is not available in this version" in reason.message
 
 
 def test_a_fault_becomes_the_reason_why_its_pipeline_does_not_run(planner: MakePlanner, body: str) -> None:

@@ -157,9 +157,22 @@ def test_thousands_of_hostile_payloads_do_no_harm(daemon: DaemonProcess, hand: C
     for one in sent:
         one.wait_for_publish(60)
     said = len(fleet.of("result/a"))
-    until(lambda: hand.ask("ping", within_s=20)["ok"], "an answer behind them all")
-    until(lambda: len(fleet.of("result/a")) > said + 5, "results go on")
-    until(lambda: fleet.last("telemetry").get("commands", {}).get("malformed", 0) > 500, "counted")
+    assert ping_gets_through(hand)
+    until(lambda: len(fleet.of("result/a")) > said + 5, "results go on", 30)
+    # Everything is counted, what found the queue full among it.
+    until(lambda: sum(fleet.last("telemetry")["commands"].values()) >= 4000, "counted", 30)
     assert fleet.last("health")["state"] == "ok"
     assert not daemon.ended
     assert "Traceback" not in daemon.said()
+
+
+def ping_gets_through(hand: Commander) -> bool:
+    """Send pings until one is answered: those that find the queue full are dropped."""
+    for _ in range(30):
+        hand.send("ping")
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline:
+            if any(body["ok"] for _, body, _ in list(hand.heard)):
+                return True
+            time.sleep(0.02)
+    return False

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from edged.domain.result import (
     Anomaly,
     Detection,
     Detections,
+    Further,
     Keypoint,
     Keypoints,
     Mask,
@@ -17,7 +20,7 @@ from edged.domain.result import (
     Value,
     Values,
 )
-from edged.pipeline.condition import Moving, When, centre, inside
+from edged.pipeline.condition import Moving, Then, When, centre, inside
 from edged.pipeline.paths import Crossing, Dwell
 from fakes.results import anomaly, classes, detections
 
@@ -130,3 +133,33 @@ def test_a_rule_counts_who_has_stayed_in_the_zone() -> None:
 
 def test_only_detections_move() -> None:
     assert not Moving(When(), (Dwell(0.1),))(POSE, 0.0)
+
+
+def wearing(*labels: str) -> Detections:
+    """Give a person of whom the model ``helmet`` said these labels, and one at whom it did not look."""
+    (person,) = detections("person").items
+    said = Further("helmet", classes(*((label, 0.9) for label in labels)))
+    return Detections((replace(person, then=(said,)), person))
+
+
+@pytest.mark.parametrize(
+    ("then", "output", "holds"),
+    [
+        (Then("helmet", "helmet"), wearing("helmet"), True),
+        (Then("helmet", "helmet"), wearing("cap"), False),
+        (Then("helmet", "helmet", min_score=0.95), wearing("helmet"), False),
+        (Then("helmet"), wearing("cap"), True),
+        (Then("helmet", "helmet", absent=True), wearing("cap"), True),
+        (Then("helmet", "helmet", absent=True), wearing("helmet"), False),
+        (Then("vest", "vest", absent=True), wearing("helmet"), False),
+        (Then("helmet", "helmet", absent=True), detections("person"), False),
+    ],
+)
+def test_what_a_further_model_said_counts_and_not_looked_at_is_evidence_of_nothing(
+    then: Then, output: Detections, holds: bool
+) -> None:
+    assert When(label="person", then=then)(output) is holds
+
+
+def test_only_detections_are_looked_at_by_further_models() -> None:
+    assert not When(then=Then("helmet"))(classes(("person", 0.9)))

@@ -165,6 +165,30 @@ def test_closing_a_loop_that_awaits_no_other_model_frees_its_own() -> None:
     assert only.engine.closed  # type: ignore[attr-defined] # the fake tells
 
 
+@dataclass
+class Doubling:
+    """A refinement that doubles a score, and tells whether it was freed."""
+
+    closed: bool = False
+
+    def __call__(self, output: Output, frame: Frame) -> Output:
+        assert isinstance(output, Anomaly)
+        assert frame.data.size
+        return Anomaly(output.score * 2, output.threshold)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_refinements_add_to_the_answer_in_their_order_and_are_freed_with_the_model() -> None:
+    sink, doubling = CountingSink(), Doubling()
+    one = Loop("gate", Inbox(frames(0.5)), model(), Rules([]), [sink], FakeClock(), [doubling, doubling])
+    one.step()
+    one.close()
+    assert sink.results[0].output == anomaly(2.0)
+    assert doubling.closed
+
+
 def test_the_repr_says_what_runs() -> None:
     one, _ = loop(frames(0.5), model())
     one.step()

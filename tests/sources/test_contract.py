@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 import time
-from collections.abc import Callable
+import wave
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,11 +17,17 @@ import pytest
 
 from edged.domain.frame import Frame, Samples
 from edged.domain.ports import Source
-from edged.sources import camera, csv, images, serial, video
+from edged.fleet.settings import LinkSettings
+from edged.sources import camera, csv, images, join, modbus, serial, system, topic, udp, video, wav
+from edged.sources.datagram import DatagramLayout
 from edged.sources.layout import Column, Wanted
 from edged.sources.mask import masked
+from edged.sources.registers import Register
 from edged.sources.wire import Wire
+from fakes.broker import FakeBroker
+from fakes.brokers import free_port
 from fakes.clock import FakeClock
+from fakes.modbusdevice import device, switches, tcp_server, words
 from fakes.recording import write_pictures, write_rows, write_video
 from fakes.serialline import Sensor
 from fakes.source import FakeSource, picture
@@ -43,17 +52,25 @@ class Case:
 
 
 class Fed:
-    """A sensor source whose sensor speaks before each read."""
+    """A live sensor's source whose sensor speaks before each read, and goes away with it."""
 
-    def __init__(self, source: Source, sensor: Sensor, words: bytes) -> None:
-        self._source, self._sensor, self._words = source, sensor, words
+    def __init__(self, source: Source, speak: Callable[[], object], go: Callable[[], object]) -> None:
+        self._source, self._speak, self._go = source, speak, go
+        self._lock = threading.Lock()
+        self._is_closed = False
 
     def read(self) -> Frame | Samples | None:
-        self._sensor.fill_once(self._words)
+        with self._lock:
+            if not self._is_closed:
+                self._speak()
         return self._source.read()
 
     def close(self) -> None:
         self._source.close()
+        with self._lock:
+            if not self._is_closed:
+                self._go()
+            self._is_closed = True
 
     def __repr__(self) -> str:
         return repr(self._source)
@@ -90,7 +107,56 @@ def open_serial(folder: Path) -> Source:
     source = serial.open_source(
         port=sensor.port, clock=RealClock(), rate_hz=1000.0, wire=Wire("csv", (Column("x"),), Wanted(("x",)))
     )
-    return Fed(source, sensor, b"\n" + b"".join(b"%d\n" % i for i in range(20)))
+    words = b"\n" + b"".join(b"%d\n" % i for i in range(20))
+    return Fed(source, lambda: sensor.fill_once(words), lambda: None)
+
+
+def open_udp(_: Path) -> Source:
+    layout = DatagramLayout((("sample", "u32"),), channels=1, taken=(0,))
+    source = udp.open_source(host="127.0.0.1", port=0, clock=RealClock(), layout=layout, rate_hz=1000.0)
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    count = iter(range(0, 1_000_000, 20))
+    to = source._listener.getsockname()
+    return Fed(source, lambda: sender.sendto(struct.pack("<I20h", next(count), *range(20)), to), sender.close)
+
+
+def open_topic(_: Path) -> Source:
+    broker = FakeBroker()
+    source = topic.open_source(
+        broker=LinkSettings("127.0.0.1", broker.port, "press-07"),
+        subscription=topic.Subscription("a/b"),
+        clock=RealClock(),
+        fields=(Column("$"),),
+        wanted=Wanted(("$",)),
+        client_id="a",
+    )
+    return Fed(source, lambda: broker.send("a/b", b"7"), broker.close)
+
+
+def open_modbus(_: Path) -> Source:
+    port = free_port()
+    server = tcp_server(device(holding=[words(0, 7)], others=[words(0, 7)], bits=[switches(True)]), port)
+    line = modbus.TcpLine("127.0.0.1", port)
+    source = modbus.open_source(line=line, clock=RealClock(), registers=[Register("x", 0)], rate_hz=500.0)
+    return Fed(source, lambda: None, server.close)
+
+
+def open_system(_: Path) -> Source:
+    return system.open_source(read=lambda: {"x": 1.0}, clock=RealClock(), columns=["x"], rate_hz=500.0)
+
+
+def open_wav(folder: Path) -> Source:
+    with wave.open(str(folder / "a.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(2000))
+    return wav.open_source(path=folder / "a.wav", clock=RealClock())
+
+
+def open_join(folder: Path) -> Source:
+    parts = [join.Part(name, 1, lambda: open_system(folder)) for name in "ab"]
+    return join.open_source(parts=parts, clock=RealClock(), rate_hz=200.0)
 
 
 CASES = [
@@ -101,6 +167,12 @@ CASES = [
     Case("csv", open_csv),
     Case("camera", open_camera, is_finite=False),
     Case("serial", open_serial, is_finite=False),
+    Case("udp", open_udp, is_finite=False),
+    Case("topic", open_topic, is_finite=False),
+    Case("modbus", open_modbus, is_finite=False),
+    Case("system", open_system, is_finite=False),
+    Case("wav", open_wav),
+    Case("join", open_join, is_finite=False),
 ]
 
 
@@ -111,8 +183,10 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.fixture
-def source(case: Case, tmp_path: Path) -> Source:
-    return case.open(tmp_path)
+def source(case: Case, tmp_path: Path) -> Iterator[Source]:
+    made = case.open(tmp_path)
+    yield made
+    made.close()
 
 
 def some(source: Source, most: int = 30) -> list[Frame | Samples]:
