@@ -303,7 +303,7 @@ def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(tmp_path: Path)
 
 
 def test_a_name_that_no_file_can_have_is_a_fault() -> None:
-    with pytest.raises(RejectedConfigError, match="cannot read the folder: .*embedded null"):
+    with pytest.raises(RejectedConfigError, match=r"cannot read the folder: .*embedded null"):
         load(Path("/\0/edged.toml"), required=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import threading
 import tty
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ class Sensor:
 
     def __init__(self, link: Path) -> None:
         self.port = link
+        self.lock = threading.Lock()
+        """For those who speak in one thread and unplug in another."""
         self.plug()
 
     def plug(self) -> None:
@@ -35,9 +38,10 @@ class Sensor:
         return os.write(self._master, data)
 
     def fill_once(self, data: bytes) -> None:
-        """Send what the line takes."""
+        """Send what the line takes; nothing while it is unplugged."""
         with suppress(BlockingIOError):
-            os.write(self._master, data)
+            if self._master >= 0:
+                os.write(self._master, data)
 
     def fill(self, data: bytes) -> int:
         """Send until the line takes no more; give how many bytes it took."""
