@@ -173,7 +173,7 @@ class CsvSource:
         parse: Callable[[list[str], int], tuple[float, list[float]]] | None = None
         number = 0
         malformed = 0
-        for fields in reader:
+        for fields in _split(reader):
             if not any(fields) or fields[0].lstrip().startswith("#"):
                 continue
             if parse is None:
@@ -202,6 +202,18 @@ class CsvSource:
     def _fault(self, message: str, remedy: str = "") -> ConfigError | SourceLostError:
         """Before the first block it is the file that is wrong; later the source is lost."""
         return (SourceLostError if self._samples else ConfigError)(message, remedy=remedy)
+
+
+def _split(reader: Iterator[list[str]]) -> Iterator[list[str]]:
+    """Give each line's fields; a line that the csv module refuses (a field beyond its limit) is one field, and no number."""
+    while True:
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            fields = [str(error)]
+        yield fields
 
 
 def _find(path: Path) -> list[Path]:

@@ -152,6 +152,8 @@ class SerialSource:
                 self._closed.wait(self._gather_s)
                 first += self._device.read(self._device.in_waiting)
         except (OSError, termios.error) as error:  # pyserial's own error is an OSError
+            if self._closed.is_set():
+                return b""
             message = f"cannot read {self._place} on: {_why(error)}, expected bytes"
             raise SourceLostError(message, remedy=self._place.remedy, code="serial-lost") from error
         return first

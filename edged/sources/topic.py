@@ -127,7 +127,7 @@ class TopicSource:
             try:
                 while not self._closed.is_set():
                     self._connection.turn(WAIT_S)
-                    if self._connection.ended is not None:
+                    if self._connection.ended is not None and not self._closed.is_set():
                         raise _error(self._connection, SourceLostError)
                     if (samples := self._samples()) is not None:
                         return samples

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -194,3 +195,35 @@ def test_a_count_holds_as_its_text_reads(operator: Operator, number: int, found:
     assert Count.parse(str(count)) == count
     assert Count.parse(count) is count
     assert count.holds(found) == eval(f"{found} {count}")  # noqa: S307 # numbers and an operator of this test's own
+
+
+LINE = [[0.5, 0.0], [0.5, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("when", "more", "line"),
+    [
+        ({"crosses": LINE}, {}, "expected track = true in the pipeline"),
+        ({"dwell_s": 5}, {}, "expected track = true in the pipeline"),
+        ({"then": {"model": "helmet"}}, {}, "expected a model of the pipeline's then: none"),
+        ({"then": {"model": "helmet"}}, {"then": [{"model": "vest"}]}, "expected a model of the pipeline's then: vest"),
+    ],
+)
+def test_a_rule_can_only_ask_for_what_its_pipeline_does(when: Any, more: dict[str, Any], line: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(line)):
+        Pipeline.model_validate(
+            {"name": "p", "source": "s", "model": "m", "rule": [{"name": "r", "when": when}], **more}
+        )
+
+
+@pytest.mark.parametrize(
+    ("when", "more"),
+    [
+        ({"crosses": LINE}, {"track": True}),
+        ({"dwell_s": 5}, {"track": True}),
+        ({"then": {"model": "helmet", "label": "helmet", "absent": True}}, {"then": [{"model": "helmet"}]}),
+    ],
+)
+def test_a_rule_may_ask_for_what_its_pipeline_does(when: Any, more: dict[str, Any]) -> None:
+    pipeline = {"name": "p", "source": "s", "model": "m", "rule": [{"name": "r", "when": when}], **more}
+    assert Pipeline.model_validate(pipeline).rule[0].name == "r"

@@ -70,4 +70,4 @@ def test_a_sensor_is_measured_missed_and_measured_again(
 
     until(lambda: len(fleet.of("result/a")) > before + 3, "results came again", 30)
     until(lambda: not reasons(fleet), "all is well", 20)
-    assert daemon.stop() == 0
+    assert daemon.stop()[0] == 0

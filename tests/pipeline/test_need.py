@@ -65,3 +65,9 @@ def test_a_pipeline_that_reads_nothing_asks_for_nothing() -> None:
 
     assert needs.reduction(1920, 1080) == 1.0
     assert repr(needs) == "<Needs {}, not told yet []>"
+
+
+def test_the_same_size_of_picture_has_the_same_answer_again() -> None:
+    needs = Needs(["a"])
+    needs.tell("a", image(96, 96))
+    assert needs.reduction(1920, 1080) == needs.reduction(1920, 1080) > 1

@@ -8,6 +8,7 @@ import threading
 import time
 import wave
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -60,7 +61,7 @@ class Fed:
         self._is_closed = False
 
     def read(self) -> Frame | Samples | None:
-        with self._lock:
+        with self._lock, suppress(OSError):  # a source that was closed just now has hung up
             if not self._is_closed:
                 self._speak()
         return self._source.read()

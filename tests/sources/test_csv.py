@@ -128,6 +128,17 @@ def test_a_malformed_line_is_passed_over_counted_and_keeps_its_place_in_time(tmp
     assert source.drops == {"malformed": 4}
 
 
+def test_a_line_that_is_longer_than_any_is_passed_over_like_a_malformed_one(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "s.csv", ["x,y", "1,2", "9" * 200_000 + ",5", "6,7"])
+    source = opened(path, columns=["x", "y"])
+
+    values, times = drained(source)
+
+    assert values == [[1, 2], [6, 7]]
+    assert times == pytest.approx([0.0, 0.2])
+    assert source.drops == {"malformed": 1}
+
+
 def test_too_many_malformed_lines_are_an_error_with_the_line(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "s.csv", ["x", "1", *["?"] * 200])
 

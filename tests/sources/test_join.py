@@ -159,6 +159,19 @@ def test_instants_without_all_sensors_are_counted(pair: tuple[Live, Live]) -> No
         assert source.drops["missing"] > 10
 
 
+def test_a_sensor_that_opens_after_all_was_closed_is_closed_too(pair: tuple[Live, Live]) -> None:
+    may_open = threading.Event()
+
+    def late() -> Source:
+        may_open.wait(5)
+        return pair[1]
+
+    joined(lambda: pair[0], late).close()
+    may_open.set()
+
+    assert pair[1].closed.wait(5)
+
+
 def test_closing_ends_a_read_that_waits(pair: tuple[Live, Live]) -> None:
     source = joined(lambda: pair[0], lambda: pair[1])
     got: list[Samples | None] = []

@@ -236,6 +236,15 @@ def test_after_an_overrun_the_next_whole_line_is_a_sample(sensor: Sensor) -> Non
     assert source.drops["malformed"] >= 1
 
 
+def test_a_sensor_that_goes_while_it_is_closed_is_no_loss(sensor: Sensor) -> None:
+    source = opened(sensor)
+    source._closed.set()  # as close does while a read holds the port
+    sensor.unplug()
+
+    assert source._bytes() == b""
+    source.close()
+
+
 def test_closing_wakes_a_read_that_waits(sensor: Sensor) -> None:
     source = opened(sensor)
     got: list[Samples | None] = []

@@ -72,7 +72,8 @@ def opened(
     port: int, *columns: str, time: str | None = None, fields: tuple[Column, ...] = (), **settings: Any
 ) -> TopicSource:
     wanted = Wanted(columns or ("t",), time)
-    broker = {key: settings.pop(key) for key in ("protocol", "connect_timeout_s", "tls") if key in settings}
+    own = ("protocol", "connect_timeout_s", "tls", "username", "password")
+    broker = {key: settings.pop(key) for key in own if key in settings}
     return open_source(
         broker=LinkSettings("127.0.0.1", port, "press-07", **broker),
         subscription=Subscription(settings.pop("topic", TOPIC), **settings),
@@ -220,6 +221,15 @@ def test_a_broker_that_says_nothing_is_given_up() -> None:
     with pytest.raises(DeviceError, match="cannot"):
         opened(broker.port, connect_timeout_s=0.05)
     broker.close()
+
+
+def test_it_says_who_it_is_as_edged_does() -> None:
+    broker = FakeBroker()
+
+    opened(broker.port, username="press-07", password="secret").close()  # noqa: S106 - of a test's own broker
+    broker.close()
+
+    assert broker.wills[0].endswith(b"\0\x08press-07\0\x06secret")
 
 
 def test_no_broker_is_a_device_error() -> None:
