@@ -12,7 +12,19 @@ import machine
 from apart import apart
 from figure import Effort, Figure
 
-FIGURES = ("throughput", "reporting", "freshness", "delivery", "startup", "memory", "outbox", "cameras")
+FIGURES = (
+    "throughput",
+    "reporting",
+    "freshness",
+    "delivery",
+    "startup",
+    "memory",
+    "outbox",
+    "cameras",
+    "sharing",
+    "serial_memory",
+    "soak",
+)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 QUICK = Effort(share=0.1)
 HEADER = ("figure", "target", "measured", "reached", "spread", "best known")

@@ -161,7 +161,8 @@ def config_sections() -> str:
             parts += [section(part, f"`{name}.{key}`") for key, part in _tables_of(model)]
     parts.append(section(EngineConfig, "`[engine.NAME]`"))
     for model in _parts_of(sources.Source):
-        parts.append(section(model, f"`[[source]]`, kind `{model.__name__.removesuffix('Source').lower()}`"))
+        kind = f"kind `{model.__name__.removesuffix('Source').lower()}`"
+        parts.append(section(model, f"`[[source]]`, {'any other kind' if model is sources.PluginSource else kind}"))
     tables = {part: key for model in _parts_of(sources.Source) for key, part in _tables_of(model)}
     parts += [section(part, f"`[[source.{key}]]`") for part, key in tables.items()]
     titles = {"Pipeline": "[[pipeline]]", "Rule": "[[pipeline.rule]]", "When": "pipeline.rule.when"}

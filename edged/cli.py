@@ -54,6 +54,7 @@ def run(given: argparse.Namespace) -> int:
     logs.set_up(given.log_level.upper())
     # What hangs or crashes in native code leaves the stack of every thread in the log: the watchdog ends it with SIGABRT.
     faulthandler.enable()
+    reloads = _note_reloads()
     loaded, fallen_back = load_or_fall_back(given.config)
     for fault in loaded.faults:
         print(f"edged: {fault}", file=sys.stderr)
@@ -62,6 +63,8 @@ def run(given: argparse.Namespace) -> int:
         why_safe = safe_mode(os.environ, time.monotonic_ns()) if given.safe else None
         daemon = build_daemon(given.config, loaded, fallen_back, why_safe)
         signals = _obey_signals(daemon)
+        if reloads:
+            daemon.reload()
         if given.safe:
             _after(TRY_AGAIN_S, daemon.stop)
         daemon.run()
@@ -127,6 +130,13 @@ def models(given: argparse.Namespace) -> int:
     document = models_document(_config(given))
     _show(given, document, models_text)
     return FAULT if document["refused"] else DONE
+
+
+def _note_reloads() -> Sequence[int]:
+    """Keep each SIGHUP until the daemon stands: by itself it would end the process."""
+    asked: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _: asked.append(number))
+    return asked
 
 
 def _obey_signals(daemon: Any) -> Sequence[int]:

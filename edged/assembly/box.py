@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edged.config.plugins import brought
 from edged.config.schema import Config
 from edged.config.share import shipped
-from edged.control.choose import Facts, choose
+from edged.control.choose import OWN_RUNTIMES, Facts, choose
 from edged.control.profile import Profile, load_profiles, match_profile
 from edged.domain.bundle import Bundle, Variant
 from edged.domain.device import Inventory
@@ -57,12 +58,19 @@ def ladder(bundle: Bundle, box: Box, pin: str | None = None) -> Ladder:
     faults = variant_faults(bundle)
     facts = Facts(
         box.inventory,
-        runtimes={runtime.runtime for runtime in box.runtimes} if box.is_this_machine else None,
+        runtimes=_runtimes(bundle, box) if box.is_this_machine else None,
         engines=ENGINES if box.is_this_machine else None,
         faults=faults,
         operators={v.id: _operators(bundle, v) for v in bundle.manifest.variant if v.id not in faults},
     )
     return choose(bundle, box.profile, facts, pin)
+
+
+def _runtimes(bundle: Bundle, box: Box) -> set[str]:
+    """Name the runtimes that are there; those of packages only when the bundle asks for one that edged does not have."""
+    own = {runtime.runtime for runtime in box.runtimes}
+    asked = {variant.runtime for variant in bundle.manifest.variant} - OWN_RUNTIMES
+    return {*own, *(asked & brought("edged.engines").keys() if asked else ())}
 
 
 def _operators(bundle: Bundle, variant: Variant) -> tuple[str, ...]:

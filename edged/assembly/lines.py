@@ -10,16 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edged.assembly import cameras, sensors
+from edged.assembly import cameras, plugins, sensors
 from edged.assembly.adapters import adapter
 from edged.assembly.models import Opened
 from edged.assembly.refine import Followed, refinements
 from edged.assembly.supply import Supply
 from edged.config import schema
+from edged.config.plugins import load_plugin
 from edged.domain.bundle import WindowInput
 from edged.domain.errors import ConfigError, EdgedError
 from edged.domain.health import Reason
 from edged.domain.ports import Clock, Outbox, Sink, Source
+from edged.fleet.documents import event_body
 from edged.fleet.topics import Stamper
 from edged.pipeline.condition import Moving, Then, When
 from edged.pipeline.feed import Feed
@@ -33,6 +35,7 @@ from edged.pipeline.reader import Reader
 from edged.pipeline.rules import Rule, Rules, Timing
 from edged.pipeline.window import Windower
 from edged.pipeline.worker import Worker
+from edged.sinks.action import Actions
 from edged.sinks.asked import COMMANDED, SnapshotOnCommand
 from edged.sinks.due import Due
 from edged.sinks.report import ReportSink
@@ -111,7 +114,8 @@ class Lines:
         mailbox, reader = intake.mailbox, intake.reader
         metrics = PipelineMetrics()
         asked = self._asked(settings, intake)
-        sinks: tuple[Sink, ...] = (metrics, self._report_sink(settings, mailbox.lossless), asked)
+        actions = self._actions(settings)
+        sinks: tuple[Sink, ...] = (metrics, self._report_sink(settings, mailbox.lossless), asked, *actions)
         rules = Rules([rule(settings.name, one) for one in settings.rule])
         followed = Followed()
         renewing = threading.Lock()
@@ -154,7 +158,8 @@ class Lines:
         worker = Worker(settings.name, build, self._clock, on_failure=give_way)
         waits = mailbox.lossless and is_alone
         snapshot = asked.ask if intake.is_pictures else None
-        return Pipeline(settings.name, worker, mailbox, metrics, renew, None if waits else reader, snapshot)
+        aside = actions[0] if actions else None
+        return Pipeline(settings.name, worker, mailbox, metrics, renew, None if waits else reader, snapshot, aside)
 
     def _open(
         self, settings: schema.Pipeline, followed: Followed, building: Callable[[], None]
@@ -174,6 +179,13 @@ class Lines:
             return cameras.snapshot_sink_of(wanted, intake.inlet, folder, self._outbox, self._stamper)
 
         return SnapshotOnCommand(intake.inlet, taker)
+
+    def _actions(self, settings: schema.Pipeline) -> tuple[Actions, ...]:
+        wanted = {rule.name: rule.action for rule in settings.rule if rule.action}
+        if not wanted:
+            return ()
+        load = partial(load_plugin, "edged.actions")
+        return (Actions(settings.name, wanted, load, partial(event_body, stamper=self._stamper), self._clock),)
 
     def _snapshot_sink(self, settings: schema.Pipeline, intake: Intake) -> tuple[Sink, ...]:
         if self._snapshots is None or not cameras.wants_snapshots(settings):
@@ -258,7 +270,7 @@ def feed_settings(source: schema.Source) -> dict[str, Any]:
         return cameras.settings(source)
     if isinstance(source, schema.ImagesSource):
         return {"pace": "recorded" if source.fps else "fast", "reopen": False}
-    if source.kind in sensors.LIVE:
+    if source.kind in sensors.LIVE or isinstance(source, schema.PluginSource):
         return {}
     fps = source.fps if isinstance(source, schema.FileSource) else None
     return {"pace": getattr(source, "pace", "fast"), "fps": fps, "reopen": False}
@@ -271,11 +283,11 @@ def opener(
     broker: sensors.Broker | None = None,
 ) -> Callable[[], Source]:
     """Give the function that opens the source in its own thread. Raises ConfigError for a kind that cannot run yet."""
-    if source.kind not in OPENERS:
+    if source.kind not in OPENERS and not isinstance(source, schema.PluginSource):
         known = ", ".join(OPENERS)
         message = f"cannot read source {source.name!r}: kind {source.kind!r} is not available in this version, expected one of {known}"
         raise ConfigError(message)
-    open_it = OPENERS[source.kind]
+    open_it = OPENERS.get(source.kind, _open_plugin)
     if isinstance(source, schema.CameraSource):
         open_it = partial(_open_camera, reduction=reduction)
     if isinstance(source, schema.TopicSource | schema.JoinSource):
@@ -319,6 +331,10 @@ def _open_csv(source: schema.CsvSource, clock: Clock) -> Source:
         delimiter=source.delimiter,
     )
     return samples
+
+
+def _open_plugin(source: schema.PluginSource, clock: Clock) -> Source:
+    return plugins.open_source(source.kind, source.options, clock)
 
 
 OPENERS: dict[str, Callable[..., Source]] = {

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edged.assembly import plugins
 from edged.assembly.adapters import adapter
 from edged.assembly.box import Box, ladder
+from edged.control.choose import OWN_RUNTIMES
 from edged.domain.bundle import Bundle, ImageInput, Variant, WindowInput
 from edged.domain.errors import BundleError, ConfigError, DeviceError, EdgedError
 from edged.domain.frame import Frame
@@ -107,6 +109,8 @@ def _open_engine(file: Path, rung: Rung) -> Engine:
             file, threads=rung.threads, providers=PROVIDERS[rung.accelerator]
         )
         return onnx
+    if rung.variant.runtime not in OWN_RUNTIMES:
+        return plugins.open_engine(rung.variant.runtime, file, threads=rung.threads, accelerator=rung.accelerator)
     tflite: Engine = adapter("edged.engines.tflite", "tflite").open_engine(file, threads=rung.threads)
     return tflite
 

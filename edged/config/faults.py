@@ -96,6 +96,9 @@ def _line(found: Any, path: KeyPath, known: Iterable[str]) -> str:
     value = found["input"]
     if kind == "union_tag_invalid":
         value = found["input"].get(path[-1])
+        tags = [tag.strip("'") for tag in context["expected_tags"].split(", ")]
+        if close := get_close_matches(str(value), tags, n=1):
+            return f"cannot use {shown(value)}: did you mean {close[0]!r}?"
     return f"cannot use {shown(value)}: expected {wanted}"
 
 

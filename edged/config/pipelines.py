@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from edged.config.count import Count
+from edged.config.faults import nearest
 from edged.config.keys import (
     DAY_S,
     CountText,
@@ -22,6 +23,7 @@ from edged.config.keys import (
     Text,
     Whole,
 )
+from edged.config.plugins import brought
 
 
 class Objective(Section):
@@ -135,6 +137,17 @@ class When(Section):
         return [key for key in keys if getattr(self, key) != type(self).model_fields[key].default]
 
 
+def _is_brought(action: str) -> str:
+    known = brought("edged.actions")
+    if action not in known:
+        message = f"cannot find action {action!r} among what installed packages bring: {nearest(action, known)}"
+        raise ValueError(message)
+    return action
+
+
+Action = Annotated[Name, AfterValidator(_is_brought)]
+
+
 class Rule(Section):
     """What makes an event. Times are the source's own: presentation or sample stamps."""
 
@@ -151,6 +164,8 @@ class Rule(Section):
     """Whether a picture is taken when the event starts, with what was found drawn into it: ``local`` keeps it below
     ``snapshots/`` in the state's directory (at most 1000 of a pipeline and 200 MB, the oldest going first), ``mqtt`` sends it
     as a document beside the event. Pictures then keep their size, which costs the time to decode them whole."""
+    action: tuple[Action, ...] = ()
+    """What is done about each of its events besides telling it: actions that installed packages bring (docs/plug-ins.md)."""
 
 
 class Pipeline(Section):

@@ -26,7 +26,7 @@ from edged.config.sensors import (
     UdpSource,
     WavSource,
 )
-from edged.config.sources import CameraSource, CsvSource, FileSource, ImagesSource, Source
+from edged.config.sources import CameraSource, CsvSource, FileSource, ImagesSource, PluginSource, Source
 
 __all__ = [
     "CameraSource",
@@ -47,6 +47,7 @@ __all__ = [
     "Objective",
     "OutboxConfig",
     "Pipeline",
+    "PluginSource",
     "Profiles",
     "Report",
     "Rule",

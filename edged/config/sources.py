@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
+from edged.config.faults import models_in
 from edged.config.keys import Columns, File, Flag, Fps, Name, Number, Pixels, Polygon, Rate, Section, Text, Url
+from edged.config.plugins import brought
 from edged.config.sensors import (
     JoinSource,
     MicrophoneSource,
@@ -121,7 +123,19 @@ class CsvSource(Section):
         return self
 
 
-Source = Annotated[
+class PluginSource(Section):
+    """A source that an installed package brings: any other ``kind``, named by its entry point (docs/plug-ins.md)."""
+
+    name: Name
+    kind: Name
+    options: dict[str, Any]
+    """What the package asks for, handed to it as it stands; ``{}`` when it asks for nothing. Of a kind that is not edged's own, this key
+    is what tells it from a misspelt one."""
+    masks: tuple[Polygon, ...] = ()
+    """Polygons of fractions of the picture, blackened before any model sees it."""
+
+
+OwnSource = Annotated[
     CameraSource
     | FileSource
     | ImagesSource
@@ -136,3 +150,20 @@ Source = Annotated[
     | JoinSource,
     Field(discriminator="kind"),
 ]
+"""The kinds that are edged's own; a package cannot take the place of one."""
+OWN_KINDS = frozenset(
+    kind for model in models_in(OwnSource) for kind in get_args(model.model_fields["kind"].annotation)
+)
+
+
+def _whose(given: Any) -> str:
+    """Tell the table of an installed package's kind from all others: those are edged's own, or misspelt."""
+    if isinstance(given, PluginSource):
+        return "plugin"
+    kind = given.get("kind") if isinstance(given, dict) else None
+    # The packages' metadata are read for a kind that edged does not know, and only then.
+    is_brought = isinstance(kind, str) and kind not in OWN_KINDS and kind in brought("edged.sources")
+    return "plugin" if is_brought else "own"
+
+
+Source = Annotated[Annotated[OwnSource, Tag("own")] | Annotated[PluginSource, Tag("plugin")], Discriminator(_whose)]

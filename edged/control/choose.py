@@ -26,6 +26,9 @@ ACCELERATOR_HARDWARE: dict[str, str | None] = {
 }
 """What a variant's accelerator asks the inventory for; the CPU is always there."""
 
+OWN_RUNTIMES = frozenset({"tflite", "onnx"})
+"""Runtimes that edged has engines for; any other is a package's, which knows itself what it drives."""
+
 OPERATOR_HARDWARE: dict[str, tuple[str, str | None]] = {
     "edgetpu-custom-op": ("a Coral Edge TPU", "edgetpu"),
     "ethos-u": ("an Arm Ethos-U NPU", None),
@@ -84,6 +87,11 @@ def _file_is_sound(variant: Variant, _accelerator: str, facts: Facts) -> str:
 def _runtime_is_installed(variant: Variant, _accelerator: str, facts: Facts) -> str:
     if facts.runtimes is None or variant.runtime in facts.runtimes:
         return ""
+    if variant.runtime not in OWN_RUNTIMES:
+        known = ", ".join(sorted(OWN_RUNTIMES))
+        return (
+            f"needs the runtime {variant.runtime!r}, which no installed package brings, expected that or one of {known}"
+        )
     return f"needs the runtime {variant.runtime!r}, which is not installed; run: pip install 'edged[{variant.runtime}]'"
 
 
@@ -96,8 +104,8 @@ def _accelerator_is_there(_variant: Variant, accelerator: str, facts: Facts) -> 
     return f"needs {accelerator}: {_why_not(kind, facts.inventory.accelerators)}"
 
 
-def _accelerator_is_driven(_variant: Variant, accelerator: str, facts: Facts) -> str:
-    if facts.engines is None or accelerator in facts.engines:
+def _accelerator_is_driven(variant: Variant, accelerator: str, facts: Facts) -> str:
+    if facts.engines is None or accelerator in facts.engines or variant.runtime not in OWN_RUNTIMES:
         return ""
     return f"this version of edged drives no {accelerator}, expected one of {', '.join(sorted(facts.engines))}"
 

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["classification", "detection", "segmentation", "keypoints", "anomaly", "regression"]
-Runtime = Literal["tflite", "onnx"]
+Runtime = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+"""``tflite`` and ``onnx`` are edged's own; any other is an entry point's name, and refused where no installed package brings it."""
 Precision = Literal["fp32", "fp16", "int8", "dynamic"]
 
 
@@ -28,7 +29,7 @@ InnerPath = Annotated[str, AfterValidator(_inside_the_bundle)]
 class Part(BaseModel):
     """What every part of a bundle shares: unchangeable, no unknown keys, checked when first used."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
 
 class ImageInput(Part):
@@ -175,6 +176,7 @@ class Variant(Part):
     file: InnerPath
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     runtime: Runtime
+    """``tflite``, ``onnx``, or the name of an engine that an installed package brings (docs/plug-ins.md)."""
     accelerators: tuple[str, ...] = ("cpu",)
     precision: Precision
     layout: Literal["nhwc", "nchw", "flat"] = "nhwc"

@@ -25,6 +25,19 @@ class Renewal(Protocol):
         """Return when the newer model was handed over, or there is none."""
 
 
+class Aside(Protocol):
+    """What runs beside a pipeline, on its events; slow or failing, it costs the pipeline nothing."""
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+
+    def close(self, timeout_s: float) -> bool:
+        """Finish what is waiting and end; False when it has not in time."""
+
+    def reasons(self) -> Sequence[Reason]:
+        """Why it is not well; empty when it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """One pipeline of a line, as it runs."""
@@ -39,6 +52,9 @@ class Pipeline:
 
     snapshot: Callable[[], None] | None = None
     """Asks for a picture of the next frame; None where there are no pictures."""
+
+    aside: Aside | None = None
+    """What is done about its events besides telling them."""
 
     def pause(self) -> None:
         """Make no results, from the next frame on. The source stays open."""
@@ -74,12 +90,45 @@ class Gate:
             self._opened()
 
 
+class _Renewing:
+    """A pipeline's renewals, one at a time. Asked while one runs, it runs once more: a storm of reloads is no storm of threads."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._lock = threading.Lock()
+        self._is_asked = self._runs = False
+
+    def ask(self) -> None:
+        """Have it run, from now on; returns at once."""
+        with self._lock:
+            self._is_asked = True
+            if self._runs:
+                return
+            self._runs = True
+        threading.Thread(target=self._run, name=f"edged-renew-{self._pipeline.name}", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            while self._is_due():
+                self._pipeline.renew()
+        except BaseException:
+            with self._lock:
+                self._runs = False
+            raise
+
+    def _is_due(self) -> bool:
+        with self._lock:
+            self._runs, self._is_asked = self._is_asked, False
+            return self._runs
+
+
 class Line:
     """The part that the daemon starts, stops and watches."""
 
     def __init__(self, feed: Feed, pipelines: Sequence[Pipeline]) -> None:
         self.feed = feed
         self.pipelines = tuple(pipelines)
+        self._renewing = tuple(_Renewing(pipeline) for pipeline in pipelines)
 
     def __repr__(self) -> str:
         return f"<Line {self.feed!r} {' '.join(repr(pipeline.worker) for pipeline in self.pipelines)}>"
@@ -88,6 +137,8 @@ class Line:
         """Load the models; the source starts when the last of them is there (see ``Gate``)."""
         for pipeline in self.pipelines:
             pipeline.worker.start()
+        for aside in self._asides:
+            aside.start()
 
     def stop(self) -> None:
         """End the source; the loops finish what they hold."""
@@ -98,16 +149,22 @@ class Line:
 
     def join(self, timeout_s: float) -> bool:
         """Wait for every thread; False when one has not ended in time."""
-        each_s = timeout_s / (1 + len(self.pipelines))
+        each_s = timeout_s / (1 + len(self.pipelines) + len(self._asides))
         stopped = [self.feed.join(each_s), *(pipeline.worker.join(each_s) for pipeline in self.pipelines)]
+        # Last, since a loop that ends still closes its events.
+        stopped += [aside.close(each_s) for aside in self._asides]
         return all(stopped)
 
     def reload(self) -> None:
         """Let each pipeline look for a newer model, beside the one that runs; one that has none tries again now."""
         for pipeline in self.pipelines:
             pipeline.worker.retry()
-            thread = threading.Thread(target=pipeline.renew, name=f"edged-renew-{pipeline.name}", daemon=True)
-            thread.start()
+        for renewing in self._renewing:
+            renewing.ask()
+
+    @property
+    def _asides(self) -> list[Aside]:
+        return [pipeline.aside for pipeline in self.pipelines if pipeline.aside is not None]
 
     @property
     def heartbeat_ns(self) -> int:
@@ -138,6 +195,7 @@ class Line:
                 since_ns = pipeline.worker.heartbeat_ns
                 unfit = Reason(error.code, pipeline.name, str(error.args[0]), since_ns, error.remedy, fatal=True)
                 reasons.append(unfit)
+        reasons += [reason for aside in self._asides for reason in aside.reasons()]
         if state.error is not None:
             lost = Reason(
                 state.error.code, self.feed.name, state.reason, state.since_ns, state.error.remedy, fatal=True

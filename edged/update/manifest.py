@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -145,9 +146,21 @@ def files_of(bundle: Bundle) -> dict[str, Path]:
     return dict(sorted(files.items()))
 
 
+def hold(bundle: Bundle, name: str) -> None:
+    """Refuse a file that must not be read whole before anything of it is read: a pipe never ends, nor does a link to a device.
+
+    Raises BundleError.
+    """
+    fault = _file_fault(bundle, name, MAX_FILE_BYTES)
+    if fault is not None:
+        raise BundleError(fault)
+
+
 def _files_below(folder: Path) -> list[Path]:
-    # os.walk passes over what vanishes meanwhile: somebody may be copying or removing the folder.
-    return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names)
+    # os.walk passes over what vanishes meanwhile: somebody may be copying or removing the folder. One more than may be
+    # there is enough to tell: a link may lead to the whole disk.
+    found = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
+    return sorted(islice(found, MAX_GOLDEN_FILES + 1))
 
 
 def sha256_of(file: Path) -> str:
@@ -199,7 +212,8 @@ def _sample_faults(bundle: Bundle) -> Iterator[str]:
         folder = bundle.folder / name
         files = _files_below(folder)
         if not 0 < len(files) <= MAX_GOLDEN_FILES:
-            yield f"golden: cannot use folder {name!r}: it holds {len(files)} files, expected 1 to {MAX_GOLDEN_FILES}"
+            held = f"more than {MAX_GOLDEN_FILES}" if files else "0"
+            yield f"golden: cannot use folder {name!r}: it holds {held} files, expected 1 to {MAX_GOLDEN_FILES}"
             continue
         for file in files:
             fault = _file_fault(bundle, file.relative_to(bundle.folder).as_posix(), MAX_FILE_BYTES)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edged.domain.bundle import Bundle
 from edged.domain.errors import BundleError, EdgedError
 from edged.update.disk import Disk
-from edged.update.manifest import files_of, read_bundle, sha256_of
+from edged.update.manifest import MANIFEST, files_of, hold, read_bundle, sha256_of
 from edged.update.records import Release, folder_on_disk
 
 _BLOCK_BYTES = 1024**2
@@ -47,7 +47,10 @@ def listing_of(bundle: Bundle) -> Listing:
     Raises BundleError when one of the other files cannot be read.
     """
     promised = {variant.file: variant.sha256 for variant in bundle.manifest.variant}
-    files = {name: promised.get(name) or sha256_of(file) for name, file in files_of(bundle).items()}
+    found = files_of(bundle)
+    for name in found.keys() - promised.keys() - {MANIFEST}:
+        hold(bundle, name)
+    files = {name: promised.get(name) or sha256_of(file) for name, file in found.items()}
     return Listing(name=bundle.manifest.name, version=bundle.manifest.version, files=files)
 
 

@@ -70,6 +70,19 @@ def test_a_runtime_that_is_not_installed_is_refused_with_the_command_that_instal
     assert ladder.rungs[1].reason.endswith("run: pip install 'edged[tflite]'")
 
 
+def test_a_runtime_that_no_package_brings_is_refused_with_those_that_edged_has() -> None:
+    facts = Facts(inventory(), runtimes={"onnx"})
+    assert choose(bundle(variant("x", runtime="owl")), INT8_FIRST, facts).rungs[0].reason == (
+        "needs the runtime 'owl', which no installed package brings, expected that or one of onnx, tflite"
+    )
+
+
+def test_a_packages_runtime_may_drive_what_edged_does_not() -> None:
+    facts = Facts(inventory(accelerator("hailo")), runtimes={"owl"}, engines={"cpu"})
+    variants = bundle(variant("x", runtime="owl", accelerators=["hailo"]))
+    assert told(choose(variants, INT8_FIRST, facts)) == [("x", "chosen")]
+
+
 def test_a_file_with_a_fault_is_refused_before_anything_else_is_asked() -> None:
     ladder = choose(bundle(TPU), INT8_FIRST, Facts(inventory(), faults={"tpu": "it was altered"}))
     assert ladder.rungs[0].reason == "it was altered"

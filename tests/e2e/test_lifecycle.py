@@ -323,6 +323,20 @@ def test_a_reload_starts_what_is_new_and_leaves_alone_what_is_not(
     assert numbers(fleet.of("result/b"))[:3] == [1, 2, 3]
 
 
+def test_a_reload_while_it_still_starts_is_done_once_it_stands(
+    broker: BrokerProcess, fleet: Subscriber, run: Run, recording: Path, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, broker.port, endless(recording) + pipeline("a"))
+    daemon = run(config)
+    until((tmp_path / "state" / "lock").exists, "it has read its configuration")
+
+    write_config(tmp_path, broker.port, endless(recording) + pipeline("b"))
+    daemon.reload()
+
+    until(lambda: fleet.of("result/b"), "the pipeline of the second configuration")
+    assert daemon.stop()[0] == 0
+
+
 def test_a_reload_of_a_bad_file_keeps_what_runs_and_says_so(
     broker: BrokerProcess, fleet: Subscriber, run: Run, recording: Path, tmp_path: Path
 ) -> None:

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
 
 from edged.domain.errors import BundleError, ConfigError
 from edged.domain.frame import Frame
+from edged.domain.health import Reason
 from edged.domain.ports import Source
 from edged.pipeline.backoff import Backoff
 from edged.pipeline.feed import Feed
@@ -38,6 +42,25 @@ class Taker:
 
     def close(self) -> None:
         pass
+
+
+class Relay:
+    """Stands beside a pipeline and keeps what was asked of it."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self.calls: list[str] = []
+
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def close(self, timeout_s: float) -> bool:
+        assert timeout_s > 0
+        self.calls.append(f"close after {self._worker.state}")
+        return False
+
+    def reasons(self) -> list[Reason]:
+        return [Reason("action-failing", "p0", "stuck", 0)]
 
 
 def line(
@@ -132,10 +155,67 @@ def test_a_pipeline_that_its_source_does_not_fit_is_told_by_its_name_and_the_oth
     assert not one.ended
 
 
+def test_what_is_done_beside_a_pipeline_starts_with_it_ends_behind_it_and_has_its_say() -> None:
+    one, _, _ = line(frames(1), False)
+    relay = Relay(one.pipelines[0].worker)
+    both = Line(one.feed, [replace(one.pipelines[0], aside=relay)])
+    ran(both)
+    assert [reason.code for reason in both.reasons()] == ["action-failing"]
+    both.stop()
+    assert not both.join(GIVE_UP_S)
+    assert relay.calls == ["start", "close after ended"]
+
+
 def test_a_reload_lets_each_pipeline_look_for_a_newer_model() -> None:
     one, _, renewed = line(frames(1), False, False)
     one.reload()
     assert [event.wait(GIVE_UP_S) for event in renewed] == [True, True]
+
+
+def test_a_storm_of_reloads_is_one_renewal_at_a_time_and_one_after_the_last() -> None:
+    began, may_end = threading.Semaphore(0), threading.Semaphore(0)
+    told: list[str] = []
+
+    def renew() -> None:
+        told.append(threading.current_thread().name)
+        began.release()
+        assert may_end.acquire(timeout=GIVE_UP_S)
+
+    one, _, _ = line(frames(1), False)
+    stormy = Line(one.feed, [replace(one.pipelines[0], renew=renew)])
+
+    stormy.reload()
+    assert began.acquire(timeout=GIVE_UP_S)
+    for _ in range(100):
+        stormy.reload()
+    running = [thread for thread in threading.enumerate() if thread.name == "edged-renew-p0"]
+    may_end.release(2)
+    for thread in running:
+        thread.join(GIVE_UP_S)
+
+    assert len(running) == 1
+    assert len(told) == 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_renewal_that_met_a_fault_of_its_own_does_not_keep_the_next_from_running() -> None:
+    began = threading.Semaphore(0)
+    tries: list[threading.Thread] = []
+
+    def renew() -> None:
+        tries.append(threading.current_thread())
+        began.release()
+        raise RuntimeError("a bug")
+
+    one, _, _ = line(frames(1), False)
+    faulty = Line(one.feed, [replace(one.pipelines[0], renew=renew)])
+
+    for _ in range(2):
+        faulty.reload()
+        assert began.acquire(timeout=GIVE_UP_S)
+        tries[-1].join(GIVE_UP_S)
+
+    assert len(tries) == 2
 
 
 def test_the_heartbeat_is_the_slowest_loops() -> None:

@@ -59,6 +59,18 @@ def test_a_manifest_tells_every_fault_at_once_with_its_key(folder: Path) -> None
     assert caught.value.folder == folder
 
 
+def test_a_number_that_is_none_is_a_fault_and_not_a_threshold_that_nothing_passes(folder: Path) -> None:
+    edit(folder, "width = 8", "width = 8\nmean = [nan]\nstd = [inf]")
+
+    with pytest.raises(RefusedBundleError) as caught:
+        read_bundle(folder)
+
+    assert sorted(caught.value.faults) == [
+        "model.toml: input.mean[0]: cannot use nan: expected a finite number",
+        "model.toml: input.std[0]: cannot use inf: expected a finite number",
+    ]
+
+
 def test_a_fault_of_the_manifest_as_a_whole_has_no_key(folder: Path) -> None:
     text = (folder / "model.toml").read_text()
     variant = text[text.index("[[variant]]") : text.index("[golden]")]
@@ -156,7 +168,9 @@ def test_more_golden_samples_than_a_box_has_time_for_are_told(folder: Path) -> N
     for number in range(MAX_GOLDEN_FILES):
         (folder / "golden" / str(number)).write_text("x")
 
-    assert faults_of(folder) == ["golden: cannot use folder 'golden/': it holds 1001 files, expected 1 to 1000"]
+    assert faults_of(folder) == [
+        "golden: cannot use folder 'golden/': it holds more than 1000 files, expected 1 to 1000"
+    ]
 
 
 @pytest.mark.parametrize("name", ["int8.tflite", "labels.txt", "drift.npz", "golden/first/sample.json"])

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
 from edged.domain.errors import BundleError
 from edged.update.disk import LocalDisk
-from edged.update.manifest import read_bundle, verify
+from edged.update.manifest import MAX_FILE_BYTES, read_bundle, verify
 from edged.update.records import Release
 from edged.update.store import Listing, Store, listing_of
 from fakes.bundle import make_bundle
@@ -69,7 +70,30 @@ def test_a_bundle_with_a_file_missing_cannot_be_listed(tmp_path: Path) -> None:
     folder = make_bundle(tmp_path / "parts")
     (folder / "labels.txt").unlink()
 
-    with pytest.raises(BundleError, match=r"cannot read .*labels\.txt: No such file"):
+    with pytest.raises(BundleError, match=r"cannot read file 'labels\.txt': No such file"):
+        listing_of(read_bundle(folder))
+
+
+@pytest.mark.parametrize("name", ["labels.txt", "golden/first/sample.json"])
+def test_a_pipe_or_a_device_in_place_of_a_file_is_refused_and_not_read(tmp_path: Path, name: str) -> None:
+    for number, place in enumerate(("pipe", "/dev/zero")):
+        folder = make_bundle(tmp_path / str(number))
+        (folder / name).unlink()
+        if place == "pipe":
+            os.mkfifo(folder / name)
+        else:
+            (folder / name).symlink_to(place)
+
+        with pytest.raises(BundleError, match=f"cannot use file '{name}'"):
+            listing_of(read_bundle(folder))
+
+
+def test_a_file_longer_than_any_is_refused_and_not_read(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "parts")
+    with (folder / "labels.txt").open("wb") as stream:
+        stream.truncate(MAX_FILE_BYTES + 1)  # a hole: it takes no room on the disk
+
+    with pytest.raises(BundleError, match=r"cannot use file 'labels\.txt': it has 2147483649 bytes"):
         listing_of(read_bundle(folder))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from edged.config.plugins import brought, load_plugin
 from edged.domain.errors import BundleError
 from edged.pipeline.postprocess import (
     boxes,
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from edged.domain.ports import Decoder
     from edged.pipeline.postprocess.binding import Binding
 
-GROUP = "edged.decoders"
-"""Entry points of this group name a function like those below; they are loaded when a bundle asks for them."""
 DECODERS: dict[str, Callable[[Binding], Decoder]] = {
     "boxes": boxes.bind,
     "classification": classification.bind,
@@ -51,10 +49,10 @@ def bind(binding: Binding) -> Decoder:
     name = binding.output.decoder
     if name in DECODERS:
         return DECODERS[name](binding)
-    brought = {point.name: point for point in entry_points(group=GROUP)}
-    if name not in brought:
-        known = ", ".join(sorted({*DECODERS, *brought}))
+    others = brought("edged.decoders")
+    if name not in others:
+        known = ", ".join(sorted({*DECODERS, *others}))
         message = f"cannot decode with {name!r}: there is no such decoder, expected one of {known}"
-        raise BundleError(message, remedy=f"install the package that brings it (entry point group {GROUP})")
-    made: Decoder = brought[name].load()(binding)
+        raise BundleError(message, remedy="install the package that brings it (entry point group edged.decoders)")
+    made: Decoder = load_plugin("edged.decoders", name)(binding)
     return made

@@ -10,6 +10,7 @@ from edged.domain.tensor import TensorSpec
 from edged.pipeline.postprocess import registry
 from edged.pipeline.postprocess.classification import Classifier
 from fakes.binding import bound
+from fakes.brought import bring
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,11 +31,7 @@ def test_an_unknown_decoder_is_refused_with_those_that_are_known() -> None:
 
 
 def test_an_installed_package_brings_a_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    info = tmp_path / "brought-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: brought\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[edged.decoders]\nowl = brought_decoder:bind\n")
-    (tmp_path / "brought_decoder.py").write_text("def bind(binding):\n    return binding.output.decoder\n")
+    module = bring(tmp_path, "edged.decoders", "owl", "def made(binding):\n    return binding.output.decoder\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert "brought_decoder" not in sys.modules
+    assert module not in sys.modules
     assert registry.bind(bound([SPEC], decoder="owl")) == "owl"

@@ -1,0 +1,108 @@
+"""Eight sources, each with a pipeline on the same small network, against one: what they take from each other."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+from figure import Effort, Figure, median, quantile
+from live import Live, live
+from networks import Network, network
+
+from edged.assembly.box import survey
+from edged.assembly.lines import Lines
+from edged.assembly.supply import Supply
+from edged.config.schema import ImagesSource, Pipeline, Report
+from edged.pipeline.line import Line
+
+SOURCES = 8
+TARGET = 0.95
+PAIRS, BLOCK_S = 20, 1.0
+SETTLE_S = 0.1
+READY_S = 60.0
+
+
+def measure(effort: Effort) -> list[Figure]:
+    """Give the one row."""
+    with tempfile.TemporaryDirectory() as name, live(Path(name)) as fleet:
+        net = network("small", Path(name))
+        one, eight = (_lines(net, Path(name), fleet, count) for count in (1, SOURCES))
+        try:
+            return [_measure(net, one, eight, effort)]
+        finally:
+            for line in (*one, *eight):
+                line.stop()
+            for line in (*one, *eight):
+                line.join(2.0)
+
+
+def _measure(net: Network, one: Sequence[Line], eight: Sequence[Line], effort: Effort) -> Figure:
+    _pause(one)
+    _pause(eight)
+    ratios, alone, together = [], [], []
+    for _ in range(effort.times(PAIRS)):
+        first, ours, second = _rate(one, BLOCK_S / 2), _rate(eight, BLOCK_S), _rate(one, BLOCK_S / 2)
+        alone.append((first + second) / 2)
+        together.append(ours)
+        ratios.append(ours / alone[-1])
+    ratio = median(ratios)
+    return Figure(
+        f"eight sources with a pipeline each ÷ one source, frames a second in all, {net.name}",
+        f"≥ {TARGET}",
+        f"{ratio:.3f}",
+        None if net.is_substitute else ratio >= TARGET,
+        f"middle half of {len(ratios)} pairs {quantile(ratios, 0.25):.3f} to {quantile(ratios, 0.75):.3f}; "
+        f"{median(alone):.0f} → {median(together):.0f} frames/s; each source reads pictures as fast as its pipeline takes them, "
+        f"and each pipeline loads the network for itself, on one thread",
+    )
+
+
+def _lines(net: Network, folder: Path, fleet: Live, count: int) -> list[Line]:
+    """Build so many lines as the daemon does, and wait until each gives results."""
+    pictures = folder / "pictures"
+    pictures.mkdir(exist_ok=True)
+    # Small and without compression: what is compared is inference, and decoding would hide it.
+    cv2.imwrite(str(pictures / "a.bmp"), cv2.resize(net.frame(), (160, 120), interpolation=cv2.INTER_AREA))
+    supply = Supply((net.bundle.folder.parent,), folder / "state", survey(Path("/"), "auto", ()), fleet.clock)
+    lines = Lines(supply, fleet.outbox, fleet.stamper, fleet.clock)
+    built = []
+    for number in range(count):
+        source = ImagesSource(name=f"s{count}-{number}", kind="images", path=pictures, loop=True)
+        name = net.bundle.manifest.name
+        report = Report(results="changes")
+        pipeline = Pipeline(name=f"p{count}-{number}", source=source.name, model=name, report=report)
+        built.append(lines.build(source, [pipeline]))
+    for line in built:
+        line.start()
+    until_s = time.monotonic() + READY_S
+    while not all(_results([line]) for line in built):
+        if time.monotonic() > until_s:
+            message = f"cannot compare: {built} give no results, expected all of them to"
+            raise RuntimeError(message)
+        time.sleep(0.05)
+    return built
+
+
+def _rate(lines: Sequence[Line], seconds: float) -> float:
+    """Let these run for a while; gives results a second of all of them."""
+    for line in lines:
+        line.pipelines[0].resume()
+    time.sleep(SETTLE_S)
+    before, began_s = _results(lines), time.monotonic()
+    time.sleep(seconds)
+    rate = (_results(lines) - before) / (time.monotonic() - began_s)
+    _pause(lines)
+    return rate
+
+
+def _pause(lines: Sequence[Line]) -> None:
+    for line in lines:
+        line.pipelines[0].pause()
+    time.sleep(SETTLE_S)
+
+
+def _results(lines: Sequence[Line]) -> int:
+    return sum(line.pipelines[0].metrics.results for line in lines)
