@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A fresh checkout builds Hypothesis's tables of characters in its first test, and a busy box takes seconds for it.
+settings.register_profile("edged", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("edged")
 
 
 @pytest.fixture(scope="session")

@@ -120,9 +120,10 @@ class Lines:
         followed = Followed()
         renewing = threading.Lock()
         lesser: Reason | None = None
+        running = Path()
 
         def build() -> Loop:
-            nonlocal lesser
+            nonlocal lesser, running
             is_open = False
             try:
                 opened, refine = self._open(settings, followed, worker.building)
@@ -134,22 +135,24 @@ class Lines:
                     reader.shut()
                     intake.needs.excuse(settings.name)
                 gate.arrive(settings.name)
+            running = opened.bundle.folder
             lesser = worker.note = fallback(opened, settings.name, self._clock)
             watching = sinks + self._snapshot_sink(settings, intake)
             return Loop(settings.name, intake.inlet, opened.model, rules, watching, self._clock, refine)
 
         def renew() -> None:
-            nonlocal lesser
+            nonlocal lesser, running
             loop = worker.steps
             with renewing:
                 try:
-                    newer = self._newer(settings, loop)
+                    newer = self._newer(settings, running) if isinstance(loop, Loop) else None
                 except EdgedError as error:
                     worker.note = not_renewed(error, settings.name, self._clock)
                     return
                 if newer is not None and isinstance(loop, Loop):
                     intake.needs.tell(settings.name, cameras.need(settings, newer.model_input))
                     loop.swap(newer.model)
+                    running = newer.bundle.folder
                     lesser = fallback(newer, settings.name, self._clock)
                 worker.note = lesser
 
@@ -193,10 +196,9 @@ class Lines:
         folder = self._snapshots / settings.name
         return (cameras.snapshot_sink(settings, intake.inlet, folder, self._outbox, self._stamper),)
 
-    def _newer(self, settings: schema.Pipeline, loop: object) -> Opened | None:
-        """Bring in a newer model; opened when it is another than the loop runs or is about to run."""
-        bundle = self._supply.bundle(settings.model)
-        if not isinstance(loop, Loop) or loop.newest.ref.version == bundle.manifest.version:
+    def _newer(self, settings: schema.Pipeline, running: Path) -> Opened | None:
+        """Bring in a newer model; opened when its bundle is another than the one in ``running``, of the same version or not."""
+        if self._supply.bundle(settings.model).folder == running:
             return None
         return self._supply.open(settings.model, settings.pin)
 

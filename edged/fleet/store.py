@@ -192,9 +192,14 @@ class Store:
         """How many pages may still be filled, by the file's own bound and by what the file system has left."""
         used = self._execute("PRAGMA page_count").fetchone()[0]
         free = self._execute("PRAGMA freelist_count").fetchone()[0]
-        disk = os.statvfs(self.path.parent)
-        left = disk.f_bavail * disk.f_frsize - DISK_RESERVE_BYTES - self._wal_growth()
-        return int(min(self.max_pages, used + max(left, 0) // PAGE_BYTES) - used + free)
+        return int(min(self.max_pages, used + self._disk_pages()) - used + free)
+
+    def check_disk(self, size: int = 0) -> None:
+        """Raise sqlite3.OperationalError, as SQLite does, when ``size`` bytes find no room and it is the file system that lacks it."""
+        own = self.max_pages - self._execute("PRAGMA page_count").fetchone()[0]
+        if (self.free_pages() - SPARE_PAGES) * PAGE_BYTES <= size and self._disk_pages() < own:
+            message = "database or disk is full"
+            raise sqlite3.OperationalError(message)
 
     def disk_bytes(self) -> int:
         """Size of the file and its WAL."""
@@ -206,6 +211,11 @@ class Store:
             # First the cursor: a statement that is still open would keep the file locked behind the closed connection.
             self._cursor.close()
             self._connection.close()
+
+    def _disk_pages(self) -> int:
+        disk = os.statvfs(self.path.parent)
+        left = disk.f_bavail * disk.f_frsize - DISK_RESERVE_BYTES - self._wal_growth()
+        return int(max(left, 0) // PAGE_BYTES)
 
     def _wal_growth(self) -> int:
         return max(0, 2 * self._wal_pages * PAGE_BYTES - _size(Path(f"{self.path}-wal")))

@@ -182,6 +182,7 @@ class Writer:
         try:
             self._room -= cost(row)
             if self._room < 0 and not self._make_room(row, store):
+                store.check_disk(cost(row))  # memory may still take what a disk that others filled does not
                 self._lose([(row.stream, row.seq)], "outbox-full")
                 store.apply(Change(numbers={row.stream: row.seq}, gaps=self.losses.gaps))
                 return False
@@ -327,6 +328,7 @@ class Writer:
             return
         if not self._adopted:
             self._adopt_late(store)
+        store.check_disk()
         numbers = {stream: max(seq, self._reserved.get(stream, 0)) for stream, seq in self._numbers.items()}
         store.apply(Change((), self._unapplied, numbers, self.losses.gaps))
         self._unapplied.clear()

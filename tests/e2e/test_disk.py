@@ -19,6 +19,8 @@ from fakes.waiting import until
 pytestmark = pytest.mark.slow
 
 BEFORE = 20
+HALF_A_MIB = 512 * 1024
+"""Less than the outbox leaves to others."""
 
 
 @pytest.fixture
@@ -78,6 +80,25 @@ def test_a_disk_that_fills_up_costs_no_result_is_told_and_is_used_again_when_the
     assert daemon.stop()[0] == 0
     until(lambda: fleet.last("status").get("state") == "offline", "offline")
     assert numbers(fleet.of("result/a")) == list(range(1, len(fleet.of("result/a")) + 1))
+
+
+def test_on_a_disk_that_others_filled_but_for_a_little_no_result_is_lost_either(
+    fleet: Subscriber, run: Run, config: Path, disk: Path
+) -> None:
+    fill(disk / "filler")
+    os.truncate(disk / "filler", (disk / "filler").stat().st_size - HALF_A_MIB)
+
+    daemon = run(config)
+    until(lambda: "outbox-disk-full" in fleet.codes(), "it says so")
+    more_of(fleet, 5 * BEFORE)
+    (disk / "filler").unlink()
+    until(lambda: fleet.last("health")["state"] == "ok", "all is well again")
+
+    assert daemon.stop()[0] == 0
+    until(lambda: fleet.last("status").get("state") == "offline", "offline")
+    sequence = numbers(fleet.of("result/a"))
+    assert sequence == list(range(sequence[0], sequence[0] + len(sequence)))
+    assert not [alert for alert in fleet.of("alert") if alert["schema"] == "edged.gap/1"]
 
 
 def test_on_a_disk_that_is_full_at_the_start_it_sees_and_reports_all_the_same(

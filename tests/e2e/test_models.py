@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,23 @@ def test_a_new_version_goes_live_without_a_restart_and_bad_ones_are_refused(
     assert set(versions) == {"1.0.0", "2.0.0"}
     frames = [result["frame"] for result in fleet.of("result/a")]
     assert frames == list(range(frames[0], frames[0] + len(frames)))  # the exchange cost no window
+
+
+def test_other_content_under_the_same_version_goes_live_too(
+    fleet: Subscriber, run: Run, models: Path, config: Path
+) -> None:
+    daemon = run(config)
+    until(lambda: fleet.of("result/a"), "a result")
+    before = fleet.of("result/a")[-1]["anomaly"]["threshold"]
+
+    manifest = models / "level-1" / "model.toml"
+    text, count = re.subn(r"threshold = .*", f"threshold = {before + 1.0}", manifest.read_text(encoding="utf-8"))
+    assert count == 1
+    manifest.write_text(text, encoding="utf-8")
+    daemon.reload()
+
+    until(lambda: fleet.of("result/a")[-1]["anomaly"]["threshold"] == before + 1.0, "the new threshold")
+    assert daemon.stop()[0] == 0
 
 
 def slot(fleet: Subscriber) -> dict[str, Any]:
