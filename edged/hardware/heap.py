@@ -10,7 +10,7 @@ import ctypes
 from pathlib import Path
 
 ARENAS = 2
-"""Threads mostly wait for Python's lock; more arenas than this gained no speed and held 4 to 7 MB here."""
+"""Threads mostly wait for Python's lock; more arenas than this gained no speed and held megabytes."""
 
 _M_ARENA_MAX = -8
 """glibc's <malloc.h>."""
@@ -27,7 +27,7 @@ def limit_arenas() -> None:
 
 
 def trim() -> None:
-    """Give free pages of every arena back; takes about a millisecond. Does nothing on another C library."""
+    """Give free pages of every arena back; takes less than a millisecond. Does nothing on another C library."""
     malloc_trim = _find("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(0)

@@ -33,7 +33,11 @@ JPEG_REDUCTIONS = ((8, 3), (4, 2))
 """Reduction and libav's name for it. Half is left out: there the whole picture is decoded faster (8.3 to 6.4 ms at 1080p)."""
 
 JPEG_STRICT = "explode"
-"""libav then refuses what does not decode to the last block: cut, overwritten and missing parts, all of 500 tried."""
+"""libav then refuses what does not decode to the last block: every cut, hole, splice and overwritten part that was tried, 100 of each.
+
+It does not find everything: of single flipped bytes that let the decoder find its place again it found 7 of 200 on a photograph, and
+runs of zeros pass on noisy pictures.
+"""
 
 
 HARDWARE = (("_v4l2m2m", "/dev/video10"), ("_cuvid", "/dev/nvidiactl"))
