@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edged.assembly import cameras, plugins, sensors
 from edged.assembly.adapters import adapter
-from edged.assembly.models import Opened
-from edged.assembly.refine import Followed, refinements
+from edged.assembly.keeper import Intake, Keeper
 from edged.assembly.supply import Supply
 from edged.config import schema
 from edged.config.plugins import load_plugin
-from edged.domain.bundle import WindowInput
-from edged.domain.errors import ConfigError, EdgedError
-from edged.domain.health import Reason
+from edged.domain.errors import ConfigError
 from edged.domain.ports import Clock, Outbox, Sink, Source
 from edged.fleet.documents import event_body
 from edged.fleet.topics import Stamper
@@ -27,19 +22,16 @@ from edged.pipeline.condition import Moving, Then, When
 from edged.pipeline.feed import Feed
 from edged.pipeline.inlet import Inlet
 from edged.pipeline.line import Gate, Line, Pipeline
-from edged.pipeline.loop import Loop, Refinement
 from edged.pipeline.mailbox import Mailbox
 from edged.pipeline.need import Needs
 from edged.pipeline.paths import Crossing, Dwell
 from edged.pipeline.reader import Reader
 from edged.pipeline.rules import Rule, Rules, Timing
-from edged.pipeline.window import Windower
 from edged.pipeline.worker import Worker
 from edged.sinks.action import Actions
 from edged.sinks.asked import COMMANDED, SnapshotOnCommand
 from edged.sinks.due import Due
 from edged.sinks.report import ReportSink
-from edged.telemetry import logs
 from edged.telemetry.metrics import PipelineMetrics
 
 OUTBOX_WAIT_S = 5.0
@@ -50,17 +42,6 @@ PICTURES = (schema.CameraSource, schema.FileSource, schema.ImagesSource)
 """The sources of pictures."""
 
 _LOG = logging.getLogger("edged.lines")
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """One pipeline's end of its source."""
-
-    mailbox: Mailbox
-    reader: Reader
-    inlet: Inlet
-    needs: Needs
-    is_pictures: bool
 
 
 class Lines:
@@ -117,63 +98,20 @@ class Lines:
         actions = self._actions(settings)
         sinks: tuple[Sink, ...] = (metrics, self._report_sink(settings, mailbox.lossless), asked, *actions)
         rules = Rules([rule(settings.name, one) for one in settings.rule])
-        followed = Followed()
-        renewing = threading.Lock()
-        lesser: Reason | None = None
-        running = Path()
-
-        def build() -> Loop:
-            nonlocal lesser, running
-            is_open = False
-            try:
-                opened, refine = self._open(settings, followed, worker.building)
-                intake.needs.tell(settings.name, cameras.need(settings, opened.model_input))
-                reader.open(windower(opened))
-                is_open = True
-            finally:
-                if not is_open:
-                    reader.shut()
-                    intake.needs.excuse(settings.name)
-                gate.arrive(settings.name)
-            running = opened.bundle.folder
-            lesser = worker.note = fallback(opened, settings.name, self._clock)
-            watching = sinks + self._snapshot_sink(settings, intake)
-            return Loop(settings.name, intake.inlet, opened.model, rules, watching, self._clock, refine)
-
-        def renew() -> None:
-            nonlocal lesser, running
-            loop = worker.steps
-            with renewing:
-                try:
-                    newer = self._newer(settings, running) if isinstance(loop, Loop) else None
-                except EdgedError as error:
-                    worker.note = not_renewed(error, settings.name, self._clock)
-                    return
-                if newer is not None and isinstance(loop, Loop):
-                    intake.needs.tell(settings.name, cameras.need(settings, newer.model_input))
-                    loop.swap(newer.model)
-                    running = newer.bundle.folder
-                    lesser = fallback(newer, settings.name, self._clock)
-                worker.note = lesser
-
+        watching = partial(self._watching, settings, intake, sinks)
+        keeper = Keeper(settings, intake, gate, self._supply, rules, watching, self._clock)
         # On a recording the source waits for its slowest reader: while one mends, that must not stop the others.
         give_way = reader.shut if mailbox.lossless and not is_alone else None
-        worker = Worker(settings.name, build, self._clock, on_failure=give_way)
+        worker = keeper.worker = Worker(settings.name, keeper.build, self._clock, on_failure=give_way)
         waits = mailbox.lossless and is_alone
         snapshot = asked.ask if intake.is_pictures else None
         aside = actions[0] if actions else None
-        return Pipeline(settings.name, worker, mailbox, metrics, renew, None if waits else reader, snapshot, aside)
+        return Pipeline(
+            settings.name, worker, mailbox, metrics, keeper.renew, None if waits else reader, snapshot, aside
+        )
 
-    def _open(
-        self, settings: schema.Pipeline, followed: Followed, building: Callable[[], None]
-    ) -> tuple[Opened, tuple[Refinement, ...]]:
-        """Open the model and what refines its answers; all of them or none."""
-        opened = self._supply.open(settings.model, settings.pin, building)
-        try:
-            return opened, refinements(settings, followed, lambda name: self._supply.open(name, None, building))
-        except EdgedError:
-            opened.model.engine.close()
-            raise
+    def _watching(self, settings: schema.Pipeline, intake: Intake, sinks: tuple[Sink, ...]) -> tuple[Sink, ...]:
+        return sinks + self._snapshot_sink(settings, intake)
 
     def _asked(self, settings: schema.Pipeline, intake: Intake) -> SnapshotOnCommand:
         def taker() -> Sink:
@@ -196,37 +134,10 @@ class Lines:
         folder = self._snapshots / settings.name
         return (cameras.snapshot_sink(settings, intake.inlet, folder, self._outbox, self._stamper),)
 
-    def _newer(self, settings: schema.Pipeline, running: Path) -> Opened | None:
-        """Bring in a newer model; opened when its bundle is another than the one in ``running``, of the same version or not."""
-        if self._supply.bundle(settings.model).folder == running:
-            return None
-        return self._supply.open(settings.model, settings.pin)
-
     def _report_sink(self, settings: schema.Pipeline, lossless: bool) -> ReportSink:  # noqa: FBT001 - named at its only call
         due = Due(settings.report.results, settings.report.at_least_every_s)
         wait_s = OUTBOX_WAIT_S if lossless else 0.0
         return ReportSink(self._outbox, self._stamper, due, qos=settings.report.qos, wait_s=wait_s)
-
-
-def windower(opened: Opened) -> Windower | None:
-    """Give what cuts samples into this model's windows, or None for pictures."""
-    window = opened.model_input
-    return Windower(window.length, window.stride, window.channels) if isinstance(window, WindowInput) else None
-
-
-def fallback(opened: Opened, pipeline: str, clock: Clock) -> Reason | None:
-    """Say that a better variant does not run, if so."""
-    if not opened.passed_over:
-        return None
-    message = f"runs {opened.model.ref.variant} since better variants do not open: {opened.passed_over}"
-    return Reason("variant-fallback", pipeline, message, clock.monotonic_ns(), "edged explain shows the ladder")
-
-
-def not_renewed(error: EdgedError, pipeline: str, clock: Clock) -> Reason:
-    """Say that the model that runs stays, although another was looked for."""
-    logs.event(_LOG, "model.kept", level=logging.WARNING, pipeline=pipeline, error=error)
-    message = f"keeps the model that runs: {error.args[0]}"
-    return Reason("model-kept", pipeline, message, clock.monotonic_ns(), error.remedy)
 
 
 def rule(pipeline: str, settings: schema.Rule) -> Rule:
