@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import queue
 import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from edged.domain.errors import DeviceError
 from edged.domain.message import Draft
 from edged.domain.ports import Clock
 from edged.fleet import refusal, topics
@@ -41,6 +43,8 @@ clear.
 CONNACK_MOST_S = 30.0
 DENIED_RETRY_S = 300.0
 """How often a stream is tried again that the broker's access rules forbid: each try costs a window of refusals."""
+TAKEN_OVER_TOLD_S = 900.0
+"""How long another client of the same id stays a reason after the last time: three turns of the slow lane that both wait in."""
 
 Phase = Literal["stopped", "connecting", "online", "waiting"]
 
@@ -93,7 +97,11 @@ class LinkState:
 
 
 class Link:
-    """Starts and stops once. ``on_message`` is called on a thread of its own, ``on_state`` on the link's; both may raise."""
+    """Starts and stops once. ``on_message`` is called on a thread of its own, ``on_state`` on the link's; both may raise.
+
+    ``password`` gives the password of ``settings`` before each connection: its file may come late, and be replaced. A DeviceError of
+    its is a connection that failed.
+    """
 
     def __init__(
         self,
@@ -105,8 +113,10 @@ class Link:
         *,
         boot_id: str | None = None,
         jitter: Callable[[], float] = random.random,
+        password: Callable[[], str | None] | None = None,
     ) -> None:
         self._settings, self._outbox, self._clock = settings, outbox, clock
+        self._password = password
         self._on_message, self._on_state = on_message, on_state
         self._stamper = topics.Stamper(boot_id if boot_id is not None else topics.kernel_boot_id(), clock)
         self._retry = Retry(settings.backoff, jitter)
@@ -121,6 +131,7 @@ class Link:
         self._inbox: queue.Queue[Inbound | None] = queue.Queue(settings.inbox)
         self._promised_ns = clock.monotonic_ns()
         self._status_acknowledged = 0
+        self._taken_over_s = -math.inf
         self._denied: frozenset[str] = frozenset()
         self._denied_until_s: float | None = None
         self.connections = self.faults = self.inbound_dropped = 0
@@ -162,9 +173,15 @@ class Link:
 
     def troubles(self) -> tuple[Trouble, ...]:
         """Why it is not online, or what is amiss though it is."""
-        denied = self._denied
-        found = (self.state.trouble,) if self.state.trouble else ()
-        return (*found, refusal.denied(denied, self._settings.where)) if denied else found
+        denied, trouble, where = self._denied, self.state.trouble, self._settings.where
+        found = [trouble] if trouble else []
+        # Told once it is online again, too: while it was not, nobody could hear of it.
+        was_taken_over = time.monotonic() - self._taken_over_s < TAKEN_OVER_TOLD_S
+        if was_taken_over and (trouble is None or trouble.code != refusal.TAKEN_OVER_CODE):
+            found.append(refusal.taken_over(where))
+        if denied:
+            found.append(refusal.denied(denied, where))
+        return tuple(found)
 
     def __repr__(self) -> str:
         state = self.state
@@ -183,6 +200,8 @@ class Link:
             ended, online_s = self._converse()
             if self._stopping.is_set():
                 break
+            if ended.trouble.code == refusal.TAKEN_OVER_CODE:
+                self._taken_over_s = time.monotonic()
             before, self._protocol = self._protocol, self._next_protocol(ended, online_s)
             if before == MQTT5 and self._protocol == MQTT311:
                 continue
@@ -199,8 +218,11 @@ class Link:
         hooks = Hooks(
             self._inbox_put, self._settle, lambda row, why: self._outbox.refuse(row.key, why), self._deny, self._fault
         )
-        session = Session(self._settings, self._protocol, self._will(), hooks)
         self._become(LinkState("connecting", self._protocol, self.state.trouble))
+        try:
+            session = Session(self._settings_now(), self._protocol, self._will(), hooks)
+        except DeviceError as error:
+            return refusal.without_secret(error), 0.0
         self._promise(CONNECT_PROMISE_S)
         online_since = None
         try:
@@ -220,6 +242,9 @@ class Link:
             self._outbox.give_back()
         ended = session.ended or refusal.silent(self._settings.where, self._patience_s)
         return ended, 0.0 if online_since is None else time.monotonic() - online_since
+
+    def _settings_now(self) -> LinkSettings:
+        return self._settings if self._password is None else replace(self._settings, password=self._password())
 
     def _pump(self, session: Session) -> None:
         """Send what there is room for, then wait for the broker or the outbox."""

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from edged.fleet.trouble import Trouble
+
+GAP_SCHEMA = "edged.gap/1"
 DECLARE_NS = 2_000_000_000
 """Losses are declared together: one record a stream and reason, at most this often."""
+REJECTED_NS = 600_000_000_000
+"""How long a rejected document is worth a reason in health."""
+MAX_TOLD = 8
+"""Streams that are told at once: health is a document, too."""
+REPORT = "look at what the model or the sensor gives there; the log has a line for each document"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +34,15 @@ class Gap:
         """Give this gap with one more document in it."""
         return Gap(self.stream, self.reason, min(self.first_seq, seq), max(self.last_seq, seq), self.count + 1)
 
+    def joined(self, other: Gap) -> Gap:
+        """Give both as one."""
+        first_seq, last_seq = min(self.first_seq, other.first_seq), max(self.last_seq, other.last_seq)
+        return Gap(self.stream, self.reason, first_seq, last_seq, self.count + other.count)
+
     def body(self, stamps: dict[str, Any]) -> dict[str, Any]:
         """Build the body of an edged.gap/1."""
         return {
-            "schema": "edged.gap/1",
+            "schema": GAP_SCHEMA,
             **stamps,
             "stream": self.stream,
             "first_seq": self.first_seq,
@@ -66,12 +80,57 @@ class Losses:
         if self._gaps and self.due_ns is None:
             self.due_ns = now_ns + DECLARE_NS
 
+    def tell_again(self, payload: bytes, now_ns: int) -> None:
+        """Take back the gap that a document told of, which will never be sent itself; other documents tell of none."""
+        body = json.loads(payload)
+        if body.get("schema") != GAP_SCHEMA:
+            return
+        gap = Gap(body["stream"], body["reason"], body["first_seq"], body["last_seq"], body["count"])
+        known = self._gaps.get((gap.stream, gap.reason))
+        self._gaps[gap.stream, gap.reason] = known.joined(gap) if known else gap
+        if self.due_ns is None:
+            self.due_ns = now_ns + DECLARE_NS
+
     def take_all(self) -> list[Gap]:
         """Give everything that is not yet declared, for good."""
         gaps = self.gaps
         self._gaps.clear()
         self.due_ns = None
         return gaps
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Documents of one stream that could not be written as the contract has them: how many, when and why the last one."""
+
+    count: int
+    last_ns: int
+    why: str
+
+
+class Rejections:
+    """What was rejected, by stream. Written by one thread, read by any."""
+
+    def __init__(self) -> None:
+        self._by_stream: dict[str, Rejected] = {}
+
+    def add(self, stream: str, why: str, now_ns: int) -> None:
+        """Count a document."""
+        known = self._by_stream.get(stream)
+        self._by_stream[stream] = Rejected(known.count + 1 if known else 1, now_ns, why)
+
+    def troubles(self, now_ns: int) -> tuple[Trouble, ...]:
+        """Tell of each stream that lost one within the last minutes."""
+        recent = {stream: one for stream, one in dict(self._by_stream).items() if now_ns - one.last_ns < REJECTED_NS}
+        return tuple(
+            Trouble("documents-rejected", stream, _rejection(stream, one), REPORT)
+            for stream, one in sorted(recent.items())[:MAX_TOLD]
+        )
+
+
+def _rejection(stream: str, one: Rejected) -> str:
+    many = "document" if one.count == 1 else "documents"
+    return f"cannot send {one.count} {many} of {stream} since the start: {one.why}, expected finite numbers and 128 KiB at most"
 
 
 @dataclass(slots=True)

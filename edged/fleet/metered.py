@@ -7,7 +7,7 @@ import threading
 
 from edged.domain.message import Draft
 from edged.domain.ports import Outbox
-from edged.fleet.budget import Budget
+from edged.fleet.budget import RESULTS, Budget
 
 OVERHEAD_BYTES = 130
 """What the document still gets (device, seq), its topic, and the headers of MQTT, TCP and IP; rounded up."""
@@ -25,7 +25,9 @@ class MeteredOutbox:
     def put(self, draft: Draft, *, wait_s: float = 0.0) -> bool:
         """Hand a document on if the budget has room for it; False when it has not, or the outbox has not."""
         size = len(_encode(draft.body)) + OVERHEAD_BYTES
+        # An event's picture has the event's priority, since it shares its stream; it is no event, and thinned as results are.
+        priority = draft.priority if draft.lane == "event" else max(draft.priority, RESULTS)
         with self._lock:
-            if not self._budget.admit(draft.stream, size, draft.priority):
+            if not self._budget.admit(draft.stream, size, priority):
                 return False
         return self._outbox.put(draft, wait_s=wait_s)

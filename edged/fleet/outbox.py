@@ -217,9 +217,9 @@ class Outbox:
         return self._flusher.durable.get(stream, 0)
 
     def health(self) -> tuple[Trouble, ...]:
-        """What is wrong now, and what was found at the start."""
+        """What is wrong now, what was lost lately, and what was found at the start."""
         now = (self._writer.trouble,) if self._writer.trouble else ()
-        return (*now, *self._writer.incidents)
+        return (*now, *self._writer.rejections.troubles(self._clock.monotonic_ns()), *self._writer.incidents)
 
     def stats(self) -> OutboxStats:
         """Count."""

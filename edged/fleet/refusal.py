@@ -7,9 +7,11 @@ import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from edged.domain.errors import EdgedError
 from edged.fleet.trouble import Trouble
 
-UNSUPPORTED_PROTOCOL = 0x84
+UNSUPPORTED_PROTOCOL, TAKEN_OVER = 0x84, 0x8E
+TAKEN_OVER_CODE = "broker-taken-over"
 _ACCESS = "set mqtt.username and mqtt.password_file as the broker has them, and its access rules for this device"
 _LATER = "the broker is up and does not want us now; edged tries again"
 
@@ -44,7 +46,7 @@ _ANSWERS: dict[int, tuple[str, bool, str]] = {
     0x89: ("broker-busy", False, _LATER),
     0x8A: ("broker-banned", True, "lift the ban on the broker"),
     0x8C: ("broker-auth", True, _ACCESS),
-    0x8E: ("broker-taken-over", True, "another client uses this device's id: give every device its own device.id"),
+    TAKEN_OVER: (TAKEN_OVER_CODE, True, "give every device its own device.id, and a test client an id of its own"),
     0x97: ("broker-quota", False, "raise the broker's quota for this device"),
     0x9C: ("broker-moved", True, "set mqtt.host to the broker's new address"),
     0x9D: ("broker-moved", True, "set mqtt.host to the broker's new address"),
@@ -115,9 +117,25 @@ _FAULTS: tuple[tuple[type[Exception], str, bool, str], ...] = (
 
 def answered(code: int, name: str, where: str, what: str = "connect to") -> Refusal:
     """Explain a reason code of the broker's."""
+    if code == TAKEN_OVER:
+        return Refusal(taken_over(where), slow=True)
     kind, slow, remedy = _ANSWERS.get(code, ("broker-refused", False, _LATER))
     message = f"cannot {what} {where}: the broker answered 0x{code:02x} ({name}), expected 0x00"
     return Refusal(Trouble(kind, "mqtt", message, remedy), slow, other_protocol=code == UNSUPPORTED_PROTOCOL)
+
+
+def taken_over(where: str) -> Trouble:
+    """Explain a connection that was lost to another one of the same client id."""
+    code, _, remedy = _ANSWERS[TAKEN_OVER]
+    message = (
+        f"cannot keep the connection to {where}: another client uses this device's id, expected to be its only one"
+    )
+    return Trouble(code, "mqtt", message, remedy)
+
+
+def without_secret(error: EdgedError) -> Refusal:
+    """Explain that there is no password to connect with now; whoever writes its file needs not tell."""
+    return Refusal(Trouble(error.code, "mqtt", str(error.args[0]), error.remedy))
 
 
 def denied(streams: Iterable[str], where: str) -> Trouble:

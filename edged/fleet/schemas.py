@@ -213,7 +213,7 @@ class HealthDocument(Reported):
 
 
 class InventoryDocument(Reported):
-    """``out/inventory``, retained: hardware, profile, versions, pipelines, the ladder of each model."""
+    """``out/inventory``, retained: hardware, profile, versions, pipelines, the ladder of each model with figures and reasons."""
 
     schema_: Literal["edged.inventory/1"] = Field(alias="schema")
     hardware: dict[str, Any]
@@ -223,10 +223,72 @@ class InventoryDocument(Reported):
     models: tuple[dict[str, Any], ...] = ()
 
 
+class SecondsDocument(Part):
+    """Seconds that a pipeline saw, that it was blind by cause, and of which nothing is known since the daemon was down."""
+
+    seen_s: float = Field(ge=0)
+    blind_s: dict[str, float] = Field(default_factory=dict)
+    """``source``, ``engine``, ``paused``, ``thinned``, ``gate``, ``calibrating``; absent is none."""
+    down_s: float = Field(ge=0)
+
+
+class MinuteDocument(SecondsDocument):
+    """One minute; its seconds sum to 60."""
+
+    at: str = Field(pattern=RFC3339)
+    """When it began."""
+
+
+class CoverageDocument(Part):
+    """What a pipeline saw: the minutes that ended since the last telemetry, at most 60, and the day (UTC) so far."""
+
+    minutes: tuple[MinuteDocument, ...] = ()
+    day: SecondsDocument
+
+
+class EnergyDocument(Part):
+    """What the box consumed since the last telemetry, idle running included. Null where nothing tells it."""
+
+    source: Literal["ina3221", "rapl", "unknown"]
+    joules: float | None = None
+    watts: float | None = None
+    joules_per_inference: float | None = None
+
+
 class TelemetryDocument(Reported):
     """``out/telemetry``, every interval."""
 
     schema_: Literal["edged.telemetry/1"] = Field(alias="schema")
+    coverage: dict[str, CoverageDocument] = Field(default_factory=dict)
+    """By pipeline."""
+    energy: EnergyDocument | None = None
+
+
+class SuspectDocument(Part):
+    """Results of ``stream`` that nobody may trust: those from the first to the last, by frame, date and ``mono_ms`` of the ``boot_id``."""
+
+    stream: str
+    variant: str
+    accelerator: str
+    digest: str
+    results: int = Field(ge=1)
+    """How many frames were judged; fewer were told when the pipeline reports changes only."""
+    first_frame: int = Field(ge=0)
+    last_frame: int = Field(ge=0)
+    first_at: str = Field(pattern=RFC3339)
+    last_at: str = Field(pattern=RFC3339)
+    first_mono_ms: int = Field(ge=0)
+    last_mono_ms: int = Field(ge=0)
+
+
+class StepDocument(Part):
+    """One step of the governor: ``kind`` of lever, and where it stood before and stands after."""
+
+    kind: Literal["gate", "rate", "threads", "variant", "device", "pause"]
+    before: str
+    after: str
+    is_down: bool
+    """Whether the pipeline does less since."""
 
 
 class AlertDocument(Reported):
@@ -239,8 +301,20 @@ class AlertDocument(Reported):
     remedy: str = ""
     offset_ms: int | None = None
     """``clock``: how far the wall clock moved. What was stamped just before is wrong by as much."""
+    suspect: SuspectDocument | None = None
+    """``suspect``: the live self-test failed. Later results carry the status ``suspect`` themselves until it is passed."""
     boot_at: str | None = None
     """``clock``: when this boot's ``mono_ms`` was 0. Added to it, any document of the ``boot_id`` is dated, whatever its label says."""
+    step: StepDocument | None = None
+    """``governor-step``, and ``governor-step-failed`` for one that could not be done."""
+    level: Literal["calm", "near", "pressed", "hard", "critical"] | None = None
+    """``governor-step``: how much the box suffered."""
+    cause: str | None = None
+    """``governor-step``: the sign that decided; see governor.md."""
+    figures: dict[str, Any] | None = None
+    """``governor-step``: what the box felt then, by sign and by pipeline."""
+    evidence: dict[str, Any] | None = None
+    """``drift``, ``drift-over``: the feature, its statistics against their limits, its latest windows, both distributions."""
 
 
 class GapDocument(Reported):
@@ -254,11 +328,30 @@ class GapDocument(Reported):
     reason: str
 
 
+class CalibrationDocument(Part):
+    """How far a pipeline's calibration has come. Nulls while it is ``calibrating``: its results are ``unknown`` then, ``calibrating``."""
+
+    pipeline: str
+    model: str
+    version: str
+    state: Literal["calibrating", "calibrated"]
+    since: str | None = None
+    """When the normal running ended that it has learned from."""
+    seconds: float | None = None
+    """How much of it there was, in the source's own time."""
+    windows: int | None = None
+    threshold: float | None = None
+    reason: str = ""
+    """Why the last try was refused."""
+
+
 class ModelsDocument(Reported):
-    """``out/models``, retained: what runs, what ran before, what was asked for."""
+    """``out/models``, retained: what runs, what ran before, what was asked for, and what has calibrated itself."""
 
     schema_: Literal["edged.models/1"] = Field(alias="schema")
     models: tuple[dict[str, Any], ...] = ()
+    calibrations: tuple[CalibrationDocument, ...] = ()
+    """Of the pipelines whose models learn what is normal on the box."""
 
 
 class ReplyDocument(Reported):

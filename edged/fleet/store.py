@@ -243,6 +243,11 @@ def runs(keys: Iterable[Key]) -> list[tuple[int, int, int]]:
     return joined
 
 
+def highest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """Give the higher number of every stream."""
+    return {stream: max(one.get(stream, 0), other.get(stream, 0)) for stream in one.keys() | other.keys()}
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from itertools import chain
 from typing import Any
 
 from edged.domain.errors import DeviceError
 from edged.domain.message import Draft
 from edged.domain.ports import Clock
 from edged.fleet import memory, topics, trouble
-from edged.fleet.losses import Counts, Losses
+from edged.fleet.losses import Counts, Losses, Rejections
 from edged.fleet.memory import MemoryLane
 from edged.fleet.ready import PRIORITIES, Key, Ready, Row
-from edged.fleet.store import SPARE_PAGES, Change, Store, cost
+from edged.fleet.store import SPARE_PAGES, Change, Store, cost, highest
 from edged.fleet.trouble import Trouble
 from edged.fleet.volume import Volume
 
@@ -60,6 +61,7 @@ class Writer:
         self._retry_at_ns = 0
         self._adopted = False
         self.losses = Losses()
+        self.rejections = Rejections()
         self.counts = Counts()
         self.pending = 0
         self.committed: dict[str, int] = {}
@@ -99,7 +101,7 @@ class Writer:
 
     def refuse(self, row: Row, reason: str) -> None:
         """Give up a row that the broker will never take, and declare it."""
-        self.losses.add([(row.stream, row.seq)], reason, self._clock.monotonic_ns())
+        self._lose([(row.stream, row.seq)], reason, [row])
         self.settle([row.key])
         self.counts.acknowledged -= 1
 
@@ -164,6 +166,7 @@ class Writer:
 
     def _reject(self, draft: Draft, why: str) -> None:
         self.counts.rejected += 1
+        self.rejections.add(draft.stream, why, self._clock.monotonic_ns())
         log.warning("cannot send a document on %s: %s", draft.stream, why)
 
     def _take_express(self, row: Row) -> None:
@@ -183,7 +186,7 @@ class Writer:
             self._room -= cost(row)
             if self._room < 0 and not self._make_room(row, store):
                 store.check_disk(cost(row))  # memory may still take what a disk that others filled does not
-                self._lose([(row.stream, row.seq)], "outbox-full")
+                self._lose([(row.stream, row.seq)], "outbox-full", [row])
                 store.apply(Change(numbers={row.stream: row.seq}, gaps=self.losses.gaps))
                 return False
             store.put(row)
@@ -199,8 +202,6 @@ class Writer:
         self.committed[row.stream] = row.seq
         if self._on_commit is not None:
             self._on_commit(row.stream, row.seq)
-
-    # -- room
 
     def _make_room(self, row: Row, store: Store) -> bool:
         """Evict the oldest of the lowest priority until ``row`` fits; False when only more urgent rows are left."""
@@ -227,14 +228,20 @@ class Writer:
             held |= self._unapplied
             victims = [found for found in oldest if (priority, found[0]) not in held]
             if victims:
-                self._lose([(stream, seq) for _, stream, seq in victims], "outbox-full")
+                alerts = (store.load(priority, id_ - 1, 1) for id_, stream, _ in victims if stream == topics.ALERT)
+                self._lose([(stream, seq) for _, stream, seq in victims], "outbox-full", [*chain(*alerts)])
                 store.apply(Change(settled=[(priority, id_) for id_, _, _ in victims], gaps=self.losses.gaps))
                 self.pending -= len(victims)
                 return True
         return False
 
-    def _lose(self, lost: Sequence[tuple[str, int]], reason: str) -> None:
-        self.losses.add(lost, reason, self._clock.monotonic_ns())
+    def _lose(self, lost: Sequence[tuple[str, int]], reason: str, rows: Iterable[Row]) -> None:
+        """Count what will never be sent; of ``rows``, those that told of a gap leave it to be told again."""
+        now_ns = self._clock.monotonic_ns()
+        self.losses.add(lost, reason, now_ns)
+        for row in rows:
+            if row.stream == topics.ALERT:
+                self.losses.tell_again(row.payload, now_ns)
 
     def _declare(self) -> None:
         for gap in self.losses.take_all():
@@ -258,7 +265,7 @@ class Writer:
     def _remember(self, row: Row) -> bool:
         self.counts.unstored += 1
         gone = self._memory.add(row)
-        self._lose([(victim.stream, victim.seq) for victim in gone], "memory-full")
+        self._lose([(victim.stream, victim.seq) for victim in gone], "memory-full", gone)
         self.pending -= sum(victim is not row for victim in gone)
         return row.key in self._memory
 
@@ -323,16 +330,18 @@ class Writer:
 
     def _write_back(self) -> None:
         """Write the numbers first, then the rows one by one: memory may hold more than the file's bound and its WAL."""
-        store = self._volume.store
-        if store is None:  # volume.open either sets it or raises
+        if (store := self._volume.store) is None:  # volume.open either sets it or raises
             return
         if not self._adopted:
             self._adopt_late(store)
-        store.check_disk()
         numbers = {stream: max(seq, self._reserved.get(stream, 0)) for stream, seq in self._numbers.items()}
         store.apply(Change((), self._unapplied, numbers, self.losses.gaps))
         self._unapplied.clear()
+        # After the deletions: what was sent meanwhile may have made the room that the disk does not have.
+        store.check_disk()
         for row in self._memory.rows():
+            # What the disk has no room for yet waits here, and costs no other row its place.
+            store.check_disk(cost(row))
             if self._make_room(row, store):
                 store.apply(Change((row,)))
                 self._memory.pop(row.key)
@@ -340,7 +349,7 @@ class Writer:
             elif self._release(row):
                 self._memory.pop(row.key)
                 self.pending -= 1
-                self._lose([(row.stream, row.seq)], "outbox-full")
+                self._lose([(row.stream, row.seq)], "outbox-full", [row])
         self._room = 0
 
     # -- opening
@@ -380,7 +389,7 @@ class Writer:
 
     def _adopt_late(self, store: Store) -> None:
         """Join a file that could not even be read at the start: its rows are older than everything in memory."""
-        self._numbers = _highest(store.numbers(), self._numbers)
+        self._numbers = highest(store.numbers(), self._numbers)
         store.set_fact("base", max(self._base, store.fact("base")))
         for priority in range(PRIORITIES):
             first, last, _ = store.bounds(priority)
@@ -388,7 +397,3 @@ class Writer:
         self._adopted = True
         with self._guard:
             self._ready.reload()
-
-
-def _highest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {stream: max(one.get(stream, 0), other.get(stream, 0)) for stream in one.keys() | other.keys()}

@@ -177,3 +177,11 @@ def test_the_metered_outbox_hands_on_what_the_budget_admits_with_its_whole_size(
     assert budget.figures()["used_bytes"] == len(outbox.drafts) * (
         len('{"schema":"edged.result/1","pad":""}') + 100 + OVERHEAD_BYTES
     )
+
+
+def test_a_picture_of_an_event_is_thinned_as_results_are_and_an_event_never() -> None:
+    outbox = FakeOutbox()
+    metered = MeteredOutbox(outbox, Budget(0.1 * MB, clock()))
+    picture = Draft("event/a", {"jpeg": "x" * 90_000}, lane="telemetry", priority=0)
+    event = Draft("event/a", {"phase": "start"}, priority=0)
+    assert [metered.put(draft) for draft in (picture, picture, event)] == [True, False, True]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edged.domain.errors import DeviceError
+from edged.fleet.backoff import Backoff
 from edged.fleet.session import Inbound
 from edged.fleet.settings import LinkSettings, TlsFiles
 from fakes.broker import FakeBroker
@@ -292,3 +294,38 @@ def test_settings_that_no_broker_understands_are_refused() -> None:
 
 def test_a_password_never_shows() -> None:
     assert "canary" not in repr(LinkSettings("h", 1883, "d", username="u", password="canary"))  # noqa: S106
+
+
+def test_another_client_of_the_same_id_is_told_also_once_it_is_online_again(
+    broker: FakeBroker, station: MakeStation
+) -> None:
+    one = station(broker.port, backoff=Backoff(base_s=0.05, cap_s=0.2, slow_s=0.2)).online()
+    assert one.link.troubles() == ()
+
+    broker.take_over()
+
+    until(lambda: one.link.connections == 2, "online again")
+    (trouble,) = one.link.troubles()
+    assert trouble.code == "broker-taken-over"
+    assert "another client uses this device's id" in trouble.message
+
+
+def test_a_password_that_comes_late_is_waited_for(broker: FakeBroker, station: MakeStation) -> None:
+    given: list[str] = []
+
+    def password() -> str | None:
+        if not given:
+            raise DeviceError("cannot read the secret in x: absent", remedy="put it there", code="credential-missing")
+        return given[0]
+
+    one = station(broker.port, password_now=password, username="press-07").start()
+    until(lambda: one.link.state.phase == "waiting", "without a password")
+    (trouble,) = one.link.troubles()
+    assert (trouble.code, trouble.component, trouble.remedy) == ("credential-missing", "mqtt", "put it there")
+    assert broker.connects == []
+
+    given.append("right")
+
+    until(lambda: one.link.state.phase == "online", "online")
+    assert one.link.troubles() == ()
+    assert b"right" in broker.wills[0]

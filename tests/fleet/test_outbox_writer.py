@@ -65,6 +65,16 @@ class Bench:
         self.writer.tick()
 
 
+def others_take_the_disk(bench: Bench, monkeypatch: pytest.MonkeyPatch, *, left_pages: int) -> None:
+    """Leave the outbox's file so many pages to grow by, as statvfs tells it, until its size is taken into account anew."""
+    store = bench.writer._volume.store
+    assert store is not None
+    filled = store._execute("PRAGMA page_count").fetchone()[0] + left_pages
+    left = lambda: max(0, filled - store._execute("PRAGMA page_count").fetchone()[0])  # noqa: E731
+    monkeypatch.setattr(store, "_disk_pages", left)
+    bench.writer._room = 0  # the next exact look is due
+
+
 @pytest.fixture(autouse=True)
 def _ends_with_its_test() -> Iterator[None]:
     """Close the files that a test left open, as a kill does: from Python 3.13 on, a forgotten connection is a warning."""
@@ -403,6 +413,41 @@ def test_what_was_acknowledged_while_the_disk_was_full_is_not_sent_again(path: P
     bench.writer.close()
 
     assert Bench(path).send_all() == []
+
+
+def test_what_was_sent_makes_the_room_that_a_filled_disk_does_not_have(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(path)
+    for _ in range(100):
+        bench.put("event/a", 0, size=3000)
+    others_take_the_disk(bench, monkeypatch, left_pages=0)
+    bench.put("telemetry", 2, size=3000)
+    assert bench.writer.trouble is not None
+    assert bench.writer.trouble.code == "outbox-disk-full"
+    assert len(bench.send(100)) == 100
+    bench.later(3)
+
+    assert bench.writer.trouble is None
+    assert bench.commits[-1] == ("telemetry", 1)
+    assert bench.writer.losses.by_stream == {}
+
+
+def test_a_disk_with_room_for_some_takes_some_and_the_rest_waits_in_memory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(path)
+    bench.put("event/a", 0, size=3000)
+    others_take_the_disk(bench, monkeypatch, left_pages=0)
+    for _ in range(200):
+        bench.put("telemetry", 2, size=3000)
+    others_take_the_disk(bench, monkeypatch, left_pages=100)
+    bench.later(3)
+
+    assert 1 < len(bench.commits) < 201
+    assert len(bench.commits) + len(bench.writer._memory) == 201
+    assert bench.writer.losses.by_stream == {}
+    assert numbers(bench.send_all(), "telemetry") == list(range(1, 201))
 
 
 def test_memory_is_bounded_and_what_goes_is_declared(path: Path) -> None:
