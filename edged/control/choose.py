@@ -1,143 +1,101 @@
 """Which variant of a model runs on this box, and why: pure, values in, a ladder out.
 
-Every variant is asked the same questions in the order of ``QUESTIONS``; the first that objects refuses it. Those that
-remain are ordered by the profile's ``prefer``, and the first of them is chosen. ``edged explain`` prints the outcome.
+Every variant is asked the same questions (``possible.py``); the first that objects refuses it. Of those that remain, what was
+measured is put in order by the pipeline's objective (``ladder.py``), and the best that meets it runs, unless it is hardly better than
+what runs already (``settle.py``). What was not measured is ordered by the profile's ``prefer`` and stands behind. ``edged explain``
+prints the outcome, docs/reference/choice.md has the rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+from edged.config.pipelines import Objective
+from edged.control import reasons
+from edged.control.accuracy import grades
+from edged.control.ladder import Candidate, Sorted, sort
+from edged.control.objective import Terms, share
+from edged.control.possible import Facts, objection
 from edged.control.profile import Preference, Profile
+from edged.control.settle import settle
 from edged.domain.bundle import Bundle, Variant
-from edged.domain.device import Accelerator, Inventory
-from edged.domain.variant import Ladder, Rung, Verdict
-
-ACCELERATOR_HARDWARE: dict[str, str | None] = {
-    "cpu": None,
-    "edgetpu": "edgetpu",
-    "cuda": "nvidia-gpu",
-    "tensorrt": "nvidia-gpu",
-    "openvino": "intel-gpu",
-    "openvino-npu": "intel-npu",
-    "hailo": "hailo",
-    "rknpu": "rockchip-npu",
-}
-"""What a variant's accelerator asks the inventory for; the CPU is always there."""
-
-OWN_RUNTIMES = frozenset({"tflite", "onnx"})
-"""Runtimes that edged has engines for; any other is a package's, which knows itself what it drives."""
-
-OPERATOR_HARDWARE: dict[str, tuple[str, str | None]] = {
-    "edgetpu-custom-op": ("a Coral Edge TPU", "edgetpu"),
-    "ethos-u": ("an Arm Ethos-U NPU", None),
-}
-"""Custom operators that name the hardware that a file was compiled for, and that hardware's kind where edged knows it."""
+from edged.domain.device import Inventory
+from edged.domain.variant import Ladder, Rung
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What was found out about the box and the files before the choice.
+class Way:
+    """A variant on an accelerator that nothing objects to. ``place`` is the profile's wish that fits, and the manifest's order."""
 
-    ``runtimes`` are the installed ones and ``engines`` the accelerators that can be driven (None: assume all, as for another
-    machine's tree). ``faults`` and ``operators`` are per variant id: what is wrong with its file, and the custom operators that it holds.
-    """
-
-    inventory: Inventory
-    runtimes: Collection[str] | None = None
-    engines: Collection[str] | None = None
-    faults: Mapping[str, str] = field(default_factory=dict)
-    operators: Mapping[str, Collection[str]] = field(default_factory=dict)
+    variant: Variant
+    accelerator: str
+    wish: Preference | None
+    place: tuple[int, int]
 
 
-def choose(bundle: Bundle, profile: Profile, facts: Facts, pin: str | None = None) -> Ladder:
+def choose(
+    bundle: Bundle, profile: Profile, facts: Facts, pin: str | None = None, objective: Objective | None = None
+) -> Ladder:
     """Give the ladder of ``bundle`` on the box that ``facts`` describe; ``pin`` forces a variant to its top."""
-    candidates = [(variant, accelerator) for variant in bundle.manifest.variant for accelerator in variant.accelerators]
-    refused, possible = [], []
-    for order, (variant, accelerator) in enumerate(candidates):
-        objection = _objection(variant, accelerator, facts, pin)
-        if objection:
-            refused.append(Rung(variant, accelerator, 1, "refused", objection))
+    terms = Terms(objective or Objective(), facts.overhead_ms, facts.budget_mb)
+    ways, refused = _ways(bundle, profile, facts, pin)
+    candidates = _candidates(bundle, ways, facts, terms)
+    measured = {(one.variant.id, one.accelerator) for one in candidates}
+    unmeasured = [way for way in ways if (way.variant.id, way.accelerator) not in measured]
+    found = _with_something(sort(candidates, terms), is_last=not unmeasured)
+    rungs = [
+        *_on_the_ladder(found, terms),
+        *_needless(found),
+        *(_by_profile(way, profile, facts, has_figures=bool(measured)) for way in unmeasured),
+    ]
+    possible = _chosen(settle(rungs, facts.running, terms.objective), pin)
+    return Ladder(
+        bundle.manifest.name,
+        bundle.manifest.version,
+        profile.name,
+        (*possible, *_no_room(found, terms), *refused),
+        _unmet(possible[:1], candidates, terms, len(unmeasured)),
+    )
+
+
+def _ways(bundle: Bundle, profile: Profile, facts: Facts, pin: str | None) -> tuple[list[Way], list[Rung]]:
+    """Part what can run, in the profile's order, from what is refused."""
+    ways, refused = [], []
+    pairs = [(variant, accelerator) for variant in bundle.manifest.variant for accelerator in variant.accelerators]
+    for order, (variant, accelerator) in enumerate(pairs):
+        why = objection(variant, accelerator, facts, pin)
+        if why:
+            refused.append(Rung(variant, accelerator, 1, "refused", why, "refused"))
             continue
         rank, wish = _rank(profile, variant, accelerator)
-        possible.append((rank, order, variant, accelerator, wish))
-    possible.sort(key=lambda row: row[:2])
-    ladder = [
-        _rung(place, variant, accelerator, wish, profile, pin, facts.inventory)
-        for place, (_, _, variant, accelerator, wish) in enumerate(possible)
-    ]
-    return Ladder(bundle.manifest.name, bundle.manifest.version, profile.name, (*ladder, *refused))
+        ways.append(Way(variant, accelerator, wish, (rank, order)))
+    return sorted(ways, key=lambda way: way.place), refused
 
 
-def _objection(variant: Variant, accelerator: str, facts: Facts, pin: str | None) -> str:
-    for question in QUESTIONS:
-        objection = question(variant, accelerator, facts)
-        if objection:
-            return objection
-    if pin is not None and variant.id != pin:
-        return f"the pipeline pins variant {pin!r}"
-    return ""
-
-
-def _file_is_sound(variant: Variant, _accelerator: str, facts: Facts) -> str:
-    return facts.faults.get(variant.id, "")
-
-
-def _runtime_is_installed(variant: Variant, _accelerator: str, facts: Facts) -> str:
-    if facts.runtimes is None or variant.runtime in facts.runtimes:
-        return ""
-    if variant.runtime not in OWN_RUNTIMES:
-        known = ", ".join(sorted(OWN_RUNTIMES))
-        return (
-            f"needs the runtime {variant.runtime!r}, which no installed package brings, expected that or one of {known}"
+def _candidates(bundle: Bundle, ways: list[Way], facts: Facts, terms: Terms) -> list[Candidate]:
+    """Make a candidate of each way and each number of threads that it was measured with and that the box allows."""
+    grade = grades(bundle)
+    return [
+        Candidate(
+            way.variant,
+            way.accelerator,
+            row,
+            grade[way.variant.id],
+            way.place,
+            share(row, terms),
         )
-    return f"needs the runtime {variant.runtime!r}, which is not installed; run: pip install 'edged[{variant.runtime}]'"
+        for way in ways
+        for row in facts.figures.get((way.variant.id, way.accelerator), ())
+        if row.threads <= _allowed(facts.inventory)
+    ]
 
 
-def _accelerator_is_there(_variant: Variant, accelerator: str, facts: Facts) -> str:
-    if accelerator not in ACCELERATOR_HARDWARE:
-        return f"needs the accelerator {accelerator!r}, expected one of {', '.join(ACCELERATOR_HARDWARE)}"
-    kind = ACCELERATOR_HARDWARE[accelerator]
-    if kind is None or facts.inventory.usable(kind):
-        return ""
-    return f"needs {accelerator}: {_why_not(kind, facts.inventory.accelerators)}"
-
-
-def _accelerator_is_driven(variant: Variant, accelerator: str, facts: Facts) -> str:
-    if facts.engines is None or accelerator in facts.engines or variant.runtime not in OWN_RUNTIMES:
-        return ""
-    return f"this version of edged drives no {accelerator}, expected one of {', '.join(sorted(facts.engines))}"
-
-
-def _operators_fit(variant: Variant, accelerator: str, facts: Facts) -> str:
-    for operator in facts.operators.get(variant.id, ()):
-        if operator not in OPERATOR_HARDWARE:
-            return f"its file needs the custom operator {operator!r}, which no installed runtime brings"
-        hardware, kind = OPERATOR_HARDWARE[operator]
-        if kind is None or ACCELERATOR_HARDWARE.get(accelerator) != kind:
-            return (
-                f"its file was compiled for {hardware} (custom operator {operator!r}) and cannot run on {accelerator}"
-            )
-    return ""
-
-
-Question = Callable[[Variant, str, Facts], str]
-QUESTIONS: tuple[Question, ...] = (
-    _file_is_sound,
-    _operators_fit,
-    _accelerator_is_there,
-    _accelerator_is_driven,
-    _runtime_is_installed,
-)
-"""Asked in this order: the reason that is given is the first, and the file's own faults come before the box's."""
-
-
-def _why_not(kind: str, accelerators: Collection[Accelerator]) -> str:
-    seen = [accelerator for accelerator in accelerators if accelerator.kind == kind]
-    if not seen:
-        return f"no {kind} found"
-    return f"{kind} is {seen[0].state}: {seen[0].reason}"
+def _with_something(found: Sorted, *, is_last: bool) -> Sorted:
+    """Take the smallest when nothing fits and nothing else is left: a box that runs short of memory beats one that sees nothing."""
+    if found.kept or not found.too_large or not is_last:
+        return found
+    return replace(found, kept=found.too_large[:1], too_large=found.too_large[1:])
 
 
 def _rank(profile: Profile, variant: Variant, accelerator: str) -> tuple[int, Preference | None]:
@@ -160,23 +118,64 @@ def _threads(wish: Preference | None, inventory: Inventory) -> int:
     return max(1, int(wanted))
 
 
-def _rung(
-    place: int,
-    variant: Variant,
-    accelerator: str,
-    wish: Preference | None,
-    profile: Profile,
-    pin: str | None,
-    inventory: Inventory,
-) -> Rung:
-    if pin is not None:
-        reason = "pinned by the pipeline"
-    elif wish is None:
+def _allowed(inventory: Inventory) -> int:
+    return max(1, int(inventory.cpu.allowed or 1))
+
+
+def _on_the_ladder(found: Sorted, terms: Terms) -> Iterator[Rung]:
+    for place, one in enumerate(found.kept):
+        yield _measured(one, reasons.later(one, found.kept[0], terms) if place else reasons.first(one, terms))
+
+
+def _needless(found: Sorted) -> Iterator[Rung]:
+    for one, better in found.dominated:
+        yield replace(_measured(one, reasons.needless(one, better)), standing="dominated")
+
+
+def _no_room(found: Sorted, terms: Terms) -> Iterator[Rung]:
+    for one in found.too_large:
+        yield replace(_measured(one, reasons.too_large(one, terms)), standing="refused", verdict="refused")
+
+
+def _measured(one: Candidate, reason: str) -> Rung:
+    return Rung(
+        one.variant,
+        one.accelerator,
+        one.threads,
+        "possible",
+        reason,
+        "meets" if one.share <= 1 else "misses",
+        one.figures,
+        one.grade.level,
+        one.share,
+    )
+
+
+def _unmet(top: list[Rung], candidates: list[Candidate], terms: Terms, unmeasured: int) -> str:
+    identity = top[0].identity if top else None
+    runs = [one for one in candidates if one.identity == identity]
+    return reasons.unmet(runs[0], terms, unmeasured) if runs else ""
+
+
+def _by_profile(way: Way, profile: Profile, facts: Facts, *, has_figures: bool) -> Rung:
+    if way.wish is None:
         reason = f"profile {profile.name} has no wish for it"
     else:
-        reason = f"profile {profile.name}, wish {profile.prefer.index(wish) + 1}: {_words(wish)}"
-    verdict: Verdict = "possible" if place else "chosen"
-    return Rung(variant, accelerator, _threads(wish, inventory), verdict, reason)
+        reason = f"profile {profile.name}, wish {profile.prefer.index(way.wish) + 1}: {_words(way.wish)}"
+    if has_figures:
+        reason = f"not measured here yet; {reason}"
+    return Rung(way.variant, way.accelerator, _threads(way.wish, facts.inventory), "possible", reason)
+
+
+def _chosen(rungs: list[Rung], pin: str | None) -> list[Rung]:
+    """Choose the first; a pin is the reason then, and what was measured stands behind it."""
+    if not rungs:
+        return []
+    first = rungs[0]
+    reason = first.reason
+    if pin is not None:
+        reason = "pinned by the pipeline" + (f"; {first.reason}" if first.figures else "")
+    return [replace(first, verdict="chosen", reason=reason), *rungs[1:]]
 
 
 def _words(wish: Preference) -> str:

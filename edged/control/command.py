@@ -50,7 +50,7 @@ VERBS: Mapping[str, Verb] = {
     "resume": Verb(frozenset({"pipeline"})),
     "snapshot": Verb(frozenset({"pipeline"})),
     "restart": Verb(),
-    "recalibrate": Verb(is_available=False),
+    "recalibrate": Verb(frozenset({"pipeline"})),
     "support": Verb(is_available=False),
 }
 

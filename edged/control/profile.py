@@ -79,6 +79,8 @@ class Profile(_Part):
     match: Match = Match()
     prefer: tuple[Preference, ...] = Field(min_length=1)
     limits: Bounds = Bounds()
+    isolate: bool = False
+    """Whether engines on the CPU, too, run in child processes: what accelerators' engines always do."""
 
 
 Fit = tuple[int, int, int, int, int, int]

@@ -90,7 +90,26 @@ class Frames(Part):
         return self
 
 
-Step = Literal["detrend", "standardise", "mad", "spectrum", "power-spectrum", "envelope", "log-mel", "micro-features"]
+class Bands(Part):
+    """Into how many bands of equal width ``spectral-bands`` gathers what it sees, from the first row above 0 Hz to half the sample rate."""
+
+    spectrum: int = Field(gt=0, le=512)
+    """Bands of the spectrum: what turns, rubs or is loose."""
+    envelope: int = Field(gt=0, le=512)
+    """Bands of the envelope's spectrum: what strikes again and again, as a bearing's damaged race does."""
+
+
+Step = Literal[
+    "detrend",
+    "standardise",
+    "mad",
+    "spectrum",
+    "power-spectrum",
+    "envelope",
+    "spectral-bands",
+    "log-mel",
+    "micro-features",
+]
 
 
 class WindowInput(Part):
@@ -107,18 +126,25 @@ class WindowInput(Part):
     the analytic signal. log-mel makes one channel of sound a row of bands for each of its ``frames``: natural logarithm of the power in HTK
     mel bands, as ``tf.signal`` computes it. micro-features is the front end of TensorFlow Lite Micro's keyword models: sound of -1..1 at
     16 kHz, 40 bands every 20 ms, noise taken away and gain evened out; against the original 98 % of the values lie within 1 of 256
-    steps."""
+    steps. spectral-bands leaves one row with as many numbers for each channel as ``bands`` says, and one: the natural logarithms of the
+    power in the bands of the spectrum, in those of the envelope's, and of the mean square."""
     frames: Frames | None = None
+    bands: Bands | None = None
     mean: tuple[float, ...] = (0.0,)
-    """Of the values after ``steps``, per channel (of log-mel and micro-features: per band) or one for all."""
+    """Of the values after ``steps``, per channel (of log-mel, micro-features and spectral-bands: per number of a row) or one for all.
+    On a box that has calibrated itself its own stand in their place."""
     std: tuple[float, ...] = (1.0,)
+    clip: float | None = Field(default=None, gt=0)
+    """What lies farther from 0 than this after ``mean`` and ``std`` is moved to it: the range of an int8 input then suits every window."""
 
     @model_validator(mode="after")
-    def _frames_are_used(self) -> WindowInput:
-        if ("log-mel" in self.steps) != (self.frames is not None):
-            seen = "step log-mel without frames" if self.frames is None else "frames without step log-mel"
-            message = f"cannot use {seen}, expected both or neither"
-            raise ValueError(message)
+    def _tables_are_used(self) -> WindowInput:
+        for step, name in (("log-mel", "frames"), ("spectral-bands", "bands")):
+            table = getattr(self, name)
+            if (step in self.steps) != (table is not None):
+                seen = f"step {step} without {name}" if table is None else f"{name} without step {step}"
+                message = f"cannot use {seen}, expected both or neither"
+                raise ValueError(message)
         return self
 
 
@@ -189,6 +215,24 @@ class Variant(Part):
     """Stands over the bundle's: tensors' names differ from one runtime's file to another's."""
 
 
+class Calibration(Part):
+    """What a box learns of its own machine, from a while of normal running, before the model's answers count there.
+
+    It learns each feature's mean and standard deviation, which stand over ``mean`` and ``std`` of ``[input]``, and the threshold.
+    """
+
+    seconds: float = Field(gt=0, le=366 * 86_400)
+    """How much normal running is looked at, in the source's own time."""
+    quantile: float = Field(default=0.99, gt=0, le=1)
+    """The share of the normal windows' scores that lie below the threshold, before ``margin``. Each window is scored by what was learned
+    from the others."""
+    margin: float = Field(default=1.25, ge=1)
+    """The threshold is so many times that score."""
+    unlike: float | None = Field(default=None, gt=0)
+    """How high one quarter of it may score (the score that a quarter of its windows exceed) by what another quarter taught. Beyond, it
+    was not of one kind, as with a start, a stop or a fault that comes and goes, and nothing is learned from it."""
+
+
 class Drift(Part):
     """The reference that the box's own input and output are held against."""
 
@@ -210,6 +254,18 @@ class Manifest(Part):
     state: tuple[State, ...] = ()
     """Outputs that are carried to inputs between frames; forgotten where the source's time has a gap."""
     drift: Drift | None = None
+    calibration: Calibration | None = None
+
+    @model_validator(mode="after")
+    def _calibration_has_windows(self) -> Manifest:
+        windows = all(
+            isinstance(one, WindowInput) for one in (self.input, *(v.input or self.input for v in self.variant))
+        )
+        remembers = self.state or any(variant.state for variant in self.variant)
+        if self.calibration is not None and (self.task != "anomaly" or not windows or remembers):
+            message = "cannot calibrate this model, expected an anomaly in windows of samples, without state"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _variants_differ(self) -> Manifest:

@@ -51,10 +51,28 @@ class SourceLostError(DeviceError):
     code = "source-lost"
 
 
+class FrameError(DeviceError):
+    """One frame or window cannot be judged, through no fault of the model's; the next one may be sound."""
+
+    code = "frame-invalid"
+
+
 class EngineLostError(DeviceError):
     """An engine failed while it ran; loading it again may help."""
 
     code = "engine-lost"
+
+
+class DeadlineError(EngineLostError):
+    """An engine gave no answer in time and was ended; loading it again may help."""
+
+    code = "deadline"
+
+
+class CalibratingError(DeviceError):
+    """Nothing failed: the box still learns what is normal, and this frame is not judged."""
+
+    code = "calibrating"
 
 
 class BudgetError(EdgedError):

@@ -13,7 +13,8 @@ Grade = Literal["ok", "degraded", "failed"]
 class Reason:
     """Why something is not well: a stable ``code``, the ``component``, what happened, since when, and the next step.
 
-    ``since_mono_ns`` is the monotonic clock. ``fatal`` means that the component does no work at all.
+    ``since_mono_ns`` is the monotonic clock. ``fatal`` means that the component does no work at all, ``informs`` that nothing is wrong:
+    it is worth knowing, and passes by itself.
     """
 
     code: str
@@ -22,10 +23,11 @@ class Reason:
     since_mono_ns: int
     remedy: str = ""
     fatal: bool = False
+    informs: bool = False
 
 
 def grade(reasons: Sequence[Reason], working: int) -> Grade:
     """Give ``failed`` when something is wrong and no part works, ``degraded`` when something is wrong, else ``ok``."""
-    if not reasons:
+    if all(reason.informs for reason in reasons):
         return "ok"
     return "degraded" if working else "failed"

@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.control.choose import ACCELERATOR_HARDWARE, Facts, choose
+from edged.config.schema import Objective
+from edged.control.choose import choose
+from edged.control.possible import ACCELERATOR_HARDWARE, Facts
+from edged.domain.figures import Figures
 from edged.domain.variant import Ladder
 from fakes.box import accelerator, bundle, inventory, profile, variant
 
@@ -159,3 +162,118 @@ def test_every_variant_gets_a_verdict_and_exactly_one_is_chosen_when_any_can_run
         : len(set(names) - broken)
     ]
     assert all(rung.reason for rung in ladder.rungs)
+
+
+def row(threads: int = 1, p99_ms: float = 10.0, *, memory_mb: float = 20.0) -> Figures:
+    return Figures(threads, 100, p99_ms, p99_ms, p99_ms * threads, 5.0, memory_mb)
+
+
+def test_what_is_not_measured_stands_behind_what_is_in_the_profiles_order() -> None:
+    facts = Facts(inventory(), figures={("cpu-fp32", "cpu"): (row(),)})
+    ladder = choose(bundle(variant("b"), CPU_INT8, CPU_FP32), INT8_FIRST, facts)
+    assert told(ladder) == [("cpu-fp32", "chosen"), ("b", "possible"), ("cpu-int8", "possible")]
+    assert [rung.reason for rung in ladder.rungs] == [
+        "the fastest of the most accurate: fp32, p99 10 ms, memory 20 MiB",
+        "not measured here yet; profile a-profile, wish 2: cpu, tflite, int8",
+        "not measured here yet; profile a-profile, wish 2: cpu, tflite, int8",
+    ]
+
+
+def test_each_measured_number_of_threads_that_the_box_allows_is_a_rung() -> None:
+    facts = Facts(inventory(allowed=2.5), figures={("cpu-int8", "cpu"): (row(1, 40), row(2, 25), row(3, 20))})
+    ladder = choose(bundle(CPU_INT8), INT8_FIRST, facts)
+    assert [(rung.threads, rung.reason) for rung in ladder.rungs] == [
+        (2, "the fastest of the most accurate: int8, p99 25 ms, memory 20 MiB"),
+        (1, "slower than cpu-int8 on cpu with 2 threads: p99 40 ms against 25 ms"),
+    ]
+
+
+def test_the_objective_alone_changes_which_variant_runs() -> None:
+    facts = Facts(inventory(), figures={("cpu-int8", "cpu"): (row(p99_ms=8),), ("cpu-fp32", "cpu"): (row(p99_ms=30),)})
+    fast, slow = (
+        choose(bundle(CPU_INT8, CPU_FP32), INT8_FIRST, facts, objective=Objective(latency_ms=ms)).rungs[0]
+        for ms in (20, 40)
+    )
+    assert (fast.variant.id, slow.variant.id) == ("cpu-int8", "cpu-fp32")
+    assert fast.reason == "the fastest of the most accurate that meets the objective: int8, latency 8 of 20 ms"
+
+
+def test_a_dominated_variant_says_by_which_with_the_figures_of_both() -> None:
+    facts = Facts(inventory(), figures={("a", "cpu"): (row(p99_ms=8),), ("b", "cpu"): (row(p99_ms=9, memory_mb=25),)})
+    ladder = choose(bundle(variant("b"), variant("a")), INT8_FIRST, facts)
+    assert [(rung.variant.id, rung.verdict, rung.standing) for rung in ladder.rungs] == [
+        ("a", "chosen", "meets"),
+        ("b", "possible", "dominated"),
+    ]
+    assert ladder.rungs[1].reason == (
+        "dominated by a on cpu with 1 thread: int8 against int8, p99 9 ms against 8 ms, p50 9 ms against 8 ms, "
+        "cpu 9 ms against 8 ms, memory 25 MiB against 20 MiB"
+    )
+
+
+def test_a_dominated_number_of_threads_is_told_only_where_nothing_else_is_left_of_its_file() -> None:
+    worse = row(2, 11, memory_mb=25)
+    facts = Facts(inventory(), figures={("a", "cpu"): (row(), worse), ("b", "cpu"): (row(1, 12), row(2, 13))})
+    ladder = choose(bundle(variant("a"), variant("b")), profile({"accelerator": "cpu"}), facts)
+    dominated = [rung.identity for rung in ladder.rungs if rung.standing == "dominated"]
+    assert dominated == [("a", "cpu", 2), ("b", "cpu", 1), ("b", "cpu", 2)]
+    assert [rung.identity for rung in ladder.told] == [("a", "cpu", 1), ("b", "cpu", 1)]
+
+
+def test_what_has_no_room_is_refused_while_something_fits() -> None:
+    facts = Facts(
+        inventory(),
+        figures={("cpu-int8", "cpu"): (row(memory_mb=40),), ("cpu-fp32", "cpu"): (row(memory_mb=90),)},
+        budget_mb=50,
+    )
+    ladder = choose(bundle(CPU_INT8, CPU_FP32), INT8_FIRST, facts)
+    assert told(ladder) == [("cpu-int8", "chosen"), ("cpu-fp32", "refused")]
+    assert ladder.rungs[1].reason == "needs more memory than there is: memory 90 of 50 MiB"
+
+
+def test_where_nothing_fits_the_smallest_runs_and_says_so() -> None:
+    facts = Facts(
+        inventory(),
+        figures={("cpu-int8", "cpu"): (row(memory_mb=40),), ("cpu-fp32", "cpu"): (row(memory_mb=90),)},
+        budget_mb=30,
+    )
+    ladder = choose(bundle(CPU_INT8, CPU_FP32), INT8_FIRST, facts)
+    assert told(ladder) == [("cpu-int8", "chosen"), ("cpu-fp32", "refused")]
+    assert ladder.unmet == (
+        "cannot meet accuracy: cpu-int8 on cpu with 1 thread comes nearest, with memory 40 of 30 MiB"
+    )
+
+
+def test_before_what_is_known_to_be_too_large_runs_what_nobody_measured() -> None:
+    facts = Facts(inventory(), figures={("cpu-int8", "cpu"): (row(memory_mb=40),)}, budget_mb=30)
+    ladder = choose(bundle(CPU_INT8, CPU_FP32), INT8_FIRST, facts)
+    assert told(ladder) == [("cpu-fp32", "chosen"), ("cpu-int8", "refused")]
+    assert ladder.unmet == ""
+
+
+def test_what_is_not_met_says_how_much_is_not_measured_yet() -> None:
+    facts = Facts(inventory(), figures={("cpu-int8", "cpu"): (row(p99_ms=30),)})
+    ladder = choose(bundle(CPU_INT8, CPU_FP32), INT8_FIRST, facts, objective=Objective(latency_ms=20, fps=50))
+    assert told(ladder) == [("cpu-int8", "chosen"), ("cpu-fp32", "possible")]
+    assert ladder.unmet == (
+        "cannot meet accuracy within 20 ms at 50 frames/s: cpu-int8 on cpu with 1 thread comes nearest, "
+        "with latency 30 of 20 ms, a frame 30 of 20 ms; not measured yet: 1 more"
+    )
+
+
+def test_a_pinned_variant_runs_whatever_its_figures_say_and_they_are_told() -> None:
+    figures = {("cpu-int8", "cpu"): (row(p99_ms=8),), ("cpu-fp32", "cpu"): (row(p99_ms=30),)}
+    facts = Facts(inventory(), figures=figures)
+    ladder = choose(bundle(CPU_INT8, CPU_FP32), INT8_FIRST, facts, "cpu-fp32", Objective(latency_ms=20))
+    assert told(ladder) == [("cpu-fp32", "chosen"), ("cpu-int8", "refused")]
+    assert ladder.rungs[0].reason == (
+        "pinned by the pipeline; the nearest to the objective, which it misses: latency 30 of 20 ms"
+    )
+    assert ladder.unmet
+
+
+def test_what_crashed_when_it_was_measured_is_refused() -> None:
+    facts = Facts(inventory(), unfit={("cpu-int8", "cpu"): "loading crashed with SIGSEGV"})
+    ladder = choose(bundle(CPU_INT8, CPU_FP32), INT8_FIRST, facts)
+    assert told(ladder) == [("cpu-fp32", "chosen"), ("cpu-int8", "refused")]
+    assert ladder.rungs[1].reason == "cannot run here, as its measurement showed: loading crashed with SIGSEGV"

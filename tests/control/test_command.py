@@ -82,7 +82,7 @@ def test_an_unknown_verb_is_refused_with_those_that_are_known(verb: Any) -> None
     assert len(found.message.encode()) < 250
 
 
-@pytest.mark.parametrize("verb", ["recalibrate", "support"])
+@pytest.mark.parametrize("verb", ["support"])
 def test_a_verb_of_a_later_version_is_said_to_be_one(verb: str) -> None:
     assert (refused(wire(verb=verb)).code, refused(wire(verb=verb)).verb) == ("not-available", verb)
 

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from edged.config.share import shipped
-from edged.control.choose import ACCELERATOR_HARDWARE
+from edged.control.possible import ACCELERATOR_HARDWARE
 from edged.control.profile import AcceleratorName, Match, Preference, Profile, closeness, load_profiles, match_profile
 from edged.domain.device import Accelerator, AcceleratorKind, Cpu, Inventory, Memory
 from edged.domain.errors import ConfigError
