@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edged.domain.errors import BundleError, ConfigError, SourceLostError
+from edged.domain.errors import BundleError, ConfigError, FrameError
 from edged.pipeline import microfeatures, spectral
 from edged.pipeline.encode import encode, fitting_shape
 
@@ -48,20 +48,23 @@ STEPS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def build(window: WindowInput, tensor: TensorSpec, layout: str) -> Callable[[Frame], tuple[Array]]:
+def build(window: WindowInput, tensor: TensorSpec, layout: str) -> WindowPath:
     """Compile the way from a window to ``tensor``.
 
     Raises:
         BundleError: The file's tensor does not take what the bundle describes.
     """
-    return _WindowPath(window, tensor, layout)
+    return WindowPath(window, tensor, layout)
 
 
-class _WindowPath:
+class WindowPath:
+    """A window's way in two parts: ``features`` that say how it is, and the ``tensor`` that says how unusual that is."""
+
     def __init__(self, window: WindowInput, tensor: TensorSpec, layout: str) -> None:
-        if "mad" in window.steps[:-1]:
+        for name in sorted({"mad", "spectral-bands"} & set(window.steps[:-1])):
             steps = ", ".join(window.steps)
-            message = f"cannot apply steps {steps}: mad leaves one number a channel, expected it to be the last step"
+            left = "one number a channel" if name == "mad" else "no channels"
+            message = f"cannot apply steps {steps}: {name} leaves {left}, expected it to be the last step"
             raise BundleError(message)
         self._steps, (rows, columns) = _compiled(window)
         self._planar = layout == "nchw"
@@ -73,14 +76,19 @@ class _WindowPath:
         if not self._std.all():
             message = "cannot divide by std 0, expected numbers other than 0"
             raise BundleError(message)
+        self._clip = window.clip
         self._tensor = tensor
 
     def __call__(self, frame: Frame) -> tuple[Array]:
-        """Give the tensor for one window, (length, channels) float32.
+        """Give the tensor for one window, (length, channels) float32. Raises what ``features`` raises."""
+        return self.tensor(self.features(frame))
+
+    def features(self, frame: Frame) -> Array:
+        """Give what the steps make of one window, (rows, columns) float64.
 
         Raises:
             ConfigError: The source delivers another number of channels.
-            SourceLostError: The window holds numbers that are none (the sensor, not the model, failed).
+            FrameError: The window holds numbers that are none, or none that float32 holds (the sensor, not the model, failed).
         """
         values = frame.data
         if values.shape != self._expected:
@@ -90,12 +98,18 @@ class _WindowPath:
             message = (
                 f"cannot prepare window {frame.stamp.index}: some of its values are no numbers, expected finite ones"
             )
-            raise SourceLostError(message, code="samples-invalid")
+            raise FrameError(message, remedy="look at the sensor and at the source's scale", code="samples-invalid")
         # In double precision no finite float32 sample overflows on its way through the steps.
         values = values.astype(np.float64)
         for step in self._steps:
             values = step(values)
+        return values
+
+    def tensor(self, values: Array) -> tuple[Array]:
+        """Normalise features and write them in the tensor's own numbers."""
         values = (values - self._mean) / self._std
+        if self._clip is not None:
+            values = np.clip(values, -self._clip, self._clip)
         if self._planar:
             values = values.T
         return (np.ascontiguousarray(encode(values.reshape(self._shape), self._tensor)),)
@@ -116,6 +130,8 @@ def _compiled(window: WindowInput) -> tuple[list[Callable[[Array], Array]], tupl
 def _step(name: str, window: WindowInput, length: int, channels: int) -> Callable[[Array], Array]:
     if name == "micro-features":
         return microfeatures.build(length, channels)
+    if window.bands is not None and name == "spectral-bands":
+        return spectral.bands(window.bands, length)
     if window.frames is not None and name == "log-mel":
         return spectral.log_mel(window.frames, length, channels)
     return STEPS[name]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from edged.domain.frame import Frame
 from edged.domain.ports import Clock
 from edged.pipeline.mailbox import Mailbox
-from edged.pipeline.pace import NS_PER_S
+from edged.pipeline.pace import NS_PER_S, RateLimit
+
+SLOWED = "slowed"
+"""The cause by which frames are counted that the pipeline was told to leave out."""
 
 
 class Inlet:
@@ -24,8 +27,15 @@ class Inlet:
         self._mailbox = mailbox
         self._now_ns = clock.monotonic_ns
         self._max_age_ns = None if max_age_s is None else int(max_age_s * NS_PER_S)
+        self._limit = RateLimit(None)
         self.keep = keep
+        self.one_by_one = False
+        """Whether a frame is wanted only once the one before is reported."""
         self.in_hand: Frame | None = None
+
+    def limit(self, hz: float | None) -> None:
+        """Let so many frames a second through, from the next one on, on any thread; None lets every one through."""
+        self._limit = RateLimit(hz)
 
     @property
     def ended(self) -> bool:
@@ -33,16 +43,23 @@ class Inlet:
         return self._mailbox.ended
 
     def take(self, timeout_s: float) -> Frame | None:
-        """Wait for a frame; None when none came in time, it was too old, or there are no more."""
+        """Wait for a frame; None when none came in time, it was too old or one too many, or there are no more."""
         frame = self._mailbox.take(timeout_s)
         if frame is None:
             return None
         if self._max_age_ns is not None and self._now_ns() - frame.stamp.mono_ns > self._max_age_ns:
             self._mailbox.drop("stale")
             return None
+        if not self._limit.passes(frame.stamp.mono_ns / NS_PER_S):
+            self._mailbox.drop(SLOWED)
+            return None
         if self.keep:
             self.in_hand = frame
         return frame
+
+    def more(self) -> Frame | None:
+        """Give a frame that waits already; None also while the one in hand may still be looked at."""
+        return None if self.keep or self.one_by_one else self.take(0.0)
 
     def __repr__(self) -> str:
         """Say what it stands before."""

@@ -38,6 +38,58 @@ class Aside(Protocol):
         """Why it is not well; empty when it is."""
 
 
+class Watch(Protocol):
+    """What watches a pipeline for drift."""
+
+    def reasons(self) -> Sequence[Reason]:
+        """Say what drifts, and what keeps it from watching; empty when all is as it was."""
+
+
+class Learning(Protocol):
+    """What a pipeline learns of its machine before its results count."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the model that runs learns anything."""
+
+    def recalibrate(self) -> None:
+        """Forget it and begin anew. Raises DeviceError when the disk does not let it go."""
+
+    def reasons(self) -> Sequence[Reason]:
+        """Say that it learns, and what is wrong with that; empty when it has learned."""
+
+
+class Levers(Protocol):
+    """What a pipeline can do less of. Each kind of step is a word, and a number says how many steps are taken."""
+
+    @property
+    def priority(self) -> int:
+        """The pipeline's."""
+
+    @property
+    def objective_ms(self) -> float | None:
+        """The latency that is asked of it; None when none is, or when what runs cannot meet it on a box that is well either."""
+
+    @property
+    def accelerator(self) -> str:
+        """What its model runs on."""
+
+    def reach(self) -> Mapping[str, int]:
+        """How many steps there are of each kind; absent is none."""
+
+    def taken(self) -> Mapping[str, int]:
+        """How many are taken; absent is none."""
+
+    def move(self, kind: str, steps: int, why: str) -> None:
+        """Take so many steps of a kind; ``why`` is told people. May take seconds. Raises EdgedError when it cannot be done."""
+
+    def words(self) -> Mapping[str, str]:
+        """What each kind that can be moved stands at, for people."""
+
+    def measure(self, now_ns: int) -> None:
+        """Note how fast frames are taken; called about once a second."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """One pipeline of a line, as it runs."""
@@ -56,19 +108,28 @@ class Pipeline:
     aside: Aside | None = None
     """What is done about its events besides telling them."""
 
-    def pause(self) -> None:
-        """Make no results, from the next frame on. The source stays open."""
-        self.worker.pause()
+    learning: Learning | None = None
+    """What it learns of its machine first."""
+
+    drift: Watch | None = None
+    """What holds its frames and results against what is normal for it."""
+
+    levers: Levers | None = None
+    """What it can do less of when the box suffers."""
+
+    def pause(self, *why: str) -> None:
+        """Make no results, from the next frame on. The source stays open. ``why`` as in ``Worker.pause``; default: by a command."""
+        self.worker.pause(*why)
         if self.reader is not None:
             self.reader.pause()
 
-    def resume(self) -> None:
-        """Go on with the next frame that comes."""
-        if self.reader is not None:
+    def resume(self, code: str = "paused") -> None:
+        """Go on with the next frame that comes, unless something else paused it, too."""
+        if self.reader is not None and self.worker.paused_by <= {code}:
             # What still lies there is from before the pause.
             self.mailbox.take(0.0)
             self.reader.resume()
-        self.worker.resume()
+        self.worker.resume(code)
 
 
 class Gate:
@@ -141,11 +202,13 @@ class Line:
             aside.start()
 
     def stop(self) -> None:
-        """End the source; the loops finish what they hold."""
-        self.feed.stop()
+        """End the source; the loops finish the step in hand."""
+        # The loops first: a source that ends before them would pass for one that was read to its end.
+        for pipeline in self.pipelines:
+            pipeline.worker.stop()
         for pipeline in self.pipelines:
             pipeline.mailbox.close()
-            pipeline.worker.stop()
+        self.feed.stop()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for every thread; False when one has not ended in time."""
@@ -159,6 +222,10 @@ class Line:
         """Let each pipeline look for a newer model, beside the one that runs; one that has none tries again now."""
         for pipeline in self.pipelines:
             pipeline.worker.retry()
+        self.renew()
+
+    def renew(self) -> None:
+        """Let each pipeline that runs look for something better, beside what runs."""
         for renewing in self._renewing:
             renewing.ask()
 
@@ -196,6 +263,10 @@ class Line:
                 unfit = Reason(error.code, pipeline.name, str(error.args[0]), since_ns, error.remedy, fatal=True)
                 reasons.append(unfit)
         reasons += [reason for aside in self._asides for reason in aside.reasons()]
+        learnings = [pipeline.learning for pipeline in self.pipelines if pipeline.learning is not None]
+        reasons += [reason for learning in learnings for reason in learning.reasons()]
+        watches = [pipeline.drift for pipeline in self.pipelines if pipeline.drift is not None]
+        reasons += [reason for watch in watches for reason in watch.reasons()]
         if state.error is not None:
             lost = Reason(
                 state.error.code, self.feed.name, state.reason, state.since_ns, state.error.remedy, fatal=True

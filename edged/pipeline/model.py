@@ -19,3 +19,5 @@ class Model:
     preprocess: Callable[[Frame], Sequence[Array]]
     engine: Engine
     decoder: Decoder
+    checks: Sequence[Callable[[], str | None]] = ()
+    """Each has the engine answer one golden sample and says what is wrong with the answer, or None."""

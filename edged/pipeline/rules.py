@@ -7,6 +7,7 @@ for ``gap_s``: a shorter absence is the same visit. An unknown result is no evid
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -91,10 +92,11 @@ class Rule:
 
 
 class Rules:
-    """All rules of one pipeline."""
+    """All rules of one pipeline. Thread-safe: who stops a loop that hangs says its last word for it."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = tuple(rules)
+        self._lock = threading.Lock()
         self._now_s = -math.inf
 
     def __repr__(self) -> str:
@@ -104,13 +106,18 @@ class Rules:
         """Take one result through every rule."""
         events = []
         now_s = result.stamp.source_s
-        if now_s < self._now_s:
-            # The source began anew (a file that loops, a camera that came back): its old time means nothing now.
-            events = self.finish()
-        self._now_s = now_s
-        events += [event for rule in self._rules if (event := rule.step(result)) is not None]
+        with self._lock:
+            if now_s < self._now_s:
+                # The source began anew (a file that loops, a camera that came back): its old time means nothing now.
+                events = self._finish()
+            self._now_s = now_s
+            events += [event for rule in self._rules if (event := rule.step(result)) is not None]
         return events
 
     def finish(self) -> list[Event]:
-        """Close every visit in progress."""
+        """Close every visit in progress; a second call finds none."""
+        with self._lock:
+            return self._finish()
+
+    def _finish(self) -> list[Event]:
         return [event for rule in self._rules if (event := rule.finish()) is not None]

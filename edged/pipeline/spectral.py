@@ -11,11 +11,14 @@ from edged.domain.errors import BundleError
 from edged.pipeline import mel
 
 if TYPE_CHECKING:
-    from edged.domain.bundle import Frames
+    from edged.domain.bundle import Bands, Frames
     from edged.domain.tensor import Array
 
 QUIET = 1e-6
 """What is below this power in a band counts as this: the logarithm of silence has to be a number. -60 dB of a power of 1."""
+
+UNFELT = 1e-12
+"""What is below this power counts as this in ``bands``: with accelerations in g a millionth of one, which no sensor feels."""
 
 
 def hann(length: int) -> Array:
@@ -56,6 +59,42 @@ def envelope(window: Array) -> Array:
     if length % 2 == 0:
         doubled[length // 2] = 1.0
     return np.asarray(np.abs(np.fft.ifft(np.fft.fft(window, axis=0) * doubled, axis=0)))
+
+
+def bands(wanted: Bands, length: int) -> Callable[[Array], Array]:
+    """Build the step from a window, (length, channels), to one row of logarithms: how strong, at which frequencies, and struck how often.
+
+    For each channel the powers in bands of its spectrum, in bands of its envelope's spectrum, and its mean square. The envelope's
+    spectrum is where a bearing's fault frequencies show: each strike rings at the structure's own frequency, and only the rate of the
+    strikes tells what is damaged (Randall and Antoni, "Rolling element bearing diagnostics: a tutorial", Mechanical Systems and Signal
+    Processing 25, 2011, section 4). Logarithms, since machines differ by factors.
+
+    Raises:
+        BundleError: The window has fewer frequencies than bands.
+    """
+    rows = length // 2
+    if max(wanted.spectrum, wanted.envelope) > rows:
+        seen = f"cannot gather {max(wanted.spectrum, wanted.envelope)} bands from a window of {length} samples"
+        message = f"{seen}, expected at most {rows}, as many as it has frequencies above 0"
+        raise BundleError(message)
+
+    def step(window: Array) -> Array:
+        centred = window - window.mean(axis=0)
+        struck = envelope(centred)
+        parts = [
+            _gathered(power_spectrum(centred), wanted.spectrum),
+            _gathered(power_spectrum(struck - struck.mean(axis=0)), wanted.envelope),
+            np.square(centred).mean(axis=0)[np.newaxis],
+        ]
+        return np.asarray(np.log(np.maximum(np.concatenate(parts), UNFELT)).T.reshape(1, -1))
+
+    return step
+
+
+def _gathered(power: Array, count: int) -> Array:
+    """Sum (rows, channels) without the first row into ``count`` bands, as equal in width as whole rows allow."""
+    edges = np.linspace(1, len(power), count + 1).round().astype(int)
+    return np.add.reduceat(power, edges[:-1], axis=0)
 
 
 def framed(samples: Array, length: int, hop: int) -> Array:

@@ -38,6 +38,11 @@ class Windower:
         self._last_s: float | None = None
         self._steps: NDArray[np.float64] = np.empty(0)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """What its windows look like: (length, channels)."""
+        return self.length, self.channels
+
     def push(self, block: Samples) -> list[Frame]:
         """Take the next samples and give the windows that they complete, in order.
 
@@ -48,7 +53,8 @@ class Windower:
         Raises:
             ConfigError: the source has another number of channels than the model takes.
         """
-        values = np.asarray(block.values, np.float32)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and its windows unknown
+            values = np.asarray(block.values, np.float32)
         if values.ndim != 2 or values.shape[1] != self.channels:  # noqa: PLR2004 - rows and channels
             message = f"cannot cut windows from samples of shape {values.shape}, expected {self.channels} channels"
             raise ConfigError(message, remedy="name the columns that the model was made for in the source's section")

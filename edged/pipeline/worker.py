@@ -35,11 +35,12 @@ class Steps(Protocol):
     def step(self, timeout_s: float) -> bool:
         """Make one step within about ``timeout_s``; False when there is nothing more to do, ever."""
 
-    def finish(self) -> None:
-        """Say the last word; called once, when the worker ends for good."""
-
     def close(self) -> None:
         """Free what was built."""
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why its steps are worth less than they should be; None when all is well."""
 
 
 class Worker:
@@ -47,7 +48,9 @@ class Worker:
 
     ``heartbeat_ns`` is the monotonic time of its last step; while it builds, the time until which it may. ``note`` is what its owner
     has to say of it although it runs (a lesser variant than wished for). ``wait`` sleeps for so many seconds, True when it shall stop.
-    ``on_failure`` is called before each such wait. A worker that is paused keeps what it built and makes no step.
+    ``on_failure`` is called before each such wait. ``last_word`` is said when it ends for good, whatever state it is in then: from its
+    own thread, or from that which waits for it in vain. A worker that is paused keeps what it built and makes no step.
+    ``is_replaceable`` says of a step's failure that something else can be built at once.
     """
 
     def __init__(
@@ -58,6 +61,8 @@ class Worker:
         backoff: Backoff | None = None,
         wait: Callable[[float], bool] | None = None,
         on_failure: Callable[[], None] | None = None,
+        last_word: Callable[[], None] = lambda: None,
+        is_replaceable: Callable[[EdgedError], bool] = lambda _: False,
     ) -> None:
         self.name = name
         self.state: State = "starting"
@@ -69,11 +74,15 @@ class Worker:
         self._clock = clock
         self._backoff = backoff or Backoff(limit_s=LONGEST_WAIT_S)
         self._reason: Reason | None = None
-        self._pause: Reason | None = None
+        self._pauses: dict[str, Reason] = {}
         self._stop = threading.Event()
         self._wake = threading.Event()
+        self._again = threading.Event()
         self._sleep = wait or self._wake.wait
         self._on_failure = on_failure
+        self._last_word = last_word
+        self._is_replaceable = is_replaceable
+        self._at_once = False
         self._thread = threading.Thread(target=self._run, name=f"edged-{name}", daemon=True)
 
     def __repr__(self) -> str:
@@ -84,7 +93,9 @@ class Worker:
     @property
     def reason(self) -> Reason | None:
         """Why it is not running, or not as well as it could; None when all is well."""
-        return self._reason or self._pause or self.note
+        steps = self.steps
+        paused = next(iter(self._pauses.values()), None)
+        return self._reason or paused or (steps.reason if steps is not None else None) or self.note
 
     def start(self) -> None:
         """Begin."""
@@ -99,48 +110,75 @@ class Worker:
         self._stop.set()
         self._wake.set()
 
+    def rebuild(self) -> None:
+        """Build anew after the step in hand, without a failure: more has to change than can while it runs."""
+        self._again.set()
+
     def retry(self) -> None:
         """Try again now what failed: its cause may have been mended. Without a failure nothing happens."""
         if self.state == "failed":
             self._wake.set()
 
-    def pause(self) -> None:
-        """Make no step from the next one on, until ``resume``. May be called twice, and in any state."""
-        if self._pause is None:
-            message, remedy = "is paused by a command", "send the command resume, or restart edged"
-            self._pause = Reason("paused", self.name, message, self._clock.monotonic_ns(), remedy)
+    def pause(
+        self,
+        code: str = "paused",
+        message: str = "is paused by a command",
+        remedy: str = "send the command resume, or restart edged",
+    ) -> None:
+        """Make no step from the next one on, until ``resume`` with the same ``code``. May be called twice, and in any state."""
+        if code not in self._pauses:
+            reason = Reason(code, self.name, message, self._clock.monotonic_ns(), remedy)
+            self._pauses = {**self._pauses, code: reason}
 
-    def resume(self) -> None:
-        """Go on. May be called twice, and without a pause."""
-        self._pause = None
-        if self.state == "paused":
+    @property
+    def paused_by(self) -> frozenset[str]:
+        """The codes of what paused it."""
+        return frozenset(self._pauses)
+
+    def resume(self, code: str = "paused") -> None:
+        """Go on, unless something else paused it, too. May be called twice, and without a pause."""
+        self._pauses = {other: reason for other, reason in self._pauses.items() if other != code}
+        if not self._pauses and self.state == "paused":
             self._wake.set()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the end; False when it did not come in time."""
+        if self._thread.ident is None:  # it was never started
+            return True
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        hangs = self._thread.is_alive()
+        if hangs and self._stop.is_set():
+            self._say_last_word()
+        return not hangs
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            if self._live():
-                self.state = "ended"
-                return
-            if self.state == "failed":
+        has_ended = False
+        while not (has_ended or self._stop.is_set()):
+            has_ended = self._live()
+            if self.state == "failed" and not self._at_once:
                 self._wait(self._backoff.next_s())
-        self.state = "stopped"
+        self._say_last_word()
+        # A source that was stopped has ended, too; what was asked to stop has not done all there was.
+        self.state = "stopped" if self._stop.is_set() else "ended"
+
+    def _say_last_word(self) -> None:
+        try:
+            self._last_word()
+        except Exception:  # noqa: BLE001 - as for its steps
+            _LOG.exception("worker.last-word", extra={logs.FIELDS: {"worker": self.name}})
 
     def _live(self) -> bool:
         """Build, step until the end, a stop or a failure, and clean up; True at the end."""
-        began_ns = self._beat()
+        began_ns, self._at_once = self._beat(), False
         try:
             self.building()
+            self._again.clear()
             self.steps = self._build()
             self.state, self._reason = "running", None
             ended = self._step_on(self.steps)
-            self.steps.finish()
         except EdgedError as error:
             self._failed(error, error.code, error.remedy, began_ns)
+            self._at_once = self.steps is not None and self._is_replaceable(error)
         except Exception as error:  # noqa: BLE001 - the supervisor is the one place where anything may arrive
             _LOG.exception("worker.broken", extra={logs.FIELDS: {"worker": self.name}})
             self._failed(error, "internal", "report this with the log", began_ns)
@@ -153,8 +191,8 @@ class Worker:
         return False
 
     def _step_on(self, steps: Steps) -> bool:
-        while not self._stop.is_set():
-            if self._pause is not None:
+        while not (self._stop.is_set() or self._again.is_set()):
+            if self._pauses:
                 self._rest()
                 continue
             more = steps.step(STEP_S)
@@ -165,7 +203,7 @@ class Worker:
 
     def _rest(self) -> None:
         self.state = "paused"
-        while self._pause is not None and not self._stop.is_set():
+        while self._pauses and not self._stop.is_set():
             self._wait(BEAT_S)
         self.state = "running"
 

@@ -47,7 +47,10 @@ class PipelineMetrics:
 
     results: int = 0
     unknown: int = 0
+    suspect: int = 0
     events: int = 0
+    unknown_by: dict[str, int] = field(default_factory=dict)
+    """By the results' reason."""
     stages: dict[str, Histogram] = field(default_factory=lambda: {stage: Histogram() for stage in STAGES})
 
     def result(self, result: Result) -> None:
@@ -55,7 +58,10 @@ class PipelineMetrics:
         self.results += 1
         if result.output is None:
             self.unknown += 1
+            self.unknown_by[result.reason] = self.unknown_by.get(result.reason, 0) + 1
             return
+        if result.status == "suspect":
+            self.suspect += 1
         stages = self.stages
         latency = result.latency
         stages["age"].add(latency.age_ms)

@@ -29,6 +29,7 @@ class Taker:
     def __init__(self, mailbox: Mailbox) -> None:
         self.mailbox = mailbox
         self.taken: list[Frame] = []
+        self.reason: Reason | None = None
 
     def step(self, timeout_s: float) -> bool:
         frame = self.mailbox.take(timeout_s)
@@ -36,9 +37,6 @@ class Taker:
             return not self.mailbox.ended
         self.taken.append(frame)
         return True
-
-    def finish(self) -> None:
-        pass
 
     def close(self) -> None:
         pass

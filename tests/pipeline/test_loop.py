@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
-from edged.domain.errors import EngineLostError
+from edged.domain.errors import EngineLostError, FrameError
 from edged.domain.frame import Frame
 from edged.domain.result import Anomaly, Event, Output, Result
 from edged.domain.tensor import Array, TensorSpec
 from edged.pipeline.condition import When
-from edged.pipeline.loop import Loop
+from edged.pipeline.loop import UNJUDGED_LIMIT, Loop
 from edged.pipeline.model import Model
 from edged.pipeline.rules import Rule, Rules, Timing
 from fakes.clock import FakeClock
@@ -34,6 +36,9 @@ class Inbox:
 
     def take(self, timeout_s: float) -> Frame | None:
         assert timeout_s > 0
+        return self.frames.popleft() if self.frames else None
+
+    def more(self) -> Frame | None:
         return self.frames.popleft() if self.frames else None
 
 
@@ -90,12 +95,45 @@ def test_no_frame_in_time_is_no_end() -> None:
     assert sink.results == []
 
 
-def test_the_end_of_the_source_ends_the_loop_and_its_last_word_closes_the_event() -> None:
+def test_the_end_of_the_source_ends_the_loop() -> None:
     one, sink = loop(frames(2.0), model())
     assert one.step()
     assert not one.step()
-    one.finish()
-    assert [event.phase for event in sink.events] == ["start", "end"]
+    assert [event.phase for event in sink.events] == ["start"]
+
+
+def sometimes_invalid(frame: Frame) -> tuple[Array]:
+    if not np.isfinite(frame.data).all():
+        raise FrameError("cannot prepare it", remedy="look at the sensor", code="samples-invalid")
+    return (frame.data,)
+
+
+def test_a_frame_that_cannot_be_judged_is_unknown_and_the_loop_goes_on() -> None:
+    one, sink = loop(frames(0.5, np.inf, 0.5), replace(model(), preprocess=sometimes_invalid))
+    while one.step():
+        pass
+    assert [(result.status, result.reason) for result in sink.results] == [
+        ("ok", ""),
+        ("unknown", "samples-invalid"),
+        ("ok", ""),
+    ]
+    assert one.reason is None
+
+
+def test_frames_that_can_not_be_judged_for_long_are_told_until_one_can() -> None:
+    one, _ = loop(frames(*[np.inf] * UNJUDGED_LIMIT, 0.5), replace(model(), preprocess=sometimes_invalid))
+    for _ in range(UNJUDGED_LIMIT - 1):
+        one.step()
+    assert one.reason is None
+    one.step()
+    assert one.reason is not None
+    assert (one.reason.code, one.reason.component, one.reason.remedy) == (
+        "samples-invalid",
+        "gate",
+        "look at the sensor",
+    )
+    one.step()
+    assert one.reason is None
 
 
 def test_a_frame_that_the_engine_fails_on_is_unknown_and_the_error_goes_on() -> None:
@@ -157,10 +195,17 @@ def test_closing_frees_the_model_and_the_one_that_was_to_follow() -> None:
     assert (old.engine.closed, new.engine.closed) == (True, True)  # type: ignore[attr-defined] # the fake tells
 
 
+def test_a_model_that_comes_after_the_close_is_freed_and_the_caller_told() -> None:
+    late = model()
+    one, _ = loop(frames(), model())
+    one.close()
+    assert not one.swap(late)
+    assert late.engine.closed  # type: ignore[attr-defined] # the fake tells
+
+
 def test_closing_a_loop_that_awaits_no_other_model_frees_its_own() -> None:
     only = model()
     one, _ = loop(frames(), only)
-    one.finish()
     one.close()
     assert only.engine.closed  # type: ignore[attr-defined] # the fake tells
 
@@ -193,3 +238,103 @@ def test_the_repr_says_what_runs() -> None:
     one, _ = loop(frames(0.5), model())
     one.step()
     assert repr(one) == "<Loop gate: 1 frames on parts 1.0.0 int8 (cpu)>"
+
+
+@dataclass
+class Turn:
+    """A turn that counts how often it was taken, and notes what was reported while it was held."""
+
+    sink: CountingSink
+    taken: int = 0
+    reported_within: int = 0
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        self.taken += 1
+        before = len(self.sink.results)
+        yield
+        self.reported_within += len(self.sink.results) - before
+
+
+def taking_turns(values: deque[Frame], of: Model) -> tuple[Loop, CountingSink, Turn]:
+    sink = CountingSink()
+    turn = Turn(sink)
+    return Loop("gate", Inbox(values, True), of, Rules([]), [sink], FakeClock(), turn=turn), sink, turn
+
+
+def test_frames_that_wait_already_share_a_turn_and_are_reported_after_it() -> None:
+    one, sink, turn = taking_turns(frames(0.1, 0.2, 0.3), model())
+
+    one.step()
+
+    assert (turn.taken, len(sink.results), turn.reported_within) == (1, 3, 0)
+
+
+def test_what_was_judged_before_a_failure_is_reported_in_order() -> None:
+    one, sink, turn = taking_turns(frames(0.1, 0.2, 0.3), model(fails_from=1))
+
+    with pytest.raises(EngineLostError):
+        one.step()
+
+    assert [result.status for result in sink.results] == ["ok", "unknown"]
+    assert turn.taken == 1
+
+
+class EveryOther:
+    """Lets every second frame pass for still, unless it was told to forget."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.forgotten = 0
+        self._look = True
+
+    def is_still(self, _frame: Frame) -> bool:
+        self.asked += 1
+        self._look = not self._look
+        return self._look
+
+    def forget(self) -> None:
+        self.forgotten += 1
+        self._look = True
+
+
+def gated(values: deque[Frame], of: Model, rule: Rule) -> tuple[Loop, CountingSink, EveryOther]:
+    sink, gate = CountingSink(), EveryOther()
+
+    class OneByOne(Inbox):
+        def more(self) -> Frame | None:
+            return None
+
+    return Loop("gate", OneByOne(values), of, Rules([rule]), [sink], FakeClock(), gate=gate), sink, gate
+
+
+def test_a_still_frame_gives_no_result() -> None:
+    one, sink, _ = gated(frames(0.5, 0.5, 0.5, 0.5), model(), Rule("gate", "odd", When(), Timing()))
+    while one.step():
+        pass
+    assert [result.stamp.index for result in sink.results] == [0, 2]
+
+
+def test_rules_go_on_with_the_last_answer_while_frames_are_still() -> None:
+    one, sink, _ = gated(frames(2.0, 2.0), model(), Rule("gate", "odd", When(), Timing(for_s=1.0)))
+    while one.step():
+        pass
+    assert [(event.phase, event.until.index) for event in sink.events] == [("start", 1)]
+    assert len(sink.results) == 1
+
+
+def test_a_frame_after_one_that_was_not_judged_is_never_still() -> None:
+    unjudged = replace(model(), preprocess=sometimes_invalid)
+    one, sink, gate = gated(frames(np.inf, 0.5, 0.5), unjudged, Rule("gate", "odd", When(), Timing()))
+    while one.step():
+        pass
+    assert [result.status for result in sink.results] == ["unknown", "ok"]
+    assert gate.forgotten == 2
+
+
+def test_the_first_frame_of_another_model_is_never_still() -> None:
+    one, sink, _ = gated(frames(0.5, 0.5), model(), Rule("gate", "odd", When(), Timing()))
+    one.step()
+    one.swap(model(2.0))
+    one.step()
+    assert len(sink.results) == 2

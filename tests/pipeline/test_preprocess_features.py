@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edged.domain.bundle import WindowInput
-from edged.domain.errors import BundleError, ConfigError, SourceLostError
+from edged.domain.errors import BundleError, ConfigError, FrameError
 from edged.domain.frame import Frame, Stamp
 from edged.domain.tensor import Quantization, TensorSpec
 from edged.pipeline import features, preprocess
@@ -110,6 +110,6 @@ def test_a_source_with_other_channels_is_the_operators_fault() -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_samples_that_are_no_numbers_never_reach_the_model(bad: float) -> None:
     prepare = preprocess.build(_input(), TensorSpec("x", (1, 8), "int8"), "flat", None)
-    with pytest.raises(SourceLostError, match="cannot prepare window 3") as caught:
+    with pytest.raises(FrameError, match="cannot prepare window 3") as caught:
         prepare(_frame(np.where(WINDOW == 2, np.float32(bad), WINDOW)))
     assert caught.value.code == "samples-invalid"

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-from edged.domain.frame import Samples
+import numpy as np
+
+from edged.domain.frame import Frame, Samples
 from edged.pipeline.mailbox import Mailbox
 from edged.pipeline.reader import Reader
 from edged.pipeline.window import Windower
+from fakes.results import stamp
 from fakes.source import picture, samples
 
 
@@ -33,3 +36,16 @@ def test_a_window_that_was_half_full_at_the_pause_is_begun_anew() -> None:
     reader.resume()
     assert reader.frames_of(two(2.0)) == []
     assert len(reader.frames_of(two(2.2))) == 1
+
+
+def test_windows_that_were_cut_for_the_model_before_are_dropped_by_cause() -> None:
+    mailbox = Mailbox("gate")
+    reader = Reader(mailbox, Windower(2, 2, 1))
+    old = [Frame(np.zeros((2, 1), np.float32), stamp(float(index), index)) for index in range(2)]
+    assert reader.offer(old[0], 0.0)
+
+    reader.open(Windower(4, 4, 1))
+
+    assert reader.offer(old[1], 0.0)
+    assert mailbox.take(0.0) is None
+    assert mailbox.drops == {"model-changed": 2}

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import pytest
+
 from edged.domain.errors import BundleError, EngineLostError
+from edged.domain.health import Reason
 from edged.pipeline.backoff import Backoff
 from edged.pipeline.worker import BEAT_S, BUILD_S, STABLE_AFTER_S, Worker
 from fakes.clock import FakeClock
@@ -21,6 +25,7 @@ class Script:
     calls: list[str] = field(default_factory=list)
     clock: FakeClock | None = None
     advance_s: float = 0.0
+    reason: Reason | None = None
 
     def step(self, timeout_s: float) -> bool:
         assert timeout_s > 0
@@ -31,9 +36,6 @@ class Script:
         if isinstance(word, Exception):
             raise word
         return word
-
-    def finish(self) -> None:
-        self.calls.append("finish")
 
     def close(self) -> None:
         self.calls.append("close")
@@ -55,17 +57,37 @@ def at_once() -> Backoff:
 
 def test_it_steps_to_the_end_then_says_the_last_word_and_cleans_up() -> None:
     steps = script(True, True, False)
-    worker = ran(Worker("gate", lambda: steps, FakeClock()))
-    assert steps.calls == ["step", "step", "step", "finish", "close"]
+    worker = ran(Worker("gate", lambda: steps, FakeClock(), last_word=lambda: steps.calls.append("last word")))
+    assert steps.calls == ["step", "step", "step", "close", "last word"]
     assert (worker.state, worker.reason, worker.restarts) == ("ended", None, 0)
 
 
 def test_after_a_failure_it_builds_anew_and_the_last_word_is_said_once() -> None:
     builds = [script(True, EngineLostError("gone")), script(False)]
     left = iter(builds)
-    worker = ran(Worker("gate", lambda: next(left), FakeClock(), at_once()))
-    assert [steps.calls for steps in builds] == [["step", "step", "close"], ["step", "finish", "close"]]
+    said: list[str] = []
+    worker = ran(Worker("gate", lambda: next(left), FakeClock(), at_once(), last_word=lambda: said.append("end")))
+    assert [steps.calls for steps in builds] == [["step", "step", "close"], ["step", "close"]]
+    assert said == ["end"]
     assert (worker.state, worker.restarts) == ("ended", 1)
+
+
+def test_what_something_else_can_stand_in_for_is_built_anew_without_a_wait() -> None:
+    left = iter([script(EngineLostError("gone")), script(False)])
+    never = Backoff(first_s=1000.0, limit_s=1000.0)
+    worker = ran(
+        Worker("gate", lambda: next(left), FakeClock(), never, is_replaceable=lambda error: str(error) == "gone")
+    )
+    assert (worker.state, worker.restarts) == ("ended", 1)
+
+
+def test_what_cannot_be_built_is_waited_for_whatever_could_stand_in() -> None:
+    def build() -> Script:
+        worker.stop()
+        raise EngineLostError("gone")
+
+    worker = Worker("gate", build, FakeClock(), Backoff(first_s=1000.0), is_replaceable=lambda _: True)
+    assert ran(worker).state == "stopped"
 
 
 def test_its_owner_hears_of_each_failure() -> None:
@@ -201,7 +223,7 @@ def test_a_paused_worker_makes_no_step_beats_and_goes_on_where_it_was() -> None:
     ran(worker)
     assert [state for state, _, _ in seen] == ["paused"] * 3
     assert seen[2] == ("paused", "paused", True)
-    assert steps.calls == ["step", "step", "finish", "close"]
+    assert steps.calls == ["step", "step", "close"]
     assert (worker.state, worker.reason) == ("ended", None)
 
 
@@ -213,7 +235,7 @@ def test_a_paused_worker_ends_when_asked_to() -> None:
     until(lambda: worker.state == "paused", "paused")
     worker.stop()
     assert worker.join(GIVE_UP_S)
-    assert steps.calls == ["finish", "close"]
+    assert steps.calls == ["close"]
 
 
 def test_a_worker_that_rests_wakes_at_once_when_it_shall_go_on() -> None:
@@ -224,3 +246,101 @@ def test_a_worker_that_rests_wakes_at_once_when_it_shall_go_on() -> None:
     worker.resume()
     assert worker.join(GIVE_UP_S)
     assert worker.state == "ended"
+
+
+def test_a_stop_while_it_waits_for_the_next_attempt_still_has_the_last_word_said() -> None:
+    said: list[str] = []
+
+    def build() -> Script:
+        worker.stop()
+        raise BundleError("cannot load")
+
+    worker = Worker("gate", build, FakeClock(), Backoff(first_s=1000.0), last_word=lambda: said.append("end"))
+    ran(worker)
+    assert said == ["end"]
+
+
+def test_for_one_that_hangs_the_last_word_is_said_by_who_waited_in_vain() -> None:
+    goes_on, said = threading.Event(), list[str]()
+
+    def build() -> Script:
+        goes_on.wait(GIVE_UP_S)
+        return script(False)
+
+    worker = Worker("gate", build, FakeClock(), last_word=lambda: said.append("end"))
+    worker.start()
+    assert not worker.join(0.0)
+    assert said == []
+    worker.stop()
+    assert not worker.join(0.0)
+    assert said == ["end"]
+    goes_on.set()
+    assert worker.join(GIVE_UP_S)
+
+
+def test_a_last_word_that_fails_costs_nothing_but_itself(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise KeyError("a bug")
+
+    assert ran(Worker("gate", lambda: script(False), FakeClock(), last_word=fail)).state == "ended"
+    assert "worker.last-word" in caplog.text
+
+
+def test_what_was_asked_to_stop_has_stopped_although_its_source_ended_with_it() -> None:
+    class Late(Script):
+        def step(self, timeout_s: float) -> bool:
+            worker.stop()
+            return super().step(timeout_s)
+
+    worker = Worker("gate", lambda: Late(iter([False])), FakeClock())
+    assert ran(worker).state == "stopped"
+
+
+def test_one_that_was_never_started_need_not_be_waited_for() -> None:
+    worker = Worker("gate", lambda: script(False), FakeClock())
+    worker.stop()
+    assert worker.join(GIVE_UP_S)
+
+
+def test_while_it_runs_it_tells_what_its_steps_are_not_well_with() -> None:
+    ill = Reason("samples-invalid", "gate", "gives only unknown results", 0)
+    seen = []
+
+    class Ill(Script):
+        def step(self, timeout_s: float) -> bool:
+            seen.append(worker.reason)
+            return super().step(timeout_s)
+
+    worker = Worker("gate", lambda: Ill(iter([False]), reason=ill), FakeClock())
+    ran(worker)
+    assert seen == [ill]
+    assert worker.reason is None
+
+
+def test_built_anew_when_asked_it_has_not_failed_and_says_no_last_word_in_between() -> None:
+    class Renewed(Script):
+        def step(self, timeout_s: float) -> bool:
+            worker.rebuild()
+            return super().step(timeout_s)
+
+    builds = [Renewed(iter([True])), script(False)]
+    left, said = iter(builds), list[str]()
+    worker = Worker("gate", lambda: next(left), FakeClock(), last_word=lambda: said.append("end"))
+    ran(worker)
+    assert [steps.calls for steps in builds] == [["step", "close"], ["step", "close"]]
+    assert (worker.state, worker.restarts, said) == ("ended", 0, ["end"])
+
+
+def test_what_two_paused_goes_on_when_both_let_it() -> None:
+    worker = Worker("gate", lambda: script(False), FakeClock())
+    worker.pause()
+    worker.pause("governed", "rests", "it passes")
+    worker.start()
+    until(lambda: worker.state == "paused", "paused")
+    assert worker.paused_by == {"paused", "governed"}
+    worker.resume("governed")
+    assert worker.state == "paused"
+    assert worker.reason is not None
+    assert worker.reason.code == "paused"
+    worker.resume()
+    assert worker.join(GIVE_UP_S)

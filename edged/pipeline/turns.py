@@ -1,0 +1,61 @@
+"""Who computes now: at most so many pipelines at once, the highest priority first, then in order of arrival.
+
+More pipelines at work than processors only take time from each other: eight of them with an engine of 0.3 ms lost 40 % of one's frames
+a second to hand-overs of the interpreter's lock. A turn is long enough for the frames that already wait, up to ``QUANTUM_NS``.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
+QUANTUM_NS = 5_000_000
+"""How long a pipeline may go on with frames that already wait: Python's own switch interval."""
+
+
+class Turns:
+    """Shared by a box's pipelines. Thread-safe."""
+
+    def __init__(self, places: int) -> None:
+        """Let ``places`` pipelines compute at once. Raises ValueError when that is not 1 or more."""
+        if places < 1:
+            message = f"cannot give turns at {places} places, expected 1 or more"
+            raise ValueError(message)
+        self._places = self._free = places
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[int, int, threading.Lock]] = []
+        self._arrivals = count()
+
+    def __repr__(self) -> str:
+        """Say how many compute and wait."""
+        return f"<Turns: {self._places - self._free} of {self._places} places taken, {len(self._waiting)} wait>"
+
+    @contextmanager
+    def turn(self, priority: int = 0) -> Iterator[None]:
+        """Wait for a place and hold it; never taken twice by one thread."""
+        self._take(priority)
+        try:
+            yield
+        finally:
+            self._give()
+
+    def _take(self, priority: int) -> None:
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            mine = threading.Lock()
+            mine.acquire()
+            heapq.heappush(self._waiting, (-priority, next(self._arrivals), mine))
+        # Whoever gives its place up releases this lock: the place goes from hand to hand, and nobody can slip in between.
+        mine.acquire()
+
+    def _give(self) -> None:
+        with self._lock:
+            if self._waiting:
+                heapq.heappop(self._waiting)[2].release()
+            else:
+                self._free += 1

@@ -1,0 +1,76 @@
+"""Who computes now: places, priorities, order of arrival."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from edged.pipeline.turns import Turns
+
+PATIENCE_S = 5.0
+
+
+def _until(is_met: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + PATIENCE_S
+    while not is_met():
+        assert time.monotonic() < until_s, "waited too long"
+        time.sleep(0.001)
+
+
+def _queued(turns: Turns, names_and_priorities: list[tuple[str, int]]) -> list[str]:
+    """Let threads arrive in this order while the only place is taken; give the order in which they got it."""
+    got: list[str] = []
+
+    def compute(name: str, priority: int) -> None:
+        with turns.turn(priority):
+            got.append(name)
+
+    threads = [threading.Thread(target=compute, args=row) for row in names_and_priorities]
+    with turns.turn():
+        for number, thread in enumerate(threads, start=1):
+            thread.start()
+            _until(lambda number=number: f"{number} wait" in repr(turns))
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    return got
+
+
+def test_the_highest_priority_comes_first_then_the_order_of_arrival() -> None:
+    assert _queued(Turns(1), [("a", 0), ("b", 5), ("c", 0), ("d", 5)]) == ["b", "d", "a", "c"]
+
+
+def test_never_more_compute_at_once_than_there_are_places() -> None:
+    turns, most, now, lock = Turns(2), [0], [0], threading.Lock()
+
+    def compute() -> None:
+        for _ in range(50):
+            with turns.turn():
+                with lock:
+                    now[0] += 1
+                    most[0] = max(most[0], now[0])
+                time.sleep(0)
+                with lock:
+                    now[0] -= 1
+
+    threads = [threading.Thread(target=compute) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert most[0] <= 2
+    assert repr(turns) == "<Turns: 0 of 2 places taken, 0 wait>"
+
+
+def test_a_turn_that_fails_gives_its_place_back() -> None:
+    turns = Turns(1)
+    with pytest.raises(RuntimeError), turns.turn():
+        raise RuntimeError
+    assert repr(turns) == "<Turns: 0 of 1 places taken, 0 wait>"
+
+
+def test_turns_without_a_place_are_refused() -> None:
+    with pytest.raises(ValueError, match="cannot give turns at 0 places"):
+        Turns(0)
