@@ -9,7 +9,7 @@ import pytest
 
 from edged.domain.errors import EngineLostError
 from edged.domain.tensor import TensorSpec
-from edged.engines import onnx, tflite
+from edged.engines import onnx, sandbox, tflite
 from fakes.engine import FakeEngine
 from fakes.modelfile import onnx_model, tflite_relu
 
@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 X = np.array([[-1.0, 2.0, -3.0, 4.0]], np.float32)
 
 
-@pytest.fixture(params=["fake", "tflite", "onnx"])
+@pytest.fixture(params=["fake", "tflite", "onnx", pytest.param("sandbox", marks=pytest.mark.slow)])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     """Give an engine of ``y = max(x, 0)`` on four numbers."""
     path = tmp_path / f"relu.{request.param}"
+    if request.param == "sandbox":
+        path.write_bytes(tflite_relu())
+        made = sandbox.open_engine(sandbox.Order(path, "tflite"))
+        request.addfinalizer(made.close)  # noqa: PT021 - of one kind alone
+        return made
     if request.param == "tflite":
         path.write_bytes(tflite_relu())
         return tflite.open_engine(path, threads=1)

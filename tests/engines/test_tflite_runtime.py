@@ -122,7 +122,7 @@ def test_it_gives_the_answers_of_litert_on_the_shipped_vibration_model(python: P
         ours, theirs = _both(bundle, variant, np.load(sample), python, tmp_path)
         assert isinstance(ours, Anomaly)
         assert isinstance(theirs, Anomaly)
-        assert theirs.score == pytest.approx(ours.score, abs=0.002)
+        assert theirs.score == pytest.approx(ours.score, rel=0.01)
         assert theirs.is_anomaly == ours.is_anomaly
 
 
@@ -149,7 +149,8 @@ def test_results_name_the_runtime_that_gave_them(python: Path, tmp_path: Path) -
     source = f'[[source]]\nname = "fan"\nkind = "csv"\npath = "{recording}"\ncolumns = ["x", "y", "z"]\ntime = "t"\n'
     broker = mosquitto(tmp_path)
     fleet = Subscriber(broker.port)
-    config = write_config(tmp_path, broker.port, source + pipeline("bearing", source="fan", model="vibration"))
+    bearing = pipeline("bearing", source="fan", model="vibration", more="calibrate_s = 11")
+    config = write_config(tmp_path, broker.port, source + bearing)
     daemon = DaemonProcess(config, program=_program(python)).start()
     try:
         assert daemon.wait() == 0
@@ -160,7 +161,7 @@ def test_results_name_the_runtime_that_gave_them(python: Path, tmp_path: Path) -
         broker.close()
     told = fleet.of("result/bearing")
     assert {result["model"]["runtime"] for result in told} == {"tflite-runtime"}
-    assert {result["anomaly"]["is_anomaly"] for result in told} == {True, False}
+    assert {result["anomaly"]["is_anomaly"] for result in told if result["status"] == "ok"} == {True, False}
 
 
 def test_beside_numpy_2_it_is_refused_with_the_remedy(python: Path, numpy_2: dict[str, str], tmp_path: Path) -> None:

@@ -1,0 +1,106 @@
+"""What the sandbox is made of, without a child."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from edged.domain.errors import DeviceError, EngineLostError
+from edged.domain.tensor import FREE, TensorSpec
+from edged.engines.sandbox_deadline import Patience, deadline_s, slowest_s
+from edged.engines.sandbox_tensors import LEAST_FREE_BYTES, MAX_BYTES, Plan, Tensors, plan, reserve
+
+IN, OUT = TensorSpec("x", (1, 4), "float32"), TensorSpec("y", (1, 2), "uint8")
+OPEN = TensorSpec("x", (FREE, 4), "float32")
+
+
+@pytest.fixture
+def memory() -> Iterator[int]:
+    given = reserve()
+    yield given
+    os.close(given)
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let the system refuse larger files, as a full memory does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    ("p99_s", "expected_s"), [(0.0, 1.0), (0.01, 1.0), (0.2, 2.0), (100.0, 30.0)], ids=["no", "fast", "slow", "wild"]
+)
+def test_a_deadline_is_ten_times_the_p99_within_a_floor_and_a_limit(p99_s: float, expected_s: float) -> None:
+    assert deadline_s(p99_s, Patience()) == expected_s
+
+
+def test_a_warm_ups_slowest_call_stands_for_its_p99() -> None:
+    assert slowest_s((0.1, 0.3, 0.2)) == 0.3
+    assert slowest_s(()) == 0.0
+
+
+def test_tensors_lie_behind_each_other_on_cache_lines() -> None:
+    laid_out = plan((IN, IN), (OUT,), [(1, 2)])
+    assert [place.at for place in (*laid_out.inputs, *laid_out.outputs)] == [0, 64, 128]
+    assert laid_out.size == 192
+
+
+def test_an_open_dimension_gets_more_room_than_one_takes() -> None:
+    (place,) = plan((OPEN,), (), []).inputs
+    assert place.room == LEAST_FREE_BYTES
+    assert place.shape_at == 0
+
+
+def test_an_output_that_came_out_otherwise_than_the_file_says_counts_as_open() -> None:
+    (place,) = plan((), (OUT,), [(7, 2, 2)]).outputs
+    assert place.shape_at is not None
+    assert place.rank == 3
+
+
+def test_memory_that_the_system_does_not_give_is_refused_with_the_size_and_no_bus_error(memory: int) -> None:
+    large = TensorSpec("x", (1, 1024, 1024, 3), "uint8")
+    with files_of_at_most(65_536), pytest.raises(DeviceError, match=r"3\.0 MiB and the system gives none") as caught:
+        Tensors(memory, plan((large,), (), []), "large.tflite")
+    assert caught.value.code == "memory-short"
+
+
+def test_a_file_that_asks_for_all_memory_is_refused_before_any_is_taken(memory: int) -> None:
+    with pytest.raises(DeviceError, match="edged shares at most 256 MiB a model"):
+        Tensors(memory, Plan((), (), MAX_BYTES + 1), "wild.tflite")
+    assert os.fstat(memory).st_size == 0
+
+
+def test_nobody_can_take_the_memory_away_from_under_the_tensors(memory: int) -> None:
+    Tensors(memory, plan((IN,), (OUT,), [(1, 2)]), "m")
+    with pytest.raises(PermissionError):
+        os.ftruncate(memory, 0)
+
+
+def test_what_is_put_lies_where_the_plan_says(memory: int) -> None:
+    laid_out = plan((IN,), (OUT,), [(1, 2)])
+    tensors = Tensors(memory, laid_out, "m")
+    tensors.put([np.array([[1, 2, 3, 4]], np.float32)])
+    child = mmap.mmap(memory, laid_out.size)
+    assert np.ndarray((4,), np.float32, child).tolist() == [1, 2, 3, 4]
+    child[laid_out.outputs[0].at : laid_out.outputs[0].at + 2] = b"\x07\x09"
+    assert tensors.take()[0].tolist() == [[7, 9]]
+
+
+@pytest.mark.parametrize("shape", [(1, -5), (1 << 40, 1 << 40)], ids=["negative", "huge"])
+def test_a_shape_that_does_not_fit_its_room_is_the_childs_fault(memory: int, shape: tuple[int, int]) -> None:
+    laid_out = plan((), (TensorSpec("y", (1, FREE), "uint8"),), [(1, 2)])
+    tensors = Tensors(memory, laid_out, "m")
+    np.ndarray((2,), np.int64, mmap.mmap(memory, laid_out.size))[:] = shape
+    with pytest.raises(EngineLostError, match="its child gave the shape"):
+        tensors.take()
