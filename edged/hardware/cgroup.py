@@ -139,7 +139,7 @@ def _level_v2(tree: Tree, folder: str) -> Level:
         folder,
         memory_limit=limit,
         memory_high=_positive(tree, f"{folder}/memory.high"),
-        memory_used=tree.integer(f"{folder}/memory.current"),
+        memory_used=_working_set(tree, folder, "memory.current", "inactive_file"),
         cpus=cpus,
         oom_kills=kills,
         evidence=evidence,
@@ -153,8 +153,14 @@ def _memory_v1(tree: Tree, folder: str) -> Level:
     evidence = {} if limit is None else {"memory": tree.evidence(path)}
     if kills:
         evidence["oom"] = shown(f"{folder}/memory.oom_control", f"oom_kill {kills}")
-    used = tree.integer(f"{folder}/memory.usage_in_bytes")
+    used = _working_set(tree, folder, "memory.usage_in_bytes", "total_inactive_file")
     return Level(folder, memory_limit=limit, memory_used=used, oom_kills=kills, evidence=evidence)
+
+
+def _working_set(tree: Tree, folder: str, usage: str, cache: str) -> int | None:
+    """Give what is used and not only lies there as a file's pages: those go first when memory runs short (as kubelet counts it)."""
+    used = tree.integer(f"{folder}/{usage}")
+    return None if used is None else max(0, used - (_keyed(tree, f"{folder}/memory.stat", cache) or 0))
 
 
 def _cpu_v1(tree: Tree, folder: str) -> Level:

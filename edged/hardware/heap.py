@@ -1,4 +1,4 @@
-"""The C library's heap: memory that was freed goes back to the box.
+"""What this process holds and no longer needs: freed memory, and pages of files that only starting looked at.
 
 glibc keeps what a thread freed in that thread's own arena. Loading and trying a model frees megabytes that nothing on
 this box will ask for again, and each of a daemon's threads would hold on to its share.
@@ -7,6 +7,7 @@ this box will ask for again, and each of a daemon's threads would hold on to its
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ARENAS = 2
@@ -15,8 +16,9 @@ ARENAS = 2
 _M_ARENA_MAX = -8
 """glibc's <malloc.h>."""
 _MADV_DONTNEED = 4
-"""<asm-generic/mman-common.h>. On a mapping that was never written to, nothing is lost."""
+"""<asm-generic/mman-common.h>. On a mapping of a file that was never written to, nothing is lost."""
 _READ_ONLY = frozenset({"r--p", "r--s"})
+_LIBRARY = frozenset({"r--p", "r-xp"})
 
 
 def limit_arenas() -> None:
@@ -38,18 +40,54 @@ def drop_file_pages(file: Path) -> None:
 
     A runtime that has packed a model's weights into a form of its own never looks at the file again, and would hold it in memory twice.
     """
-    madvise = _find("madvise")
-    if madvise is None:
-        return
-    try:
-        maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return
-    for line in maps.splitlines():
+    for line in _lines_of(Path("/proc/self/maps")):
         bounds, access, *_, name = line.split(maxsplit=5)
         if name == str(file) and access in _READ_ONLY:
-            start, end = (int(bound, 16) for bound in bounds.split("-"))
-            madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+            _drop(bounds)
+
+
+def drop_library_pages() -> None:
+    """Give the resident pages of libraries, which are files, back to the box; what runs reads those that it needs again.
+
+    Loading a library touches its symbols and runs its constructors, once, and the kernel maps the sixteen pages around
+    each touch: of 67 MB with a camera and LiteRT, 45 MB were not looked at again. They stay in the file cache, which the
+    box takes from when it is short. Who needs one takes a soft fault. Reading the table takes some 20 ms.
+    """
+    for bounds in untouched(_lines_of(Path("/proc/self/smaps"))):
+        _drop(bounds)
+
+
+def untouched(smaps: Iterable[str]) -> Iterator[str]:
+    """Give the bounds of the libraries' private mappings that hold no page of their own, from the lines of ``smaps``.
+
+    A page of its own was written to, by relocation for instance: it is in no file, and dropping it would lose it.
+    (proc_pid_smaps(5): ``Anonymous``.) Other files may be unmapped at any moment, and what is mapped in their place would
+    be dropped; modules of Python stay until the end.
+    """
+    bounds = ""
+    for line in smaps:
+        first, _, rest = line.partition(" ")
+        if not first.endswith(":"):
+            access, _, _, _, *file = rest.split(maxsplit=4)
+            is_library = access in _LIBRARY and any(".so" in Path(name).name for name in file)
+            bounds = first if is_library else ""
+        elif first == "Anonymous:" and bounds and rest.split()[0] == "0":
+            yield bounds
+
+
+def _lines_of(file: Path) -> list[str]:
+    """Read a table of the kernel's; empty where there is none."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _drop(bounds: str) -> None:
+    madvise = _find("madvise")
+    if madvise is not None:
+        start, end = (int(bound, 16) for bound in bounds.split("-"))
+        madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
 
 
 def _find(name: str) -> ctypes._NamedFuncPointer | None:

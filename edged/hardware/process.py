@@ -45,6 +45,14 @@ class ProcessProbe:
             return Usage(disk_free_mb=free_mb)
 
 
+def resident_mb() -> float:
+    """Give what this process alone has resident, in MiB; 0 where that cannot be read."""
+    try:
+        return float(psutil.Process().memory_info().rss) / 2**20
+    except psutil.Error:
+        return 0.0
+
+
 def _usage(process: psutil.Process, free_mb: int | None) -> Usage:
     with process.oneshot():
         resident = process.memory_info().rss + sum(_resident(child) for child in process.children(recursive=True))
