@@ -27,6 +27,11 @@ BLOCK_SAMPLES = 64
 BOUNDARY_STEPS = 10
 """How far the source's time jumps between two files, so that no window spans them (a gap is above 3 steps)."""
 
+MAX_LINE_CHARS = 1 << 17
+"""The longest line that is read at once: a file that is no text may have no line end in its first gigabyte."""
+
+TOO_LONG = f"a line of more than {MAX_LINE_CHARS} characters"
+
 MALFORMED_LIMIT = 100
 """So many unreadable lines are passed over; beyond, the file is not what it was taken for."""
 
@@ -42,6 +47,7 @@ def open_source(
     rate_hz: float | None = None,
     loop: bool = False,
     delimiter: str = ",",
+    in_order: bool = True,
 ) -> CsvSource:
     """Find the files and open the first.
 
@@ -54,6 +60,7 @@ def open_source(
         rate_hz: samples a second, where no column tells the time.
         loop: begin again at the end; the source's time goes on.
         delimiter: the character between two columns.
+        in_order: leave out samples whose time is not after the one before; otherwise they come as they stand in the file.
 
     Raises:
         ConfigError: no such file, no such column, or nothing tells the samples' time.
@@ -61,7 +68,7 @@ def open_source(
     if time is None and not rate_hz:
         message = f"cannot date the samples of {path}: no time column and no rate, expected one of them"
         raise ConfigError(message, remedy="set time or rate_hz in the source's section")
-    layout = _Layout(tuple(columns), time, 1 / rate_hz if rate_hz else None, delimiter)
+    layout = _Layout(tuple(columns), time, 1 / rate_hz if rate_hz else None, delimiter, in_order)
     return CsvSource(_find(Path(path)), clock, layout, where=str(path), loop=loop)
 
 
@@ -71,13 +78,18 @@ class _Layout:
     time: str | int | None
     step_s: float | None
     delimiter: str
+    in_order: bool
+
+
+class _MissingError(ValueError):
+    """A sample without a value. However many there are, the file is what it was taken for: its sensor was silent."""
 
 
 class CsvSource:
     """Blocks of up to 64 samples; a block never spans two files.
 
-    Dropped rows are counted in ``drops``: ``malformed`` (fields missing, no number) and ``unordered`` (a time that is
-    not after the one before).
+    Dropped rows are counted in ``drops``: ``malformed`` (fields missing, no number), ``missing`` (a value that was left empty) and
+    ``unordered`` (a time that is not after the one before).
     """
 
     def __init__(self, files: Sequence[Path], clock: Clock, layout: _Layout, *, where: str, loop: bool) -> None:
@@ -134,10 +146,11 @@ class CsvSource:
             if shift_s is None:  # without a time column, a file's own time begins at 0
                 shift_s = self._shift(at_s)
             shifted_s = at_s + shift_s
-            if self._last_s is not None and shifted_s <= self._last_s:
+            if self._last_s is None or shifted_s > self._last_s:
+                self._last_s = shifted_s
+            elif self._layout.in_order:
                 self.drops["unordered"] += 1
                 continue
-            self._last_s = shifted_s
             times.append(shifted_s)
             rows.append(row)
             if len(rows) == BLOCK_SAMPLES:
@@ -158,7 +171,11 @@ class CsvSource:
         if len(times) > 1:
             self._step_s = float(np.median(np.diff(times_s)))
         stamp = Stamp(self._samples - 1, self._clock.monotonic_ns(), self._clock.wall_ns(), times[-1])
-        return Samples(np.asarray(rows, np.float32), times_s, stamp)
+        with np.errstate(
+            over="ignore"
+        ):  # a sensor's 1e39 becomes infinite: its windows are unknown, the next ones are not
+            values = np.asarray(rows, np.float32)
+        return Samples(values, times_s, stamp)
 
     def _rows(self, file: Path) -> Iterator[tuple[float, list[float]]]:
         try:
@@ -169,19 +186,25 @@ class CsvSource:
             raise self._fault(message) from error
 
     def _parsed(self, file: Path, lines: TextIO) -> Iterator[tuple[float, list[float]]]:
-        reader = csv.reader(lines, delimiter=self._layout.delimiter)
+        reader = csv.reader(_bounded(lines), delimiter=self._layout.delimiter)
         parse: Callable[[list[str], int], tuple[float, list[float]]] | None = None
         number = 0
         malformed = 0
         for fields in _split(reader):
             if not any(fields) or fields[0].lstrip().startswith("#"):
                 continue
+            if parse is None and fields[0] == TOO_LONG:
+                message = f"cannot read {file}: it begins with {TOO_LONG}, expected lines of numbers"
+                raise self._fault(message)
             if parse is None:
                 parse, has_head = _parser(file, fields, self._layout)
                 if has_head:
                     continue
             try:
                 sample = parse(fields, number)
+            except _MissingError:
+                self.drops["missing"] += 1
+                continue
             except (ValueError, IndexError):
                 malformed += 1
                 self._pass_over(file, reader.line_num, fields, malformed)
@@ -202,6 +225,19 @@ class CsvSource:
     def _fault(self, message: str, remedy: str = "") -> ConfigError | SourceLostError:
         """Before the first block it is the file that is wrong; later the source is lost."""
         return (SourceLostError if self._samples else ConfigError)(message, remedy=remedy)
+
+
+def _bounded(lines: TextIO) -> Iterator[str]:
+    """Give each line; in place of one that is longer than can be held, a word that is no number.
+
+    A line that goes on and on gives more such words: the file is given up then, instead of being read to its end.
+    """
+    pieces = 0
+    while piece := lines.readline(MAX_LINE_CHARS):
+        goes_on = len(piece) == MAX_LINE_CHARS and not piece.endswith(("\r", "\n"))
+        if not pieces or pieces > MALFORMED_LIMIT:
+            yield f"{TOO_LONG}\n" if goes_on else piece
+        pieces = pieces + 1 if goes_on else 0
 
 
 def _split(reader: Iterator[list[str]]) -> Iterator[list[str]]:
@@ -251,7 +287,13 @@ def _parser(
 
     def parse(line: list[str], number: int) -> tuple[float, list[float]]:
         at_s = number * step_s if time_at is None else _seconds(line[time_at])
-        values = [float(line[place]) for place in places]
+        texts = [line[place] for place in places]
+        try:
+            values = [float(text) for text in texts]
+        except ValueError:
+            if not all(map(str.strip, texts)):
+                raise _MissingError from None
+            raise
         if not all(map(math.isfinite, values)):
             raise ValueError(line)
         return at_s, values

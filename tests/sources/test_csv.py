@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from edged.domain.errors import ConfigError, SourceLostError
 from edged.domain.frame import Frame
 from edged.pipeline.window import Windower
-from edged.sources.csv import BLOCK_SAMPLES, CsvSource, open_source
+from edged.sources.csv import BLOCK_SAMPLES, MALFORMED_LIMIT, MAX_LINE_CHARS, CsvSource, open_source
 from fakes.clock import FakeClock
 from fakes.recording import write_rows
 
@@ -73,6 +74,46 @@ def test_without_a_head_the_time_has_its_place_among_the_names(tmp_path: Path) -
     path = write_rows(tmp_path / "s.csv", ["1,0.5", "2,1.0"])
 
     assert drained(opened(path, columns=["x", "t"], time="t")) == ([[1], [2]], [0.5, 1.0])
+
+
+def test_a_line_without_end_is_never_held_whole(tmp_path: Path) -> None:
+    long = "9," * MAX_LINE_CHARS * 4
+    path = write_rows(tmp_path / "s.csv", ["x,y", "1,2", long + "5", "6,7"])
+    source = opened(path, columns=["x", "y"])
+
+    tracemalloc.start()
+    values, times = drained(source)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert values == [[1, 2], [6, 7]]
+    assert times == pytest.approx([0.0, 0.2])
+    assert source.drops == {"malformed": 1}
+    assert peak < len(long)
+
+
+def test_a_line_that_goes_on_and_on_ends_the_source(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    with path.open("w") as lines:
+        lines.write("1\n" * BLOCK_SAMPLES)
+        for _ in range(2 * MALFORMED_LIMIT + 3):
+            lines.write("9" * MAX_LINE_CHARS)
+    source = opened(path)
+    with pytest.raises(SourceLostError, match="and the 101th like it"):
+        drained(source)
+
+
+def test_a_file_that_begins_with_a_line_without_end_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_bytes(b"\0" * (3 * MAX_LINE_CHARS))
+    with pytest.raises(ConfigError, match="it begins with a line of more than"):
+        opened(path)
+
+
+def test_what_float32_cannot_hold_costs_its_windows_and_not_the_source(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "s.csv", ["1", "1e39", "2", "3"])
+    sound = [bool(np.isfinite(window.data).all()) for window in windows(opened(path), 2, 2, 1)]
+    assert sound == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +201,21 @@ def test_times_that_do_not_grow_are_dropped_and_counted(tmp_path: Path) -> None:
 
     assert drained(source)[0] == [[1], [2], [5]]
     assert source.drops == {"unordered": 2}
+
+
+def test_a_sensor_that_was_silent_for_long_is_missing_and_no_fault_of_the_file(tmp_path: Path) -> None:
+    silent = [f"{second}," for second in range(1, 2 * MALFORMED_LIMIT)]
+    source = opened(write_rows(tmp_path / "s.csv", ["t,x", "0,1", *silent, "500,2"]), time="t")
+
+    assert drained(source) == ([[1], [2]], [0.0, 500.0])
+    assert source.drops == {"missing": 2 * MALFORMED_LIMIT - 1}
+
+
+def test_samples_out_of_order_can_be_had_as_they_stand(tmp_path: Path) -> None:
+    source = opened(write_rows(tmp_path / "s.csv", ["t,x", "0,1", "2,2", "1,3", "2,4"]), time="t", in_order=False)
+
+    assert drained(source) == ([[1], [2], [3], [4]], [0.0, 2.0, 1.0, 2.0])
+    assert not source.drops
 
 
 def test_a_time_that_is_no_number_is_a_malformed_line(tmp_path: Path) -> None:
