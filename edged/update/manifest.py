@@ -24,8 +24,14 @@ MANIFEST = "model.toml"
 MAX_FILE_BYTES = 2 * 1024**3
 """The most that a TFLite file can hold (flatbuffers count in 31 bits); a larger model is no edge model."""
 MAX_LABELS_BYTES = 1024**2
+FIGURES = "benchmarks.json"
+"""What another box of the same profile measured of the variants, if somebody put it there."""
 MAX_GOLDEN_FILES = 1000
 """Each is run through the model before it may go live; more would take longer than anyone waits."""
+MAX_SAMPLE_BYTES = 64 * 1024**2
+"""A sample is read whole: 16 million numbers of a window, or any picture that a model is shown."""
+MAX_SAMPLES_BYTES = 512 * 1024**2
+"""All of them together: they lie in the store beside the model."""
 _BLOCK_BYTES = 1024**2
 
 
@@ -42,10 +48,11 @@ class RefusedBundleError(BundleError):
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Bundles by name, best first, and the bundles that could not be read."""
+    """Bundles by name, best first, the bundles that could not be read, and the folders that could not."""
 
     bundles: dict[str, tuple[Bundle, ...]]
     refused: tuple[RefusedBundleError, ...]
+    absent: tuple[Path, ...] = ()
 
 
 def find_bundles(folders: Iterable[Path]) -> Catalogue:
@@ -55,7 +62,8 @@ def find_bundles(folders: Iterable[Path]) -> Catalogue:
     """
     found: dict[str, list[Bundle]] = {}
     refused: list[RefusedBundleError] = []
-    for place in (place for folder in folders for place in _bundle_folders(folder)):
+    places = {folder: _bundle_folders(folder) for folder in folders}
+    for place in (place for held in places.values() for place in held or ()):
         bundle = _read_or_refuse(place)
         if isinstance(bundle, Bundle):
             found.setdefault(bundle.manifest.name, []).append(bundle)
@@ -64,14 +72,16 @@ def find_bundles(folders: Iterable[Path]) -> Catalogue:
     for bundles in found.values():
         # The sort is stable: what was found earlier stays before its equals.
         bundles.sort(key=lambda bundle: bundle.manifest.version_key(), reverse=True)
-    return Catalogue({name: tuple(bundles) for name, bundles in sorted(found.items())}, tuple(refused))
+    absent = tuple(folder for folder, held in places.items() if held is None)
+    return Catalogue({name: tuple(bundles) for name, bundles in sorted(found.items())}, tuple(refused), absent)
 
 
-def _bundle_folders(folder: Path) -> list[Path]:
+def _bundle_folders(folder: Path) -> list[Path] | None:
+    """List the bundles in a folder; None when it is absent or cannot be read."""
     try:
         return sorted(place for place in folder.iterdir() if (place / MANIFEST).exists())
     except OSError:
-        return []
+        return None
 
 
 def _read_or_refuse(folder: Path) -> Bundle | RefusedBundleError:
@@ -134,11 +144,13 @@ def _variant_fault(bundle: Bundle, variant: Variant) -> str | None:
 def files_of(bundle: Bundle) -> dict[str, Path]:
     """Give every file that the manifest names, itself included, by its path inside the bundle.
 
-    Only those: a recipe or a picture that lies beside them is no part of what runs.
+    Only those, and the figures that travel with it: a recipe or a picture that lies beside them is no part of what runs.
     """
     named = [MANIFEST, *(variant.file for variant in bundle.manifest.variant), *_labels(bundle)]
     if bundle.manifest.drift:
         named.append(bundle.manifest.drift.reference)
+    if (bundle.folder / FIGURES).is_file():
+        named.append(FIGURES)
     files = {name: bundle.folder / name for name in named}
     for samples in _samples(bundle):
         for file in _files_below(bundle.folder / samples):
@@ -215,10 +227,10 @@ def _sample_faults(bundle: Bundle) -> Iterator[str]:
             held = f"more than {MAX_GOLDEN_FILES}" if files else "0"
             yield f"golden: cannot use folder {name!r}: it holds {held} files, expected 1 to {MAX_GOLDEN_FILES}"
             continue
-        for file in files:
-            fault = _file_fault(bundle, file.relative_to(bundle.folder).as_posix(), MAX_FILE_BYTES)
-            if fault:
-                yield f"golden: {fault}"
+        faults = [_file_fault(bundle, file.relative_to(bundle.folder).as_posix(), MAX_SAMPLE_BYTES) for file in files]
+        yield from (f"golden: {fault}" for fault in faults if fault)
+        if not any(faults) and (size := sum(file.stat().st_size for file in files)) > MAX_SAMPLES_BYTES:
+            yield f"golden: cannot use folder {name!r}: it holds {size} bytes, expected at most {MAX_SAMPLES_BYTES}"
     if bundle.manifest.drift:
         fault = _file_fault(bundle, bundle.manifest.drift.reference, MAX_FILE_BYTES)
         if fault:

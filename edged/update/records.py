@@ -79,8 +79,10 @@ class Records:
 
     def models(self) -> list[str]:
         """Names of the models that have a slot."""
-        folder = self._directory / "slots"
-        return sorted(slot.name for slot in folder.iterdir()) if folder.is_dir() else []
+        try:
+            return sorted(slot.name for slot in (self._directory / "slots").iterdir())
+        except OSError:  # there is none yet, or the disk no longer gives it: what lies in it is lost then, too
+            return []
 
     def pointer(self, model: str) -> Pointer:
         """Give a model's pointer; an empty one when there is none yet."""

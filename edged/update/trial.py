@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edged.domain.bundle import Golden
-from edged.domain.errors import BundleError, ConfigError, SourceLostError
+from edged.domain.errors import BundleError, ConfigError, FrameError, SourceLostError
 from edged.domain.frame import Frame, Stamp
 from edged.domain.result import (
     Anomaly,
@@ -49,22 +49,35 @@ def try_golden(folder: Path, golden: Golden, answer: Answer, agrees: Agrees, rea
 
     Raises BundleError when a sample cannot be read.
     """
-    for index, sample in enumerate(_samples(folder / golden.samples)):
-        data = _read_window(sample) if sample.suffix == WINDOW_SUFFIX else read_picture(sample)
-        frame = Frame(data, Stamp(index, 0, 0, 0.0))
-        expected = read_answer(sample.with_suffix(ANSWER_SUFFIX))
-        try:
-            got = answer(frame)
-        except (ConfigError, SourceLostError) as error:
-            # On a live source these are the operator's or the sensor's; here the bundle brought the sample itself.
-            return f"golden sample {sample.name}: {error.args[0]}"
-        if isinstance(expected, Anomaly) and isinstance(got, Anomaly):
-            # The threshold is the bundle's own and may be set anew on site; a sample only knows the score.
-            expected = Anomaly(expected.score, got.threshold)
-        why = agrees(expected, got, golden)
+    for index, sample in enumerate(samples_of(folder, golden)):
+        why = try_sample(sample, index, golden, answer, agrees, read_picture)
         if why is not None:
-            return f"golden sample {sample.name}: {why}"
+            return why
     return None
+
+
+def try_sample(
+    sample: Path, index: int, golden: Golden, answer: Answer, agrees: Agrees, read_picture: ReadPicture
+) -> str | None:
+    """Give None when ``answer`` reproduces this sample, otherwise why not. Raises BundleError when it cannot be read."""
+    data = _read_window(sample) if sample.suffix == WINDOW_SUFFIX else read_picture(sample)
+    frame = Frame(data, Stamp(index, 0, 0, 0.0))
+    expected = read_answer(sample.with_suffix(ANSWER_SUFFIX))
+    try:
+        got = answer(frame)
+    except (ConfigError, FrameError, SourceLostError) as error:
+        # On a live source these are the operator's or the sensor's; here the bundle brought the sample itself.
+        return f"golden sample {sample.name}: {error.args[0]}"
+    if isinstance(expected, Anomaly) and isinstance(got, Anomaly):
+        # The threshold is the bundle's own and may be set anew on site; a sample only knows the score.
+        expected = Anomaly(expected.score, got.threshold)
+    why = agrees(expected, got, golden)
+    return None if why is None else f"golden sample {sample.name}: {why}"
+
+
+def samples_of(folder: Path, golden: Golden) -> list[Path]:
+    """List a bundle's golden samples, without their answers."""
+    return list(_samples(folder / golden.samples))
 
 
 def _samples(folder: Path) -> Iterator[Path]:
@@ -73,7 +86,9 @@ def _samples(folder: Path) -> Iterator[Path]:
 
 def _read_window(file: Path) -> Array:
     try:
-        window: Array = np.load(file, allow_pickle=False)
+        # Mapped first: the header may promise more numbers than the file has, and memory would be taken for all of them.
+        window: Array = np.load(file, mmap_mode="r", allow_pickle=False)
+        window = np.array(window)
     except (OSError, ValueError, EOFError) as error:
         message = f"cannot read golden sample {file.name}: {error}, expected an array that NumPy wrote"
         raise BundleError(message, remedy="build the bundle again") from error
@@ -87,7 +102,7 @@ def read_answer(file: Path) -> Output:
     """Read the expected answer of a sample. Raises BundleError when it is missing or none."""
     try:
         return _output(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"cannot read golden answer {file.name}: {type(error).__name__}: {error}, expected an answer as results carry it"
         raise BundleError(message, remedy="build the bundle again") from error
 

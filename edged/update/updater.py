@@ -6,7 +6,7 @@ before the pointer's one atomic switch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +31,12 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A bundle that could go live, and what it is made of."""
+    """A bundle that could go live, what it is made of, and why it is in quarantine (empty: it is not)."""
 
     bundle: Bundle
     listing: Listing
     release: Release
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,35 @@ class Installed:
     quarantined: tuple[Quarantined, ...]
 
 
-class Updater:
-    """Brings models from folders into the store and keeps a good one live. One caller at a time."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of every model, and what keeps others from running.
 
-    def __init__(self, folders: Sequence[Path], store: Store, records: Records, try_variant: TryVariant) -> None:
-        """``folders`` hold bundles, the first before the later ones."""
+    ``refused`` are bundles that cannot be read, ``passed_over`` why a bundle on offer does not run in place of the live one, by model,
+    and ``absent`` the folders that should be there and are not.
+    """
+
+    models: tuple[Installed, ...]
+    refused: tuple[RefusedBundleError, ...]
+    passed_over: Mapping[str, tuple[EdgedError, ...]]
+    absent: tuple[Path, ...]
+
+
+class Updater:
+    """Brings models from folders into the store and keeps a good one live. One caller at a time, but for ``installed``."""
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        store: Store,
+        records: Records,
+        try_variant: TryVariant,
+        expected: Collection[Path] = (),
+    ) -> None:
+        """``folders`` hold bundles, the first before the later ones. While one of ``expected`` is gone, nothing older goes live."""
         self._folders = tuple(folders)
+        self._expected = frozenset(expected)
+        self._passed_over: dict[str, tuple[EdgedError, ...]] = {}
         self._store = store
         self._records = records
         self._try_variant = try_variant
@@ -65,16 +89,21 @@ class Updater:
         first.
         """
         live = self._last_good(model)
-        trouble: EdgedError | None = None
+        troubles: list[EdgedError] = []
+        held: list[EdgedError] = []
         for candidate in self._candidates(model, live):
+            if candidate.held:
+                held.append(_quarantined(model, candidate.release, candidate.held))
+                continue
             try:
                 live = self._roll_out(model, candidate)
             except EdgedError as error:
-                trouble = error
+                troubles.append(error)
             else:
                 break
+        self._passed_over[model] = (*held, *troubles)
         if live is None:
-            raise trouble or self._nothing_found(model)
+            raise troubles[-1] if troubles else self._nothing_found(model)
         return live
 
     def roll_back(self, model: str, reason: str) -> Bundle:
@@ -91,11 +120,15 @@ class Updater:
         self._advance(model, Event.LOST, active=pointer.previous, previous=None, candidate=None, reason=reason)
         return before
 
-    def installed(self) -> tuple[tuple[Installed, ...], tuple[RefusedBundleError, ...]]:
-        """Give what is known of every model, and the bundles that cannot be read."""
+    def installed(self) -> Standing:
+        """Give what is known of every model, and what keeps others from running."""
         catalogue, quarantine = find_bundles(self._folders), self._records.quarantine()
         models = sorted({*catalogue.bundles, *self._records.models()})
-        return tuple(self._describe(model, catalogue, quarantine.releases) for model in models), catalogue.refused
+        described = tuple(self._describe(model, catalogue, quarantine.releases) for model in models)
+        return Standing(described, catalogue.refused, dict(self._passed_over), self._gone(catalogue))
+
+    def _gone(self, catalogue: Catalogue) -> tuple[Path, ...]:
+        return tuple(folder for folder in catalogue.absent if folder in self._expected)
 
     def _describe(self, model: str, catalogue: Catalogue, held: Sequence[Quarantined]) -> Installed:
         found = tuple((bundle.manifest.version, bundle.folder) for bundle in catalogue.bundles.get(model, ()))
@@ -118,11 +151,10 @@ class Updater:
 
     def _candidates(self, model: str, live: Bundle | None) -> Iterator[Candidate]:
         """Give what is better than ``live``, best first; each is looked at only after the one before it failed."""
-        quarantine = self._records.quarantine()
-        for rank, bundle in enumerate(find_bundles(self._folders).bundles.get(model, ())):
-            # The newest on offer is what the folders' owner wants, older than the live one or not. Behind a newest that
-            # failed, something older than the live one is no improvement.
-            if rank and live and bundle.manifest.version_key() < live.manifest.version_key():
+        quarantine, catalogue = self._records.quarantine(), find_bundles(self._folders)
+        is_gone = bool(self._gone(catalogue))
+        for rank, bundle in enumerate(catalogue.bundles.get(model, ())):
+            if live and _is_no_better(bundle, live, is_first=not rank, is_gone=is_gone):
                 return
             try:
                 listing = listing_of(bundle)
@@ -131,8 +163,7 @@ class Updater:
             release = listing.release()
             if release == self._records.pointer(model).active:
                 return
-            if quarantine.reason_for(release) is None:
-                yield Candidate(bundle, listing, release)
+            yield Candidate(bundle, listing, release, quarantine.reason_for(release) or "")
 
     def _roll_out(self, model: str, candidate: Candidate) -> Bundle:
         """Bring a candidate in. Raises EdgedError when it does not go live; what was live then still is."""
@@ -176,9 +207,7 @@ class Updater:
 
     def _quarantine(self, model: str, candidate: Candidate, reason: str) -> None:
         self._records.quarantine_release(model, candidate.release, reason)
-        version = candidate.release.version
-        message = f"cannot activate {model} {version}: {reason}"
-        raise BundleError(message, remedy="give a mended bundle another version")
+        raise _quarantined(model, candidate.release, reason)
 
     def _hinder(self, model: str, error: EdgedError) -> None:
         # The disk that hindered it may not take the note either; the next start finds the state before it.
@@ -220,3 +249,19 @@ class Updater:
         refused = find_bundles(self._folders).refused
         broken = next((error for error in refused if error.folder.name == model), None)
         return broken or BundleError(f"cannot find model {model!r}: no bundle in {places}, expected one")
+
+
+def _is_no_better(bundle: Bundle, live: Bundle, *, is_first: bool, is_gone: bool) -> bool:
+    """Tell whether a bundle on offer is to be left alone by its version.
+
+    The newest on offer is what the folders' owner wants, older than the live one or not. Behind a newest that failed,
+    something older than the live one is no improvement; nor is anything but a newer one while a folder is gone (a stick that
+    was pulled, a share that is not mounted) that the live one may have come from.
+    """
+    offered, running = bundle.manifest.version_key(), live.manifest.version_key()
+    return (not is_first and offered < running) or (is_gone and offered <= running)
+
+
+def _quarantined(model: str, release: Release, reason: str) -> BundleError:
+    message = f"cannot activate {model} {release.version}: {reason}"
+    return BundleError(message, remedy="give a mended bundle another version")

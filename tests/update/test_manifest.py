@@ -266,3 +266,13 @@ def test_a_broken_bundle_is_told_and_hides_no_good_one(tmp_path: Path) -> None:
     assert [bundle.folder.name for bundle in catalogue.bundles["parts"]] == ["good"]
     assert [error.folder.name for error in catalogue.refused] == ["bad"]
     assert str(catalogue.refused[0]).startswith(f"cannot use bundle {tmp_path / 'bad'}: model.toml: name: cannot use 1")
+
+
+def test_golden_samples_have_a_size_that_a_box_can_hold(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.update.manifest.MAX_SAMPLES_BYTES", 1000)
+    monkeypatch.setattr("edged.update.manifest.MAX_SAMPLE_BYTES", 600)
+    for number in range(2):
+        (folder / "golden" / str(number)).write_bytes(b"x" * 600)
+    assert faults_of(folder) == ["golden: cannot use folder 'golden/': it holds 1202 bytes, expected at most 1000"]
+    (folder / "golden" / "0").write_bytes(b"x" * 601)
+    assert faults_of(folder) == ["golden: cannot use file 'golden/0': it has 601 bytes, expected 1 to 600"]

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edged.domain.bundle import Golden
-from edged.domain.errors import BundleError, ConfigError, EdgedError, SourceLostError
+from edged.domain.errors import BundleError, ConfigError, EdgedError, FrameError, SourceLostError
 from edged.domain.frame import Frame
 from edged.domain.result import Anomaly, Keypoint, Keypoints, Mask, Output, Segment, Value, Values
 from edged.domain.tensor import Array
@@ -136,3 +137,31 @@ def test_a_sample_that_the_model_cannot_take_is_refused_by_name(tmp_path: Path, 
 
     sample(tmp_path, "a", {"anomaly": {"score": 1.0}}, np.zeros((4, 1), np.float32))
     assert try_golden(tmp_path, GOLDEN, answer, same, no_picture) == "golden sample a.npy: of shape (4, 1)"
+
+
+def test_a_window_that_promises_more_numbers_than_it_has_is_refused_and_takes_no_memory(tmp_path: Path) -> None:
+    sample(tmp_path, "a", {"anomaly": {"score": 2.0}}, np.full((4, 3), 2.0, np.float32))
+    file = tmp_path / "golden" / "a.npy"
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"(4, 3), }         ", b"(4000000000, 30), }", 1))
+    tracemalloc.start()
+    with pytest.raises(BundleError, match=r"cannot read golden sample a\.npy"):
+        try_golden(tmp_path, GOLDEN, score, same, no_picture)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_an_answer_of_brackets_alone_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[" * 100_000)
+    with pytest.raises(BundleError, match=r"cannot read golden answer a\.json"):
+        read_answer(tmp_path / "a.json")
+
+
+def test_a_window_of_no_numbers_is_the_bundles_fault(tmp_path: Path) -> None:
+    sample(tmp_path, "a", {"anomaly": {"score": 2.0}}, np.full((4, 3), np.inf, np.float32))
+
+    def refuse(_frame: Frame) -> Output:
+        raise FrameError("cannot prepare window 0", code="samples-invalid")
+
+    assert try_golden(tmp_path, GOLDEN, refuse, same, no_picture) == "golden sample a.npy: cannot prepare window 0"

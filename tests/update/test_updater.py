@@ -120,7 +120,7 @@ def test_a_failing_candidate_is_quarantined_with_its_reason_and_the_live_one_sta
 
     assert [box.ensure(), box.ensure()] == ["1.0.0", "1.0.0"]
 
-    (installed,), _ = box.updater().installed()
+    (installed,) = box.updater().installed().models
     assert box.trial.seen == ["1.0.0", "2.0.0"]
     assert installed.pointer.state is State.REJECTED
     assert "golden sample 3" in installed.pointer.reason
@@ -183,9 +183,10 @@ def test_a_folder_that_was_overwritten_with_rubbish_leaves_the_last_good_model(b
 
     assert box.ensure() == "1.0.0"
 
-    (installed,), refused = box.updater().installed()
+    standing = box.updater().installed()
+    (installed,) = standing.models
     assert installed.found == ()
-    assert [error.folder for error in refused] == [folder]
+    assert [error.folder for error in standing.refused] == [folder]
 
 
 def test_a_bundle_that_is_still_being_copied_is_taken_when_it_is_whole(box: Box) -> None:
@@ -355,7 +356,7 @@ def test_a_candidate_that_takes_the_box_down_with_it_is_quarantined(box: Box) ->
 
     assert box.ensure() == "1.0.0"
 
-    (installed,), _ = box.updater().installed()
+    (installed,) = box.updater().installed().models
     assert [held.reason for held in installed.quarantined] == ["its trial was interrupted 3 times, expected it to end"]
 
 
@@ -430,9 +431,10 @@ def test_installed_shows_what_is_on_offer_and_what_runs(box: Box) -> None:
     make_bundle(box.own / "parts", version="2.0.0")
     box.ensure()
 
-    (installed,), refused = box.updater().installed()
+    standing = box.updater().installed()
+    (installed,) = standing.models
 
-    assert refused == ()
+    assert (standing.refused, standing.absent) == ((), ())
     assert installed.model == "parts"
     assert installed.found == (("2.0.0", box.own / "parts"), ("1.0.0", box.shipped / "parts"))
     assert installed.pointer.active is not None
@@ -441,3 +443,67 @@ def test_installed_shows_what_is_on_offer_and_what_runs(box: Box) -> None:
 
 def damage(file: Path) -> None:
     file.write_bytes(b"x" * file.stat().st_size)
+
+
+def test_while_a_folder_is_gone_nothing_older_goes_live_and_it_is_told(box: Box) -> None:
+    make_bundle(box.shipped / "parts")
+    make_bundle(box.own / "parts", version="2.0.0", weights=b"own")
+    assert box.ensure() == "2.0.0"
+    shutil.rmtree(box.own)
+    updater = Updater([box.own, box.shipped], Store(box.state, FragileDisk()), box.records(), box.trial, [box.own])
+
+    assert updater.ensure("parts").manifest.version == "2.0.0"
+
+    assert updater.installed().absent == (box.own,)
+    make_bundle(box.shipped / "parts-3", version="3.0.0", weights=b"newest")
+    assert updater.ensure("parts").manifest.version == "3.0.0"
+
+
+def test_other_content_of_the_same_version_does_not_replace_what_a_gone_folder_held(box: Box) -> None:
+    make_bundle(box.shipped / "parts", weights=b"shipped")
+    make_bundle(box.own / "parts", weights=b"own")
+    updater = Updater([box.own, box.shipped], Store(box.state, FragileDisk()), box.records(), box.trial, [box.own])
+    live = updater.ensure("parts").folder
+    shutil.rmtree(box.own)
+    assert updater.ensure("parts").folder == live
+
+
+def test_a_folder_that_nobody_named_may_be_absent(box: Box) -> None:
+    make_bundle(box.shipped / "parts")
+    make_bundle(box.own / "parts", version="2.0.0", weights=b"own")
+    box.ensure()
+    shutil.rmtree(box.own)
+    assert box.ensure() == "1.0.0"
+    assert box.updater().installed().absent == ()
+
+
+def test_what_was_passed_over_at_the_last_look_is_told_until_it_is_cured(box: Box) -> None:
+    make_bundle(box.shipped / "parts")
+    updater = box.updater()
+    updater.ensure("parts")
+    assert updater.installed().passed_over["parts"] == ()
+    bad = make_bundle(box.own / "parts", version="2.0.0", weights=b"bad")
+    box.trial.refuses.add("2.0.0")
+
+    for _ in ("tried", "held in quarantine"):
+        updater.ensure("parts")
+        (error,) = updater.installed().passed_over["parts"]
+        assert (
+            str(error)
+            == "cannot activate parts 2.0.0: golden sample 3 differs by 0.4; give a mended bundle another version"
+        )
+
+    shutil.rmtree(bad)
+    updater.ensure("parts")
+    assert updater.installed().passed_over["parts"] == ()
+
+
+def test_what_the_box_could_not_do_now_is_passed_over_too(box: Box) -> None:
+    make_bundle(box.shipped / "parts")
+    updater = box.updater()
+    updater.ensure("parts")
+    make_bundle(box.own / "parts", version="2.0.0", weights=b"better")
+    box.trial.raises = EngineLostError("cannot open it: the accelerator is away")
+    updater.ensure("parts")
+    (error,) = updater.installed().passed_over["parts"]
+    assert isinstance(error, EngineLostError)
