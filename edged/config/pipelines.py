@@ -10,6 +10,7 @@ from edged.config.count import Count
 from edged.config.faults import nearest
 from edged.config.keys import (
     DAY_S,
+    YEAR_S,
     CountText,
     Flag,
     Fps,
@@ -35,6 +36,16 @@ class Objective(Section):
     """Results a second that are asked for."""
     prefer: Literal["accuracy", "latency", "memory", "energy"] = "accuracy"
     """What decides among the variants that reach the figures above."""
+
+
+class Gate(Section):
+    """Which frames of a live source get no inference, since they show what the last judged one showed."""
+
+    motion: Flag = False
+    """Still pictures are left out: no result comes of them, and the rules are given the last answer again. Never on
+    recordings that are read as fast as they go. The governor may do the same to any pipeline on live pictures when the box suffers."""
+    at_least_every_s: Annotated[Number, Field(gt=0, le=DAY_S)] = 5.0
+    """So long after a look the next picture is looked at in any case; with ``track`` after half a second at the latest."""
 
 
 class Report(Section):
@@ -168,6 +179,15 @@ class Rule(Section):
     """What is done about each of its events besides telling it: actions that installed packages bring (docs/plug-ins.md)."""
 
 
+class Drift(Section):
+    """The watch for drift: figures of frames and results, held against the bundle's reference or the site's own (docs/drift.md)."""
+
+    watch: Flag = True
+    """Whether figures are taken: kept for ``edgectl drift learn``, and judged where there is a reference."""
+    every_s: Annotated[Number, Field(gt=0, le=3600)] = 10.0
+    """How often figures are taken, in the source's own time. Each feature is judged by as few of them as tell something of their own."""
+
+
 class Pipeline(Section):
     """A model on a source. Several pipelines may name one source: it is opened and decoded once."""
 
@@ -182,13 +202,22 @@ class Pipeline(Section):
     """Higher starts first, and is the last to give way when memory or time is short."""
     report: Report = Field(default_factory=Report)
     """Which results go to the broker."""
+    gate: Gate = Field(default_factory=Gate)
+    """Which frames need no inference."""
+    min_fps: Annotated[Number, Field(gt=0, le=1000)] | None = None
+    """Frames a second below which the governor does not go. Default: the objective's ``fps``, or 1."""
     rule: tuple[Rule, ...] = ()
     """What makes events."""
+    drift: Drift = Field(default_factory=Drift)
+    """The watch for drift."""
     track: Flag = False
     """Whether detections are followed from frame to frame: each object gets a number, and rules may ask for crossed lines and for
     dwelling."""
     then: tuple[Cascade, ...] = ()
     """Further models on what this one found."""
+    calibrate_s: Annotated[Number, Field(gt=0, le=YEAR_S)] | None = None
+    """How much normal running a model that calibrates itself looks at first, in the source's own time. Default: as the bundle says. Longer
+    where the machine's normal work has a longer cycle."""
     pin: Text | None = None
     """Id of the variant that has to be used, whatever would be chosen."""
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from edged.config.count import Count
-from edged.config.keys import DAY_S, File, Name, Number, Section, Text, Url, Whole
-from edged.config.pipelines import Cascade, Objective, Pipeline, Report, Rule, Selector, When
+from edged.config.keys import DAY_S, File, Flag, Host, Name, Number, Section, Text, Url, Whole
+from edged.config.pipelines import Cascade, Drift, Gate, Objective, Pipeline, Report, Rule, Selector, When
 from edged.config.sensors import (
     JoinSource,
     MicrophoneSource,
@@ -35,8 +35,11 @@ __all__ = [
     "Count",
     "CsvSource",
     "Device",
+    "Drift",
     "EngineConfig",
     "FileSource",
+    "Gate",
+    "Governor",
     "Http",
     "ImagesSource",
     "JoinSource",
@@ -98,6 +101,11 @@ class Models(Section):
 
     directories: tuple[File, ...] = (Path("/etc/edged/models"),)
     """Folders of bundles, one folder each; they stand before the shipped ones, the first before the later ones."""
+    measure: Literal["background", "off"] = "background"
+    """``background``: what each variant takes on this box is measured in the time that the pipelines spare, and the better one takes over;
+    ``off``: only what ``edgectl bench`` has measured counts, and what came with a bundle."""
+    selftest_s: Annotated[Number, Field(ge=1, le=DAY_S)] = 300.0
+    """Within so long each golden sample of a bundle runs once on the engine that serves, in at most a hundredth of its time."""
 
 
 class Profiles(Section):
@@ -128,7 +136,7 @@ class Tls(Section):
 class Mqtt(Section):
     """The broker. The client id is the device's id."""
 
-    host: Text = "localhost"
+    host: Host = "localhost"
     """Name or address of the broker."""
     port: Annotated[Whole, Field(ge=1, le=65_535)] = MQTT_PORT
     """Default: 1883, or 8883 with ``tls``."""
@@ -161,6 +169,13 @@ class Telemetry(Section):
 
     interval_s: Annotated[Number, Field(ge=1, le=DAY_S)] = 10.0
     """Time from one telemetry document to the next."""
+
+
+class Governor(Section):
+    """What makes the box do less when it runs hot, short of memory or late, and all of it again afterwards."""
+
+    enabled: Flag = True
+    """False: it is only watched and told how the box feels."""
 
 
 class Http(Section):
@@ -224,6 +239,10 @@ class EngineConfig(Section):
 
     python: File | None = None
     """Another interpreter, with the runtime that the accelerator's delegate was built for. Default: edged's own."""
+    library: File | None = None
+    """The delegate's library. Default: libedgetpu.so.1 where packages put it."""
+    devices: tuple[Annotated[str, StringConstraints(pattern=r"^(usb|pci):\d{1,3}$")], ...] = ()
+    """The Edge TPUs to use, such as ``usb:0`` and ``pci:1``. Default: those that are found; name them where a container hides them."""
 
 
 class Config(Section):
@@ -238,6 +257,7 @@ class Config(Section):
     mqtt: Mqtt = Field(default_factory=Mqtt)
     outbox: OutboxConfig = Field(default_factory=OutboxConfig)
     telemetry: Telemetry = Field(default_factory=Telemetry)
+    governor: Governor = Field(default_factory=Governor)
     http: Http | None = None
     updates: Updates = Field(default_factory=Updates)
     engine: dict[Name, EngineConfig] = Field(default_factory=dict)

@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
-from edged.config.keys import Columns, File, Flag, Name, Number, Rate, Section, Text, Whole
+from edged.config.keys import DAY_S, Columns, File, Flag, Name, Number, Rate, Seconds, Section, Text, Whole
 
 Hex = Annotated[str, StringConstraints(pattern=r"^([0-9a-fA-F]{2}){0,16}$")]
 FieldType = Literal["u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64"]
 ByteOrder = Literal["little", "big"]
+MOST_GRID_STEPS = 10_000
 
 
 class WireField(Section):
@@ -28,6 +29,28 @@ class WireField(Section):
 
 
 WireFields = Annotated[tuple[WireField, ...], Field(max_length=4096)]
+
+
+class Grid(Section):
+    """Even instants for the samples of a slow sensor: each is the mean of the samples of the step that ends there."""
+
+    step_s: Annotated[Number, Field(gt=0, le=DAY_S)]
+    """From one instant to the next."""
+    late_s: Seconds = 0.0
+    """How long is waited, in the samples' own time, for samples that are out of order; at most 10000 steps."""
+    bridge_s: Seconds = 0.0
+    """The longest time without samples that is bridged by a straight line; at most 10000 steps. A longer one is left out, so that no
+    window spans it."""
+
+    @model_validator(mode="after")
+    def _steps_are_few(self) -> Grid:
+        longest_s = max(self.late_s, self.bridge_s)
+        if longest_s > MOST_GRID_STEPS * self.step_s:
+            message = (
+                f"cannot lay {longest_s:g} s on a grid of {self.step_s:g} s, expected at most {MOST_GRID_STEPS} steps"
+            )
+            raise ValueError(message)
+        return self
 
 
 class SerialSource(Section):
@@ -69,6 +92,8 @@ class SerialSource(Section):
     """``binary``: which byte of a number comes first."""
     garbage_bytes: Annotated[Whole, Field(ge=256, le=1 << 30)] = 65_536
     """Bytes in a row without a good frame that are borne before the line counts as lost."""
+    grid: Grid | None = None
+    """Even instants, for a slow sensor. Default: the samples as they come."""
 
     @model_validator(mode="after")
     def _layout_is_whole(self) -> SerialSource:
@@ -114,6 +139,8 @@ class TopicSource(Section):
     """How surely the broker delivers: 0 at most once, 1 at least once, 2 exactly once."""
     retained: Flag = False
     """Take the value that the broker kept from earlier, which is of unknown age, as the first sample."""
+    grid: Grid | None = None
+    """Even instants, for a slow sensor. Default: the samples as they come."""
 
     @model_validator(mode="after")
     def _fields_are_whole(self) -> TopicSource:
@@ -130,6 +157,8 @@ class SystemSource(Section):
     """Names of the readings, in the model's order, such as hottest_c, load_1m, memory_available_mb; a wrong one is answered with all."""
     rate_hz: Annotated[Number, Field(gt=0, le=100)] = 1.0
     """Readings a second."""
+    grid: Grid | None = None
+    """Even instants further apart, for what changes slowly. Default: the readings as they are taken."""
 
 
 class HeaderField(Section):
@@ -273,6 +302,8 @@ class ModbusSource(Section):
     """Polls a second."""
     timeout_s: Annotated[Number, Field(gt=0, le=60)] = 1.0
     """How long an answer may take."""
+    grid: Grid | None = None
+    """Even instants further apart, for what changes slowly. Default: the values as they are read."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> ModbusSource:
@@ -310,5 +341,8 @@ class JoinSource(Section):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             message = f"cannot tell parts apart: {twice[0]!r} stands twice, expected each name once"
+            raise ValueError(message)
+        if gridded := [part.name for part in self.part if getattr(part, "grid", None)]:
+            message = f"cannot lay part {gridded[0]!r} on a grid of its own, expected the rate_hz of the join alone"
             raise ValueError(message)
         return self

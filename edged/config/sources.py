@@ -10,6 +10,7 @@ from edged.config.faults import models_in
 from edged.config.keys import Columns, File, Flag, Fps, Name, Number, Pixels, Polygon, Rate, Section, Text, Url
 from edged.config.plugins import brought
 from edged.config.sensors import (
+    Grid,
     JoinSource,
     MicrophoneSource,
     ModbusSource,
@@ -105,7 +106,7 @@ class CsvSource(Section):
     columns: Columns
     """Names of the columns that are the channels, in the model's order."""
     time: Text | None = None
-    """Name of the column with the sample's time in seconds."""
+    """Name of the column with the sample's time: seconds, or ISO 8601 (UTC where it names no offset)."""
     rate_hz: Rate | None = None
     """Samples a second, where no column tells the time."""
     pace: Pace = "fast"
@@ -114,6 +115,9 @@ class CsvSource(Section):
     """Begin again at the end; the source's time goes on."""
     delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
     """The character between two columns."""
+    grid: Grid | None = None
+    """Even instants for samples that come when they like, or out of order. Default: the samples as they stand, without those whose time is
+    not after the one before."""
 
     @model_validator(mode="after")
     def _samples_have_a_time(self) -> CsvSource:

@@ -227,3 +227,41 @@ def test_a_rule_can_only_ask_for_what_its_pipeline_does(when: Any, more: dict[st
 def test_a_rule_may_ask_for_what_its_pipeline_does(when: Any, more: dict[str, Any]) -> None:
     pipeline = {"name": "p", "source": "s", "model": "m", "rule": [{"name": "r", "when": when}], **more}
     assert Pipeline.model_validate(pipeline).rule[0].name == "r"
+
+
+@pytest.mark.parametrize(
+    "zone", [[[0, 0], [0, 0], [0, 0]], [[0, 0], [0.5, 0.5], [1, 1]], [[0.2, 0.1], [0.2, 0.9], [0.2, 0.5]]]
+)
+def test_a_zone_has_an_area(zone: list[list[float]]) -> None:
+    with pytest.raises(ValidationError, match="its corners lie on one line, expected an area"):
+        When.model_validate({"zone": zone})
+
+
+def test_a_small_or_crossed_zone_is_one() -> None:
+    for zone in ([[0, 0], [0.001, 0], [0, 0.001]], [[0, 0], [1, 1], [1, 0], [0, 1]]):
+        assert When.model_validate({"zone": zone}).zone
+
+
+def test_a_line_to_cross_has_two_ends() -> None:
+    with pytest.raises(ValidationError, match="both ends are one point"):
+        When.model_validate({"crosses": [[0.5, 0.5], [0.5, 0.5]]})
+
+
+@pytest.mark.parametrize(
+    "host", ["", "a\0b", "a b", "a\n", "user@host", "host/path", "a..b", "x" * 254, "y" * 64 + ".local"]
+)
+def test_a_host_is_a_name_or_an_address(host: str) -> None:
+    with pytest.raises(ValidationError):
+        Mqtt.model_validate({"host": host})
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "10.0.0.7", "::1", "fe80::1%eth0", "broker.plant.local.", "my_broker", "größe.local"]
+)
+def test_names_and_addresses_are_hosts(host: str) -> None:
+    assert Mqtt.model_validate({"host": host}).host == host
+
+
+def test_no_text_holds_a_nul() -> None:
+    with pytest.raises(ValidationError, match="it holds a NUL"):
+        Mqtt.model_validate({"username": "a\0b"})

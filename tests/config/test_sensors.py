@@ -35,6 +35,18 @@ def test_a_serial_layout_that_cannot_be_is_refused(more: dict[str, Any], text: s
         judged(BINARY | more)
 
 
+def test_a_grid_of_too_many_steps_is_refused() -> None:
+    assert judged(SERIAL | {"grid": {"step_s": 1, "bridge_s": 10_000}}).grid.late_s == 0
+    with pytest.raises(ValidationError, match="cannot lay 10001 s on a grid of 1 s, expected at most 10000 steps"):
+        judged(SERIAL | {"grid": {"step_s": 1, "late_s": 10_001}})
+
+
+def test_a_part_of_a_join_has_no_grid_of_its_own() -> None:
+    parts = [SERIAL, SERIAL | {"name": "slow", "grid": {"step_s": 60}}]
+    with pytest.raises(ValidationError, match="cannot lay part 'slow' on a grid of its own"):
+        judged({"name": "both", "kind": "join", "rate_hz": 1, "part": parts})
+
+
 def test_cobs_frames_without_a_checksum() -> None:
     assert judged(BINARY | {"crc": "none", "framing": "cobs"}).crc == "none"
 
