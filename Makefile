@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find edged tools models device-profiles systemd -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
-.PHONY: help demo test test-fast test-arm64 coverage check lint types layers format bench docs soak wheel clean
+.PHONY: help demo test test-fast test-arm64 coverage check lint types layers format bench docs models soak wheel clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ test-arm64: $(VENV)/.installed  ## the wheel on 64-bit Arm Debian under emulatio
 
 bench: $(VENV)/.installed  ## the figures, measured here, into benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+models: $(VENV)/.installed  ## make the shipped models again in build/models and compare; BUNDLES="vibration" for some of them (all: an hour)
+	$(BIN)/python tools/remake.py --python "$(PYTHON)" $(if $(VENV_MODELS),--venv "$(VENV_MODELS)") $(BUNDLES)
 
 soak: $(VENV)/.installed  ## what takes long: a million frames through the daemon (`make test` runs a tenth of it)
 	EDGED_SOAK_FRAMES=1000000 $(BIN)/pytest -p no:cacheprovider tests/e2e/test_soak.py $(ARGS)

@@ -1,0 +1,57 @@
+"""The program ``edgectl``: one verb a file. Exit status as ``edged``: 0 done; 1 it met a fault; 2 the request itself is wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import typer
+
+from edged.domain.errors import ConfigError, EdgedError
+
+DONE, FAULT, WRONG_REQUEST = 0, 1, 2
+
+VERBS: tuple[tuple[str, str], ...] = (
+    ("bench", "edgectl.bench"),
+    ("bundle", "edgectl.bundle.verbs"),
+    ("coverage", "edgectl.coverage"),
+    ("drift", "edgectl.drift"),
+    ("govern", "edgectl.govern"),
+)
+"""Each verb's name and the module whose ``app`` is the typer program behind it; in the order of the help page."""
+
+
+def program() -> typer.Typer:
+    """Put the verbs together."""
+    whole = typer.Typer(
+        name="edgectl",
+        help="What a field engineer and a fleet manager do with edged.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for name, module in VERBS:
+        whole.add_typer(import_module(module).app, name=name)
+    return whole
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb and give the exit status; every error is one line on standard error."""
+    try:
+        program()(arguments, standalone_mode=True)
+    except SystemExit as end:
+        return int(end.code or DONE)
+    except ConfigError as error:
+        return _complain(error, WRONG_REQUEST)
+    except EdgedError as error:
+        return _complain(error, FAULT)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        sys.stderr.close()
+    return DONE
+
+
+def _complain(error: EdgedError, status: int) -> int:
+    sys.stderr.write(f"edgectl: {' '.join(str(error).split())}\n")
+    return status

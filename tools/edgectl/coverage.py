@@ -1,0 +1,103 @@
+"""``edgectl coverage``: what a pipeline saw of a day, minute by minute, and why not of the rest."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgectl import coverage_screen as screen
+from edged.assembly.coverage_store import CoverageStore, day_name
+from edged.config.load import load
+from edged.domain.errors import ConfigError
+from edged.fleet.topics import rfc3339
+from edged.telemetry.coverage import MINUTE_MS, MINUTES_A_DAY, Minute, total
+
+CONFIG = Path("/etc/edged/edged.toml")
+EPOCH = date(1970, 1, 1)
+NS_PER_MINUTE = 60_000_000_000
+
+app = typer.Typer(
+    help="Draw what a pipeline saw of a day, and why not of the rest.",
+    invoke_without_command=True,
+    subcommand_metavar="",
+    # A group of verbs takes what follows its argument for a verb otherwise, options included.
+    context_settings={"allow_interspersed_args": True},
+)
+
+
+@app.callback()
+def run(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
+    day: Annotated[str, typer.Option(help="The day, as 2026-11-21; days begin at midnight UTC. Default: today.")] = "",
+    config: Annotated[Path | None, typer.Option(help=f"The configuration (default: {CONFIG}).")] = None,
+    state: Annotated[Path | None, typer.Option(help="The state directory. Default: the configuration's.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the day into this PNG.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Draw what a pipeline saw of a day: a row an hour, a cell a minute. Works beside a running daemon and without one."""
+    now = datetime.now(timezone.utc)
+    number = _day(day, now.date())
+    folder = state or load(config or CONFIG, required=config is not None, named=False).config.state.directory
+    minutes = _minutes(CoverageStore(folder), pipeline, number, int(now.timestamp()) // 60)
+    title = f"{pipeline}, {day_name(number)} (UTC)"
+    if plot is not None:
+        _draw(plot, minutes, title)
+    if as_json:
+        sys.stdout.write(json.dumps(document(pipeline, number, minutes), indent=1) + "\n")
+        return
+    page = screen.console()
+    page.print(screen.grid(minutes, title))
+    page.print(screen.legend(total(minutes)))
+
+
+def document(pipeline: str, day: int, minutes: list[Minute]) -> dict[str, Any]:
+    """Give the day as JSON has it; minutes of which nothing is known are left out of the list, and count as down in the sum."""
+    known = [minute for minute in minutes if minute.down_ms < MINUTE_MS]
+    return {
+        "schema": "edged.coverage/1",
+        "pipeline": pipeline,
+        "day": day_name(day),
+        "sum": total(minutes).told(),
+        "minutes": [{"at": rfc3339(minute.number * NS_PER_MINUTE), **total([minute]).told()} for minute in known],
+    }
+
+
+def _minutes(store: CoverageStore, pipeline: str, day: int, now: int) -> list[Minute]:
+    """Read the day's minutes up to now. Raises ConfigError when nothing is known of the pipeline on that day."""
+    known = store.pipelines(day)
+    if pipeline not in known:
+        there = f"those of the day are {', '.join(known)}" if known else f"the days are {_span(store.days())}"
+        message = f"cannot draw {pipeline!r} on {day_name(day)}: nothing is kept of it, expected a pipeline that ran"
+        raise ConfigError(message, remedy=there)
+    first = day * MINUTES_A_DAY
+    return store.read(pipeline, first, max(1, min(MINUTES_A_DAY, now + 1 - first)))
+
+
+def _span(days: tuple[str, ...]) -> str:
+    return f"{days[0]} to {days[-1]}" if days else "none yet"
+
+
+def _day(told: str, today: date) -> int:
+    try:
+        # Python 3.11 reads more forms than 3.10 does.
+        day = date.fromisoformat(told) if re.fullmatch(r"\d{4}-\d\d-\d\d", told) else None
+    except ValueError:
+        day = None
+    if told and day is None:
+        message = f"cannot read the day {told!r}, expected a date such as {today.isoformat()}"
+        raise ConfigError(message)
+    return ((day or today) - EPOCH).days
+
+
+def _draw(file: Path, minutes: list[Minute], title: str) -> None:
+    try:
+        screen.picture(file, minutes, title)
+    except (OSError, ValueError) as error:
+        message = f"cannot draw {file}: {error}, expected a file that may be written and ends in .png"
+        raise ConfigError(message) from error
