@@ -1,7 +1,8 @@
-"""From one trained torch network to the files of a bundle: TFLite fp32 and int8, ONNX fp32."""
+"""From one trained torch network to the files of a bundle: TFLite and ONNX in fp32, and every variant made from those."""
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import litert_torch
@@ -9,17 +10,19 @@ import numpy as np
 import onnx
 import torch
 from ai_edge_litert.interpreter import Interpreter
-from ai_edge_quantizer import quantizer, recipe
-from ai_edge_quantizer.utils import qsv_utils
+
+from edgectl.bundle.quantizers import RECIPES, make, open_quantizer, tail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 ONNX_OPSET = 17
 """Read by every ONNX Runtime since 1.12."""
+VARIANTS = ("tflite-int8", "tflite-dynamic", "onnx-int8", "onnx-fp16")
+"""What a shipped network carries beside fp32. fp16 TFLite is left out: it loads as fp32 and is no faster."""
 
 
 def write_onnx(network: torch.nn.Module, example: torch.Tensor, path: Path, outputs: list[str]) -> None:
@@ -34,21 +37,55 @@ def write_tflite(network: torch.nn.Module, example: torch.Tensor, path: Path) ->
     litert_torch.convert(network.eval(), (example,)).export(str(path))
 
 
-def write_int8(float_path: Path, path: Path, calibration: Iterable[NDArray[np.float32]]) -> None:
-    """Quantise weights, activations, input and output to int8; the ranges hold all that the calibration inputs cause.
+def write_variants(
+    folder: Path,
+    prefix: str,
+    float_tflite: Path,
+    float_onnx: Path,
+    calibration: Sequence[NDArray[np.float32]],
+    *,
+    keep_last: int = 0,
+    keep: dict[str, Sequence[str]] | None = None,
+) -> tuple[Path, ...]:
+    """Write ``{prefix}fp32``, ``int8``, ``dynamic`` .tflite and ``{prefix}fp32``, ``int8``, ``fp16`` .onnx; the same input, the same bytes.
 
-    The quantizer by itself takes a moving average of the extremes of each input, which cut off a third of the values of
-    an accelerometer's window; so each input is calibrated alone and the extremes of all are joined.
+    Args:
+        folder: Where they go; the float files may lie there already.
+        prefix: Before each name, as in ``small-``; may be empty.
+        float_tflite: The float TFLite file.
+        float_onnx: The same network as ONNX.
+        calibration: What the TFLite file's input takes, one array a sample with its batch axis, float32: pictures NHWC, windows flat. The
+            ONNX file gets them channels first where it wants that. They must hold all that the field brings: int8 cuts off the rest.
+        keep_last: In int8, so many of the last layers and all behind them stay float.
+        keep: Layers that stay float by variant, as in ``{"onnx-int8": ("/classes/Conv_output_0",)}``: output tensors' names.
+
+    Returns:
+        The six files.
     """
-    ((signature, tensors),) = Interpreter(model_path=str(float_path)).get_signature_list().items()
-    quantise = quantizer.Quantizer(str(float_path), quantization_recipe=recipe.static_wi8_ai8())
-    ranges = {}
-    for sample in calibration:
-        seen = quantise.calibrate({signature: [{tensors["inputs"][0]: sample}]}, num_threads=1)
-        ranges = {name: qsv_utils.min_max_update(ranges.get(name, {}), extremes) for name, extremes in seen.items()}
-    path.unlink(missing_ok=True)
-    quantise.quantize(ranges).export_model(str(path))
-    path.chmod(0o644)
+    sources = {"tflite": float_tflite, "onnx": float_onnx}
+    written = [_placed(source, folder / f"{prefix}fp32.{runtime}") for runtime, source in sources.items()]
+    quantizers = {runtime: open_quantizer(source, list(calibration)) for runtime, source in sources.items()}
+    for recipe in (recipe for recipe in RECIPES if recipe.id in VARIANTS):
+        quantizer = quantizers[recipe.runtime]
+        kept = dict.fromkeys(
+            (*(keep or {}).get(recipe.id, ()), *tail(quantizer, keep_last * (recipe.precision == "int8")))
+        )
+        path = folder / f"{prefix}{recipe.precision}.{recipe.runtime}"
+        path.write_bytes(make(recipe, quantizer, tuple(kept)))
+        written.append(path)
+    return tuple(written)
+
+
+def write_int8(float_path: Path, path: Path, calibration: Iterable[NDArray[np.float32]]) -> None:
+    """Write the int8 TFLite file alone; see ``write_variants``."""
+    (int8,) = (recipe for recipe in RECIPES if recipe.id == "tflite-int8")
+    path.write_bytes(make(int8, open_quantizer(float_path, list(calibration))))
+
+
+def _placed(source: Path, path: Path) -> Path:
+    if source.resolve() != path.resolve():
+        shutil.copyfile(source, path)
+    return path
 
 
 def run_tflite(path: Path, samples: NDArray[np.float32]) -> list[list[NDArray[np.float32]]]:

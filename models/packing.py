@@ -16,11 +16,15 @@ FIGURES_MARK = "<!-- figures: written by recipe.py -->"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One variant of a bundle, measured."""
+    """One variant of a bundle, measured: ``int8.tflite``, or ``small-int8.tflite`` where a bundle has several networks.
+
+    ``own`` is TOML of what this variant has of its own, ``[variant.input]`` for one.
+    """
 
     name: str
     precision: str
     accuracy: float
+    own: str = ""
 
     @property
     def runtime(self) -> str:
@@ -29,8 +33,9 @@ class File:
 
     @property
     def id(self) -> str:
-        """The runtime and the precision, as in ``tflite-int8``."""
-        return f"{self.runtime}-{self.precision}"
+        """The network where there are several, the runtime and the precision, as in ``small-tflite-int8``."""
+        network = self.name.rpartition(".")[0].removesuffix(self.precision)
+        return f"{network}{self.runtime}-{self.precision}"
 
 
 def write_manifest(folder: Path, head: str, files: Sequence[File], layouts: dict[str, str], measured: str) -> None:
@@ -46,11 +51,12 @@ def write_manifest(folder: Path, head: str, files: Sequence[File], layouts: dict
     sections = [head.strip()]
     for file in files:
         digest = hashlib.sha256((folder / file.name).read_bytes()).hexdigest()
-        sections.append(
+        section = (
             f'[[variant]]\nid = "{file.id}"\nfile = "{file.name}"\nsha256 = "{digest}"\n'
             f'runtime = "{file.runtime}"\naccelerators = ["cpu"]\nprecision = "{file.precision}"\n'
-            f'layout = "{layouts[file.runtime]}"\naccuracy = {{ {measured}, value = {file.accuracy:.4f} }}'
+            f'layout = "{layouts[file.runtime]}"\naccuracy = {{ {measured}, value = {file.accuracy:.4f} }}\n{file.own}'
         )
+        sections.append(section.rstrip())
     (folder / "model.toml").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The detector: one anchor-free head at stride 8 with a wider view mixed in, decoded as YOLOX's are.
+"""The detectors: one anchor-free head at stride 8 with a wider view mixed in, decoded as YOLOX's are, in two sizes.
 
 After Ge et al., "YOLOX: Exceeding YOLO Series in 2021" (arXiv:2107.08430), section 2.1: a centre offset, the
 logarithm of width and height, objectness and classes for every cell.
@@ -6,31 +6,62 @@ logarithm of width and height, objectness and classes for every cell.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
 from models.parts.shapes import LABELS
 
-INPUT_WIDTH, INPUT_HEIGHT = 256, 144
 STRIDE = 8
-COLUMNS, ROWS = INPUT_WIDTH // STRIDE, INPUT_HEIGHT // STRIDE
 OUTPUTS = ["boxes", "objectness", "classes"]
 
-_BOX_LIMITS = (-2.0, 3.0)
-"""No centre lies further than two cells away and no side is longer than e^3 cells; int8 then has no range to waste."""
+_LOWEST = -2.0
+"""Boxes' numbers lie between this and 6 more: no centre further than two cells to the left of its own or above it, no side longer than e^4
+cells. int8 then has no range to waste; and RELU6 stays integer where MINIMUM and MAXIMUM were computed in float."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A rung of the ladder: its picture in pixels, and its channels at strides 2, 4, 8 and 16."""
+
+    name: str
+    width: int
+    height: int
+    channels: tuple[int, int, int, int]
+
+    @property
+    def columns(self) -> int:
+        """Cells across."""
+        return self.width // STRIDE
+
+    @property
+    def rows(self) -> int:
+        """Cells down."""
+        return self.height // STRIDE
+
+
+LARGE = Size("large", 320, 192, (16, 32, 64, 64))
+SMALL = Size("small", 256, 144, (16, 24, 32, 48))
 
 
 class Detector(nn.Module):
-    """(n, 3, 144, 256) float32 RGB -1..1 to boxes (n, 576, 4), objectness (n, 576, 1), classes (n, 576, 3)."""
+    """(n, 3, h, w) float32 RGB -1..1 to boxes (n, cells, 4), objectness (n, cells, 1), classes (n, cells, 5)."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: Size) -> None:
         super().__init__()
-        self.fine = nn.Sequential(_step(3, 24, 4, kernel=7), _Residual(24), _step(24, 48, 2), _Residual(48))
-        self.coarse = nn.Sequential(_step(48, 64, 2), _Residual(64), _step(64, 48, 1, kernel=1))
-        self.mix = nn.Sequential(_step(48, 48, 1), _step(48, 48, 1))
-        self.boxes = nn.Conv2d(48, 4, 1)
-        self.objectness = nn.Conv2d(48, 1, 1)
-        self.classes = nn.Conv2d(48, len(LABELS), 1)
+        self.size = size
+        first, second, third, fourth = size.channels
+        self.stem = nn.Sequential(_step(3, first, 2), _step(first, second, 2), _Residual(second))
+        self.fine = nn.Sequential(_step(second, third, 2), _Residual(third), _Residual(third))
+        self.coarse = nn.Sequential(_step(third, fourth, 2), _Residual(fourth), _Residual(fourth))
+        self.narrow = _step(fourth, third, 1, kernel=1)
+        self.mix = _step(third, third, 1)
+        self.look = _step(third, third // 2, 1)
+        self.boxes = nn.Conv2d(third, 4, 1)
+        self.objectness = nn.Conv2d(third, 1, 1)
+        self.classes = nn.Conv2d(third // 2, len(LABELS), 1)
+        nn.init.constant_(self.boxes.bias, -_LOWEST)
         nn.init.constant_(self.objectness.bias, -3.0)  # most cells are empty: start from there
 
     def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -40,14 +71,15 @@ class Detector(nn.Module):
 
     def raw(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Give the same with logits in place of scores."""
-        fine = self.fine(pictures)
-        wide = nn.functional.interpolate(self.coarse(fine), scale_factor=2.0, mode="nearest")
+        fine = self.fine(self.stem(pictures))
+        wide = nn.functional.interpolate(self.narrow(self.coarse(fine)), scale_factor=2.0, mode="nearest")
         seen = self.mix(fine + wide)
-        return _rows(self.boxes(seen).clamp(*_BOX_LIMITS)), _rows(self.objectness(seen)), _rows(self.classes(seen))
+        boxes = nn.functional.relu6(self.boxes(seen)) + _LOWEST
+        return _rows(boxes), _rows(self.objectness(seen)), _rows(self.classes(self.look(seen)))
 
 
 class ChannelsLast(nn.Module):
-    """The detector for pictures (n, 144, 256, 3), as TFLite wants them."""
+    """The detector for pictures (n, h, w, 3), as TFLite wants them."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
@@ -58,21 +90,21 @@ class ChannelsLast(nn.Module):
         return self.detector(pictures.permute(0, 3, 1, 2))
 
 
-def cells() -> torch.Tensor:
-    """Give the column and row of every cell: (576, 2) float32, row by row."""
-    rows, columns = torch.meshgrid(torch.arange(ROWS), torch.arange(COLUMNS), indexing="ij")
+def cells(size: Size) -> torch.Tensor:
+    """Give the column and row of every cell: (cells, 2) float32, row by row."""
+    rows, columns = torch.meshgrid(torch.arange(size.rows), torch.arange(size.columns), indexing="ij")
     return torch.stack([columns, rows], dim=-1).reshape(-1, 2).float()
 
 
-def decoded(boxes: torch.Tensor) -> torch.Tensor:
-    """Turn raw boxes (..., 576, 4) into x1, y1, x2, y2 in pixels of the network's input."""
-    centres = (boxes[..., :2] + cells()) * STRIDE
+def decoded(boxes: torch.Tensor, size: Size) -> torch.Tensor:
+    """Turn raw boxes (..., cells, 4) into x1, y1, x2, y2 in pixels of the network's input."""
+    centres = (boxes[..., :2] + cells(size)) * STRIDE
     halves = boxes[..., 2:].exp() * (STRIDE / 2)
     return torch.cat([centres - halves, centres + halves], dim=-1)
 
 
 def _rows(planes: torch.Tensor) -> torch.Tensor:
-    return planes.permute(0, 2, 3, 1).reshape(planes.shape[0], ROWS * COLUMNS, planes.shape[1])
+    return planes.permute(0, 2, 3, 1).reshape(planes.shape[0], -1, planes.shape[1])
 
 
 def _step(inputs: int, outputs: int, stride: int, kernel: int = 3) -> nn.Sequential:
@@ -81,9 +113,11 @@ def _step(inputs: int, outputs: int, stride: int, kernel: int = 3) -> nn.Sequent
 
 
 class _Residual(nn.Module):
+    """Half as many channels in its middle: half the work of a full one."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first, self.second = _step(channels, channels, 1), _step(channels, channels, 1)
+        self.first, self.second = _step(channels, channels // 2, 1), _step(channels // 2, channels, 1)
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
         return planes + self.second(self.first(planes))

@@ -11,16 +11,19 @@ import numpy as np
 from models.parts import shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from models.parts.shapes import Item
 
 WIDTH, HEIGHT = 640, 360
+UNCLEAR = -1
 
 _VISIBLE = 0.35
 """A part less visible than this is no part to find."""
+_HIDDEN, _SHOWN = 0.1, 0.7
+"""A fault of which less is visible than the one is not there; from the other on it is. In between nobody could say."""
 _CROWDED = 0.5
 """A place is taken again when another part already covers this share of the smaller of the two boxes."""
 
@@ -42,6 +45,8 @@ class Setting:
     scale: Range = (0.8, 1.3)
     parts: tuple[int, int] = (0, 10)
     clutter: tuple[int, int] = (0, 6)
+    faulty: float = 0.4
+    """The share of scratched and bent parts, half of them each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """``picture`` (360, 640, 3) uint8 BGR; ``boxes`` (n, 4) float32 x1, y1, x2, y2 in pixels; ``labels`` (n,) int64."""
+    """``picture`` (360, 640, 3) uint8 BGR; ``boxes`` (n, 4) float32 x1, y1, x2, y2 in pixels; ``labels`` (n,) int64.
+
+    ``UNCLEAR`` labels a part whose fault is half hidden: it is no error to call it faulty, and none not to.
+    """
 
     picture: NDArray[np.uint8]
     boxes: NDArray[np.float32]
@@ -68,7 +76,7 @@ def render(setting: Setting, random: np.random.Generator) -> Scene:
     scale = random.uniform(*setting.scale)
     things = [shapes.clutter(scale, light, random) for _ in range(random.integers(*setting.clutter, endpoint=True))]
     wanted = random.integers(*setting.parts, endpoint=True)
-    things += [shapes.part(str(random.choice(shapes.LABELS)), scale, light, random) for _ in range(wanted)]
+    things += [_any_part(scale, light, setting.faulty, random) for _ in range(wanted)]
     placed: list[Placed] = []
     for thing in things:
         spot = Placed(thing, int(random.integers(WIDTH)), int(random.integers(HEIGHT)))
@@ -78,6 +86,14 @@ def render(setting: Setting, random: np.random.Generator) -> Scene:
     canvas = belt(colour, WIDTH, random)
     boxes, labels = lay(canvas, placed, light)
     return Scene(photograph(canvas, setting, random), boxes, labels)
+
+
+def rendered(setting: Setting, count: int, seed: int) -> Iterator[Scene]:
+    """Make up so many pictures, one at a time: thousands take more memory than a small machine has."""
+    cv2.setRNGSeed(seed)  # the noise of the pictures comes from cv2's own generator, which is several times faster
+    chance = np.random.default_rng(seed)
+    for _ in range(count):
+        yield render(setting, chance)
 
 
 def belt(colour: tuple[int, int, int], width: int, random: np.random.Generator) -> NDArray[np.float32]:
@@ -105,7 +121,7 @@ def lay(
         owner[window][alpha[..., 0] > 0.5] = index  # noqa: PLR2004 - more of the item than of what lies below
     found = [(index, *_extent(owner == index)) for index in range(len(placed)) if _is_seen(owner, index, placed[index])]
     boxes = np.array([row[1:] for row in found], np.float32).reshape(-1, 4)
-    labels = np.array([shapes.LABELS.index(placed[row[0]].item.label) for row in found], np.int64)
+    labels = np.array([_label(owner, row[0], placed[row[0]]) for row in found], np.int64)
     return boxes, labels
 
 
@@ -128,8 +144,13 @@ def photograph(canvas: NDArray[np.float32], setting: Setting, random: np.random.
     return np.clip(seen, 0, 255).astype(np.uint8)
 
 
+def _any_part(scale: float, light: float, faulty: float, random: np.random.Generator) -> Item:
+    fault = str(random.choice(shapes.FAULTS)) if random.random() < faulty else ""
+    return shapes.part(str(random.choice(shapes.KINDS)), scale, light, random, fault)
+
+
 def _crowds(new: Placed, old: Placed) -> bool:
-    if not old.item.label:
+    if not old.item.kind:
         return False
     reach = [_half_extent(new.item), _half_extent(old.item)]
     apart = np.abs([new.x - old.x, new.y - old.y])
@@ -151,7 +172,18 @@ def _extent(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 def _is_seen(owner: NDArray[np.int16], index: int, spot: Placed) -> bool:
     whole = np.count_nonzero(spot.item.alpha > 0.5)  # noqa: PLR2004 - the outline
-    return bool(spot.item.label) and np.count_nonzero(owner == index) > _VISIBLE * whole
+    return bool(spot.item.kind) and np.count_nonzero(owner == index) > _VISIBLE * whole
+
+
+def _label(owner: NDArray[np.int16], index: int, spot: Placed) -> int:
+    item = spot.item
+    if not item.fault:
+        return shapes.LABELS.index(item.kind)
+    window, cut = _overlap(spot, owner.shape)
+    shown = item.mark[cut][owner[window] == index].sum() / max(item.mark.sum(), 1.0)
+    if _HIDDEN < shown < _SHOWN:
+        return UNCLEAR
+    return shapes.LABELS.index(item.kind if shown <= _HIDDEN else item.fault)
 
 
 def _cast_shadow(canvas: NDArray[np.float32], spot: Placed, light: float) -> None:
