@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(given: argparse.Namespace) -> int:
     """The daemon, in the foreground; SIGTERM stops it, SIGHUP reloads."""
+    reloads, stops = _note_signals()
     from edged.assembly.again import start_again  # noqa: PLC0415 - each verb imports what it needs: a listing needs no runtime
     from edged.assembly.safe import TRY_AGAIN_S, safe_mode  # noqa: PLC0415
     from edged.assembly.state import Lock  # noqa: PLC0415
@@ -54,7 +55,6 @@ def run(given: argparse.Namespace) -> int:
     logs.set_up(given.log_level.upper())
     # What hangs or crashes in native code leaves the stack of every thread in the log: the watchdog ends it with SIGABRT.
     faulthandler.enable()
-    reloads = _note_reloads()
     loaded, fallen_back = load_or_fall_back(given.config)
     for fault in loaded.faults:
         print(f"edged: {fault}", file=sys.stderr)
@@ -65,6 +65,8 @@ def run(given: argparse.Namespace) -> int:
         signals = _obey_signals(daemon)
         if reloads:
             daemon.reload()
+        if stops:
+            daemon.stop()
         if given.safe:
             _after(TRY_AGAIN_S, daemon.stop)
         daemon.run()
@@ -112,14 +114,14 @@ def hardware(given: argparse.Namespace) -> int:
 
 def explain(given: argparse.Namespace) -> int:
     """Tell every variant of a model: chosen, possible or refused, and why."""
-    from edged.assembly import levels  # noqa: PLC0415
-    from edged.assembly.box import ladder, survey_for  # noqa: PLC0415
+    from edged.assembly.explain import explained  # noqa: PLC0415
     from edged.assembly.texts import ladder_text  # noqa: PLC0415
 
     config = _config(given)
-    whole = ladder(_bundle(given.model, config), survey_for(config, _sysroot(given)))
-    _show(given, {"schema": "edged.explain/1", **levels.ladder(whole)}, ladder_text)
-    return DONE if whole.runnable else FAULT
+    document = explained(_bundle(given.model, config), config, _sysroot(given), given.figures, given.objective)
+    _show(given, document, ladder_text)
+    runnable = any(rung["verdict"] != "refused" for rung in document["variants"])
+    return DONE if runnable else FAULT
 
 
 def models(given: argparse.Namespace) -> int:
@@ -132,11 +134,23 @@ def models(given: argparse.Namespace) -> int:
     return FAULT if document["refused"] else DONE
 
 
-def _note_reloads() -> Sequence[int]:
-    """Keep each SIGHUP until the daemon stands: by itself it would end the process."""
-    asked: list[int] = []
-    signal.signal(signal.SIGHUP, lambda number, _: asked.append(number))
-    return asked
+def _note_signals() -> tuple[Sequence[int], Sequence[int]]:
+    """Keep each SIGHUP until the daemon stands, and end on a SIGTERM with 0: by themselves both would kill the process.
+
+    There is nothing to stop in order as long as nothing runs, and the imports alone take half a second.
+    """
+    reloads: list[int] = []
+    stops: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        # Noted too, since an exception is lost in a destructor that happens to run.
+        stops.append(number)
+        raise SystemExit(DONE)
+
+    signal.signal(signal.SIGHUP, lambda number, _: reloads.append(number))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return reloads, stops
 
 
 def _obey_signals(daemon: Any) -> Sequence[int]:
@@ -255,6 +269,19 @@ _BROKER: Option = (
     },
 )
 _MODEL: Option = (("model",), {"metavar": "MODEL", "help": "a bundle's name, or its folder"})
+_FIGURES: Option = (
+    ("--figures",),
+    {
+        "type": Path,
+        "default": None,
+        "metavar": "FILE",
+        "help": "recorded figures (benchmarks.json) instead of this box's",
+    },
+)
+_OBJECTIVE: Option = (
+    ("--objective",),
+    {"default": None, "metavar": "O", "help": "what to choose for, as latency_ms=80,fps=10,prefer=accuracy"},
+)
 _SAFE: Option = (
     ("--safe",),
     {
@@ -272,6 +299,11 @@ VERBS: tuple[tuple[str, Callable[[argparse.Namespace], int], str, tuple[Option, 
     ("demo", demo, "the main job on this machine, with nothing else installed", (_SECONDS, _BROKER)),
     ("check", check, "every fault of the configuration and of what it names", (_USUAL, _JSON)),
     ("hardware", hardware, "what this box is made of", (_NAMED, _SYSROOT, _JSON)),
-    ("explain", explain, "which variant of a model runs here, and why", (_MODEL, _NAMED, _SYSROOT, _JSON)),
+    (
+        "explain",
+        explain,
+        "which variant of a model runs here, and why",
+        (_MODEL, _NAMED, _SYSROOT, _FIGURES, _OBJECTIVE, _JSON),
+    ),
     ("models", models, "installed, active, previous and quarantined models", (_NAMED, _JSON)),
 )

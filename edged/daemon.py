@@ -117,6 +117,7 @@ class Daemon:
         self._wake = threading.Event()
         self._stopping = False
         self._reload_asked = False
+        self._unreported: Reason | None = None
         self.starts_again = False
 
     def __repr__(self) -> str:
@@ -139,10 +140,11 @@ class Daemon:
 
     def run(self) -> None:
         """Start everything, tick until asked to stop, and stop in order."""
-        self._office.start()
-        self.reconcile(self._make_plan())
-        self._notifier.notify({"READY": "1", "STATUS": self._status("starting", ())})
         try:
+            self._office.start()
+            if not self._stopping:
+                self.reconcile(self._make_plan())
+            self._notifier.notify({"READY": "1", "STATUS": self._status("starting", ())})
             while not self._stopping and not self._finished():
                 self._wake.wait(TICK_S)
                 self._wake.clear()
@@ -156,10 +158,10 @@ class Daemon:
             self._reload_asked = False
             self._reload()
         stuck = self._stuck()
-        reasons = (*self._plan_reasons, *self._office.reasons(), *self._part_reasons(), *stuck)
+        reasons = (*self._plan_reasons, *self._office_reasons(), *self._part_reasons(), *stuck)
         parts = [part for _, part in self._parts.values()]
         health = grade(reasons, sum(part.working for part in parts))
-        self._office.report(health, reasons, parts)
+        self._report(health, reasons, parts)
         fields = {"STATUS": self._status(health, reasons)}
         if not stuck:
             # Only an aggregate of real heartbeats feeds the watchdog: a hung call must lead to a restart.
@@ -172,7 +174,8 @@ class Daemon:
         gone = [name for name, (old, _) in self._parts.items() if not _same(wanted.get(name), old)]
         self._stop_parts(gone)
         self._plan_reasons = plan.reasons
-        for name in wanted.keys() - self._parts.keys():
+        # In the plan's order: the most important first.
+        for name in [name for name in wanted if name not in self._parts]:
             part = wanted[name].build()
             self._parts[name] = (wanted[name], part)
             part.start()
@@ -191,10 +194,34 @@ class Daemon:
                 Reason("reload-refused", "config", str(error), self._clock.monotonic_ns(), "mend the file and reload"),
             )
             logs.event(_LOG, "reload.refused", level=logging.ERROR, error=error)
+        except Exception as error:  # noqa: BLE001 - the supervisor's
+            # Nor does a fault of edged's own, or of a disk, that only a reload meets.
+            _LOG.exception("reload.broken")
+            self._plan_reasons = (self._own_fault("reload-refused", error),)
         for _, part in self._parts.values():
             if part in before:
                 part.reload()
         self._notifier.notify({"READY": "1"})
+
+    def _office_reasons(self) -> list[Reason]:
+        """Give the office's reasons, and why the last report failed."""
+        return [*self._office.reasons(), *([self._unreported] if self._unreported else [])]
+
+    def _report(self, health: Grade, reasons: Sequence[Reason], parts: Sequence[Part]) -> None:
+        """Report; a reading or a document that fails must not end what sees and decides."""
+        try:
+            self._office.report(health, reasons, parts)
+        except Exception as error:  # noqa: BLE001 - the supervisor's
+            fault = self._own_fault("report-failed", error)
+            if self._unreported is None or self._unreported.message != fault.message:
+                _LOG.exception("report.failed")
+                self._unreported = fault
+        else:
+            self._unreported = None
+
+    def _own_fault(self, code: str, error: Exception) -> Reason:
+        message = f"met a fault of its own: {type(error).__name__}: {error}"
+        return Reason(code, "edged", message, self._clock.monotonic_ns(), "report this with the log")
 
     def _stuck(self) -> tuple[Reason, ...]:
         now_ns = self._clock.monotonic_ns()
@@ -234,7 +261,11 @@ class Daemon:
     def _stop_parts(self, names: Sequence[str]) -> None:
         stopping = [self._parts.pop(name)[1] for name in names]
         for part in stopping:
-            part.stop()
+            try:
+                part.stop()
+            except Exception:  # noqa: BLE001 - the supervisor's
+                # A library that cannot be closed must cost neither the other parts nor the farewell.
+                _LOG.exception("part.unstopped")
         deadline_ns = self._clock.monotonic_ns() + int(STOP_S * 1e9)
         for part in stopping:
             left_s = max(0.0, (deadline_ns - self._clock.monotonic_ns()) / 1e9)

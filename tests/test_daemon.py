@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from edged.daemon import DEAD, STUCK_AFTER_S, Daemon, Plan, Wanted
 from edged.domain.errors import ConfigError
-from edged.domain.health import Reason
+from edged.domain.health import Grade, Reason
 from fakes.clock import FakeClock
 from fakes.part import FakeNotifier, FakeOffice, FakePart
 
@@ -178,3 +178,81 @@ def test_a_restart_is_a_stop_that_whoever_ran_it_can_tell() -> None:
     box.run_until(lambda: box.daemon.restart() is None)
     assert box.daemon.starts_again
     assert box.office.calls[-1] == "close within 1 s"
+
+
+def test_parts_start_in_the_plans_order() -> None:
+    started: list[str] = []
+
+    class Noting(FakePart):
+        def start(self) -> None:
+            started.append(self.name)
+
+    names = [f"part-{number}" for number in range(20)]
+    box = Box(Plan(tuple(wanted(Noting(name)) for name in names)))
+    box.run_until(lambda: bool(box.office.said))
+    assert started == names
+
+
+def test_asked_to_stop_before_it_runs_it_starts_no_part() -> None:
+    part = FakePart()
+    box = Box(Plan((wanted(part),)))
+    box.daemon.stop()
+    box.daemon.run()
+    assert part.calls == []
+    assert box.office.calls == ["start", "close within 1 s"]
+
+
+def test_when_the_start_fails_what_was_started_is_stopped() -> None:
+    class Broken(FakePart):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    first = FakePart("a")
+    box = Box(Plan((wanted(first), wanted(Broken("b")))))
+    with pytest.raises(RuntimeError):
+        box.daemon.run()
+    assert first.calls == ["start", "stop", "join"]
+    assert box.office.calls == ["start", "close within 1 s"]
+
+
+def test_a_report_that_fails_is_a_reason_and_ends_nothing() -> None:
+    class Failing(FakeOffice):
+        def report(self, grade: Grade, reasons: Sequence[Reason], parts: Sequence[object]) -> None:
+            super().report(grade, reasons, parts)
+            if len(self.said) <= 2:
+                raise OSError(5, "Input/output error")
+
+    box = Box(Plan((wanted(FakePart()),)), office=Failing())
+    box.run_until(lambda: len(box.office.said) == 4)
+    assert [reasons for _, reasons in box.office.said] == [(), ("report-failed",), ("report-failed",), ()]
+
+
+def test_a_part_that_cannot_be_stopped_costs_neither_the_others_nor_the_farewell() -> None:
+    class Stubborn(FakePart):
+        def stop(self) -> None:
+            raise OSError("cannot close it")
+
+    other = FakePart("b")
+    box = Box(Plan((wanted(Stubborn("a")), wanted(other))))
+    box.run_until(lambda: bool(box.office.said))
+    assert other.calls == ["start", "stop", "join"]
+    assert box.office.calls == ["start", "close within 1 s"]
+
+
+def test_a_fault_of_its_own_at_a_reload_leaves_what_runs(caplog: pytest.LogCaptureFixture) -> None:
+    part = FakePart()
+    box = Box(Plan((wanted(part),)))
+    plans = iter([box.plan])
+
+    def plan_once() -> Plan:
+        found = next(plans)
+        assert isinstance(found, Plan)
+        return found
+
+    box.daemon._make_plan = plan_once
+    box.daemon.reload()
+    box.run_until(lambda: len(box.office.said) == 2)
+    assert box.office.said[-1][1] == ("reload-refused",)
+    assert part.calls[0] == "start"
+    assert "stop" not in part.calls[:-2]
+    assert "reload.broken" in caplog.text

@@ -38,8 +38,8 @@ class Allowance:
         """Give what telemetry carries; None without a limit."""
         return None if self._budget is None else self._budget.figures()
 
-    def reasons(self, since_ns: Mapping[str, int]) -> list[Reason]:
-        """Say that results are held back, if so. ``since_ns`` is since when, by code."""
+    def reasons(self, since_ns: Mapping[tuple[str, str], int]) -> list[Reason]:
+        """Say that results are held back, if so. ``since_ns`` is since when, by code and component."""
         if self._budget is None or not self._budget.is_thinning:
             return []
         figures = self._budget.figures()
@@ -48,7 +48,7 @@ class Allowance:
             f"{figures['left_s'] / 3600:.1f} h of the day are left, {figures['thinned']} documents were held back"
         )
         remedy = 'raise mqtt.budget_mb_per_day, or report less: results = "changes" in the pipelines\' report'
-        return [Reason("budget", "mqtt", message, since_ns.get("budget", self._clock.monotonic_ns()), remedy)]
+        return [Reason("budget", "mqtt", message, since_ns.get(("budget", "mqtt"), self._clock.monotonic_ns()), remedy)]
 
     def keep(self, *, now: bool = False) -> None:
         """Note what was spent, at most once a minute or ``now``."""

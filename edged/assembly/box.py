@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
+from edged.assembly.engines import Engines, edge_tpus, with_named
+from edged.assembly.figures_store import FiguresStore, Known
+from edged.assembly.figures_store import brought as brought_figures
+from edged.assembly.lost import Lost
 from edged.config.plugins import brought
-from edged.config.schema import Config
+from edged.config.schema import Config, Objective
 from edged.config.share import shipped
-from edged.control.choose import OWN_RUNTIMES, Facts, choose
+from edged.control.choose import choose
+from edged.control.figures import HERE, Table, figures_of
+from edged.control.objective import budget_mb
+from edged.control.possible import OWN_RUNTIMES, Facts
 from edged.control.profile import Profile, load_profiles, match_profile
 from edged.domain.bundle import Bundle, Variant
 from edged.domain.device import Inventory
 from edged.domain.errors import EdgedError
-from edged.domain.variant import Ladder
+from edged.domain.figures import Figures, Measured, Subject
+from edged.domain.ports import Clock
+from edged.domain.variant import Identity, Ladder, Rung
 from edged.engines.flatbuffer import custom_operators
+from edged.fleet.topics import rfc3339
+from edged.hardware import readings
+from edged.hardware.clock import SystemClock
 from edged.hardware.inventory import take_inventory
+from edged.hardware.process import resident_mb
 from edged.hardware.runtimes import InstalledRuntime, installed_runtimes
 from edged.update.manifest import variant_faults
 
-ENGINES = frozenset({"cpu", "cuda", "tensorrt", "openvino"})
+ENGINES = frozenset({"cpu", "cuda", "tensorrt", "openvino", "edgetpu"})
 """The accelerators that this version drives."""
 
 
@@ -32,6 +46,14 @@ class Box:
     profile: Profile
     runtimes: tuple[InstalledRuntime, ...]
     is_this_machine: bool
+    root: Path = Path("/")
+    store: FiguresStore | None = None
+    """What was measured here and is kept; None for another machine's tree."""
+    recorded: tuple[Measured, ...] | None = None
+    """What somebody measured elsewhere, and wants to be taken instead of what is kept here and of what travels with bundles."""
+    engines: Engines = field(default_factory=Engines)
+    lost: Lost | None = None
+    """Which rungs are left alone for now; None where nothing runs."""
 
 
 def survey(root: Path, wanted_profile: str, folders: Sequence[Path]) -> Box:
@@ -40,12 +62,24 @@ def survey(root: Path, wanted_profile: str, folders: Sequence[Path]) -> Box:
     profiles = load_profiles([*folders, shipped("device-profiles")])
     here = root == Path("/")
     runtimes = installed_runtimes() if here else ()
-    return Box(inventory, match_profile(profiles, inventory, wanted_profile), runtimes, here)
+    return Box(inventory, match_profile(profiles, inventory, wanted_profile), runtimes, here, root)
 
 
 def survey_for(config: Config, root: Path = Path("/")) -> Box:
     """Look at the machine with the profile that the configuration asks for."""
-    return survey(root, config.device.profile, config.profiles.directories)
+    box = survey(root, config.device.profile, config.profiles.directories)
+    if not box.is_this_machine:
+        return box
+    inventory = with_named(box.inventory, config.engine)
+    store, clock = FiguresStore(config.state.directory), SystemClock()
+    engines = Engines(
+        config.engine,
+        edge_tpus(inventory, config.engine),
+        isolate=box.profile.isolate,
+        state=config.state.directory,
+        learned=partial(_learned, box, store, clock),
+    )
+    return replace(box, inventory=inventory, store=store, engines=engines, lost=Lost(clock))
 
 
 def model_folders(config: Config) -> tuple[Path, ...]:
@@ -53,17 +87,88 @@ def model_folders(config: Config) -> tuple[Path, ...]:
     return (*config.models.directories, shipped("models"))
 
 
-def ladder(bundle: Bundle, box: Box, pin: str | None = None) -> Ladder:
-    """Choose among the bundle's variants on this box."""
+def ladder(
+    bundle: Bundle,
+    box: Box,
+    pin: str | None = None,
+    objective: Objective | None = None,
+    running: Identity | None = None,
+    *,
+    holds: bool = True,
+) -> Ladder:
+    """Choose among the bundle's variants on this box. ``running`` is the rung whose place the chosen one would take.
+
+    What failed lately is left alone for a while, unless ``holds`` is false.
+    """
     faults = variant_faults(bundle)
+    known = known_of(bundle, box)
+    figures = figures_of(known.measured, bundle, box.profile.name, runtime_versions(box))
     facts = Facts(
         box.inventory,
         runtimes=_runtimes(bundle, box) if box.is_this_machine else None,
         engines=ENGINES if box.is_this_machine else None,
         faults=faults,
         operators={v.id: _operators(bundle, v) for v in bundle.manifest.variant if v.id not in faults},
+        figures=figures,
+        unfit=_unfit(known, bundle, box),
+        budget_mb=_budget_mb(box, _memory_mb(figures, running)),
+        running=running,
     )
-    return choose(bundle, box.profile, facts, pin)
+    whole = choose(bundle, box.profile, facts, pin, objective)
+    return box.lost.without(whole) if box.lost is not None and holds else whole
+
+
+def known_of(bundle: Bundle, box: Box) -> Known:
+    """Give what was measured of the bundle's files, here or on another box of the profile, and what must not run here."""
+    if box.recorded is not None:
+        return Known(box.recorded)
+    here = box.store.known() if box.store is not None else Known()
+    return Known((*brought_figures(bundle), *here.measured), here.refused)
+
+
+def runtime_versions(box: Box) -> dict[str, str]:
+    """Give the version of each installed runtime that figures belong to: of several packages the first is used."""
+    return {found.runtime: found.version for found in reversed(box.runtimes)}
+
+
+def _learned(box: Box, store: FiguresStore, clock: Clock, rung: Rung, figures: Figures) -> None:
+    """Keep what an engine was measured to do when it was opened."""
+    variant = rung.variant
+    version = runtime_versions(box).get(variant.runtime, "unknown")
+    subject = Subject(variant.sha256, variant.runtime, version, rung.accelerator, box.profile.name)
+    store.keep(Measured(subject, (figures,), HERE, rfc3339(clock.wall_ns())))
+
+
+def _unfit(known: Known, bundle: Bundle, box: Box) -> dict[tuple[str, str], str]:
+    """Say what crashed or hung when it was measured, with any number of threads."""
+    versions = runtime_versions(box)
+    refused = [one for one in known.refused if one.threads is None and one.subject.profile == box.profile.name]
+    return {
+        (variant.id, one.subject.accelerator): one.reason
+        for variant in bundle.manifest.variant
+        for one in refused
+        if (one.subject.sha256, one.subject.runtime) == (variant.sha256, variant.runtime)
+        and versions.get(variant.runtime, one.subject.runtime_version) == one.subject.runtime_version
+    }
+
+
+def free_mb(box: Box, freed_mb: float = 0.0) -> float | None:
+    """Give the memory that models may add now, in MiB, after so much was freed; None when nothing bounds it."""
+    return _budget_mb(box, freed_mb)
+
+
+def _budget_mb(box: Box, freed_mb: float) -> float | None:
+    felt = readings.read(box.root)
+    used_mb = resident_mb() if box.is_this_machine else 0.0
+    return budget_mb(felt.memory_available_mb, felt.cgroup_headroom_mb, box.profile.limits.memory_mb, used_mb, freed_mb)
+
+
+def _memory_mb(figures: Table, running: Identity | None) -> float:
+    if running is None:
+        return 0.0
+    variant, accelerator, threads = running
+    rows = figures.get((variant, accelerator), ())
+    return next((row.peak_memory_mb for row in rows if row.threads == threads), 0.0)
 
 
 def _runtimes(bundle: Bundle, box: Box) -> set[str]:

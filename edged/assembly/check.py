@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from edged.assembly import sensors
 from edged.assembly.box import Box, ladder, model_folders, survey_for
 from edged.assembly.lines import opener
+from edged.assembly.passed_over import expected_folders
 from edged.config import schema
 from edged.config.load import Fault, RejectedConfigError, load
 from edged.config.schema import Config
@@ -55,7 +58,7 @@ class Report:
 
 
 def check_all(file: Path) -> Report:
-    """Read the configuration and look at everything that it names; nothing is opened for long and nothing is changed."""
+    """Read the configuration and look at everything that it names; nothing is opened for long, and nothing stays changed."""
     try:
         loaded = load(file)
     except RejectedConfigError as error:
@@ -106,7 +109,7 @@ def _model_faults(pipeline: schema.Pipeline, catalogue: Catalogue, box: Box | No
     if pipeline.pin is not None and pipeline.pin not in ids:
         message = f"cannot pin variant {pipeline.pin!r}, expected one of {', '.join(ids)}"
         yield Fault(file, f"pipeline.{pipeline.name}.pin", message, pipeline.name)
-    elif box is not None and not ladder(bundles[0], box, pipeline.pin).runnable:
+    elif box is not None and not ladder(bundles[0], box, pipeline.pin, pipeline.objective).runnable:
         message = (
             f"cannot run {pipeline.model!r} on this box: every variant is refused; run: edged explain {pipeline.model}"
         )
@@ -153,10 +156,46 @@ def _path_faults(config: Config, file: Path) -> Iterator[Fault]:
     for key, path in named:
         if path is not None and not (os.access(path, os.R_OK) and path.is_file()):
             yield Fault(file, key, f"cannot read {path}, expected a file that edged may read")
-    state = config.state.directory
+    for folder in expected_folders(config):
+        if not folder.is_dir():
+            yield Fault(file, "models.directories", f"cannot read {folder}, expected a folder of bundles")
+    yield from _tls_faults(config.mqtt.tls or schema.Tls(), file)
+    yield from _state_faults(config.state.directory, file)
+
+
+def _tls_faults(tls: schema.Tls, file: Path) -> Iterator[Fault]:
+    """Take the files as a connection will; one that is not there is told already."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if tls.ca is not None and tls.ca.is_file():
+            context.load_verify_locations(tls.ca)
+    except OSError as error:
+        yield Fault(file, "mqtt.tls.ca", f"cannot use {tls.ca}: {_why(error)}, expected certificates in PEM")
+    try:
+        if tls.cert is not None and tls.key is not None and tls.cert.is_file() and tls.key.is_file():
+            context.load_cert_chain(tls.cert, tls.key, password="")
+    except OSError as error:
+        message = f"cannot use {tls.cert} with {tls.key}: {_why(error)}, expected a certificate and its key in PEM"
+        yield Fault(file, "mqtt.tls.cert", message)
+
+
+def _why(error: OSError) -> str:
+    reason = getattr(error, "reason", None) or error.strerror or str(error)
+    return str(reason).lower().replace("_", " ")
+
+
+def _state_faults(state: Path, file: Path) -> Iterator[Fault]:
+    """Make, beside where it would be made, what of the state directory is missing, and take it away again.
+
+    Whether a folder takes one is not always in its permissions: root may write to /proc, and nothing can be made there.
+    """
     existing = next(place for place in (state, *state.parents) if _is_there(place))
-    if not (os.access(existing, os.W_OK) and existing.is_dir()):
-        yield Fault(file, "state.directory", f"cannot write to {existing}, expected a folder that edged may write")
+    try:
+        with TemporaryDirectory(prefix=".edged-check-", dir=existing) as beside:
+            (Path(beside) / state.relative_to(existing)).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"cannot write to {existing}: {error.strerror}, expected a folder that edged may write"
+        yield Fault(file, "state.directory", message)
 
 
 def _is_there(place: Path) -> bool:

@@ -19,11 +19,11 @@ def models_document(config: Config) -> dict[str, Any]:
     updater = Updater(
         model_folders(config), Store(state, disk), Records(state, disk, SystemClock()), lambda _bundle: "only looked at"
     )
-    installed, refused = updater.installed()
+    standing = updater.installed()
     return {
         "schema": "edged.models/1",
-        "models": [{"found": _found(one), **described(one)} for one in installed],
-        "refused": [{"folder": str(error.folder), "faults": list(error.faults)} for error in refused],
+        "models": [{"found": _found(one), **described(one)} for one in standing.models],
+        "refused": [{"folder": str(error.folder), "faults": list(error.faults)} for error in standing.refused],
     }
 
 

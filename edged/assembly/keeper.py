@@ -5,25 +5,33 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from edged.assembly import cameras
+from edged.assembly.drifting import Drifting
 from edged.assembly.models import Opened
 from edged.assembly.refine import Followed, refinements
 from edged.assembly.supply import Supply
+from edged.assembly.suspecting import fault
 from edged.config import schema
+from edged.control.descent import NOTHING_LESS, Less, descend
 from edged.domain.bundle import WindowInput
-from edged.domain.errors import EdgedError
+from edged.domain.errors import EdgedError, EngineLostError
 from edged.domain.health import Reason
 from edged.domain.ports import Clock, Sink
+from edged.domain.variant import Rung
 from edged.pipeline.inlet import Inlet
 from edged.pipeline.line import Gate
-from edged.pipeline.loop import Loop, Refinement
+from edged.pipeline.loop import Loop, Refinement, Stillness
 from edged.pipeline.mailbox import Mailbox
 from edged.pipeline.need import Needs
 from edged.pipeline.reader import Reader
 from edged.pipeline.rules import Rules
+from edged.pipeline.selftest import Lie, SelfTest
 from edged.pipeline.window import Windower
 from edged.pipeline.worker import Worker
 from edged.telemetry import logs
@@ -43,12 +51,25 @@ class Intake:
 
 
 class Keeper:
-    """Keeps one pipeline on its model. ``build`` is the worker's; ``renew`` is called on a thread of its own, one at a time.
+    """Keeps one pipeline on its model.
 
-    ``watching`` gives the loop's sinks. ``worker`` is set by who makes it, before it starts.
+    ``build`` and ``finish`` are the worker's; ``renew`` is called on a thread of its own, one at a time.
+    ``watching`` gives the loop's sinks. ``worker`` and ``fitted``, which makes an opened model learn what is normal on
+    this box, are set by who makes it, before it starts.
     """
 
     worker: Worker
+    fitted: Callable[[Opened], Opened]
+    turn: Callable[[], AbstractContextManager[None]] | None = None
+    """What is held while the pipeline computes."""
+    exchanged: Callable[[Rung, Rung], None] | None = None
+    """Told when another rung of the same bundle takes the place of the one before."""
+    drifting: Drifting | None = None
+    """Watches what goes through the loop; told which model runs."""
+    selftest: SelfTest | None = None
+    """Says what results are worth; it outlives a loop, too."""
+    suspects: Callable[[Lie], None] | None = None
+    """Told which results are suspect."""
 
     def __init__(
         self,
@@ -67,6 +88,29 @@ class Keeper:
         self._renewing = threading.Lock()
         self._lesser: Reason | None = None
         self._running = Path()
+        self._rung: Rung | None = None
+        self._windows: tuple[int, int, int] | None = None
+        self._further: dict[str, Path] = {}
+        self._sinks: Sequence[Sink] = ()
+        self._opened: Opened | None = None
+        self.stillness: Stillness | None = None
+        self.less = NOTHING_LESS
+        """How far below the chosen rung it runs, since the box suffers."""
+
+    @property
+    def rung(self) -> Rung | None:
+        """What runs, or ran last."""
+        return self._rung
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """The ladder's that may run, the chosen one first, as of the last time that a model was opened."""
+        return self._opened.rungs if self._opened else ()
+
+    @property
+    def wanted(self) -> Rung | None:
+        """What shall run; it differs from ``rung`` while a model is being opened, and when that one does not open."""
+        return next(iter(descend(self.rungs, self.less)), self._rung)
 
     def build(self) -> Loop:
         """Open the model and make the loop. Raises what opening raises, with the reader shut."""
@@ -82,8 +126,49 @@ class Keeper:
                 intake.reader.shut()
                 intake.needs.excuse(settings.name)
             self._gate.arrive(settings.name)
-        self._runs(opened)
-        return Loop(settings.name, intake.inlet, opened.model, self._rules, self._watching(), self._clock, refine)
+        self._takes_over(opened)
+        self._sinks = self._watching()
+        refine = (*refine, self.drifting) if self.drifting is not None else refine
+        return Loop(
+            settings.name,
+            intake.inlet,
+            opened.model,
+            self._rules,
+            self._sinks,
+            self._clock,
+            refine,
+            turn=self._turn(),
+            gate=self.stillness,
+            selftest=self.selftest,
+        )
+
+    def finish(self) -> None:
+        """Close every event that goes on: nobody will watch for its end. Safe on any thread, and twice."""
+        for event in self._rules.finish():
+            for sink in self._sinks:
+                sink.event(event)
+
+    def is_replaceable(self, error: EdgedError) -> bool:
+        """Whether something else can run at once, now that the loop failed."""
+        settings, rung = self._settings, self._rung
+        if rung is None or not isinstance(error, EngineLostError):
+            return False
+        return self._supply.lost(settings.model, settings.pin, settings.objective, rung, error)
+
+    def lied(self, lie: Lie) -> bool:
+        """Tell of a self-test that failed, and go on with another rung; False when there is none."""
+        if self.suspects is not None:
+            self.suspects(lie)
+        settings, model = self._settings, lie.model
+        known = (rung for rung in (self._rung, *self.rungs) if rung is not None)
+        ran = (rung for rung in known if (rung.variant.id, rung.accelerator) == (model.variant, model.accelerator))
+        rung = next(ran, None)
+        is_replaced = rung is not None and self._supply.lied(
+            settings.model, settings.pin, settings.objective, rung, fault(lie)
+        )
+        if is_replaced:
+            self.worker.rebuild()
+        return is_replaced
 
     def renew(self) -> None:
         """Bring in a newer model beside the one that runs; a failure is told, and what runs goes on."""
@@ -91,48 +176,162 @@ class Keeper:
         with self._renewing:
             try:
                 newer = self._newer() if isinstance(loop, Loop) else None
+                is_more = isinstance(loop, Loop) and self._is_further_newer()
             except EdgedError as error:
                 self.worker.note = not_renewed(error, self._settings.name, self._clock)
                 return
-            if newer is not None and isinstance(loop, Loop):
+            if is_more or (newer is not None and _cut(newer) != self._windows):
+                # What looks closer, or the reader, has to change with the loop.
+                if newer is not None:
+                    newer.model.engine.close()
+                self.worker.rebuild()
+            elif newer is not None and isinstance(loop, Loop):
                 self._intake.needs.tell(self._settings.name, cameras.need(self._settings, newer.model_input))
-                loop.swap(newer.model)
-                self._runs(newer)
+                # A loop that failed meanwhile is built anew, on what is newest then.
+                if loop.swap(newer.model):
+                    self._takes_over(newer)
             self.worker.note = self._lesser
 
-    def _runs(self, opened: Opened) -> None:
-        self._running = opened.bundle.folder
-        self._lesser = self.worker.note = fallback(opened, self._settings.name, self._clock)
+    def descend(self, less: Less) -> None:
+        """Go on with the rung that ``less`` asks for: opened beside the one that runs, or after it where memory holds one alone.
+
+        Takes seconds. Raises EdgedError when it does not open; what runs goes on then. A loop that is being built anew comes up on it.
+        """
+        with self._renewing:
+            before, self.less = self.less, less
+            loop, opened = self.worker.steps, self._opened
+            if not isinstance(loop, Loop) or opened is None:
+                return
+            try:
+                self._go_to(loop, opened, descend(opened.rungs, less)[0])
+            except EdgedError:
+                self.less = before
+                raise
+
+    def _go_to(self, loop: Loop, opened: Opened, rung: Rung) -> None:
+        if rung.identity == opened.rung.identity:
+            return
+        if not self._supply.has_room(rung):
+            self.worker.rebuild()
+            return
+        other = self.fitted(self._supply.open_rung(opened.bundle, rung, opened.rungs))
+        if _cut(other) != self._windows:
+            other.model.engine.close()
+            self.worker.rebuild()
+            return
+        warm_up(other)
+        self._intake.needs.tell(self._settings.name, cameras.need(self._settings, other.model_input))
+        if loop.swap(other.model):
+            self._takes_over(other, tells=False)
+
+    def _turn(self) -> Callable[[], AbstractContextManager[None]] | None:
+        """Give what is held while it computes: nothing while an accelerator does, which may hang and takes nobody's processor."""
+        turn = self.turn
+        if turn is None:
+            return None
+        return lambda: turn() if self._rung is None or self._rung.accelerator == "cpu" else nullcontext()
+
+    def _takes_over(self, opened: Opened, *, tells: bool = True) -> None:
+        self._opened = opened
+        before, is_same = self._rung, opened.bundle.folder == self._running
+        self._running, self._rung, self._windows = opened.bundle.folder, opened.rung, _cut(opened)
+        if self.drifting is not None:
+            self.drifting.runs(opened)
+        self._lesser = self.worker.note = self._judged(opened.passed_over, opened.unmet)
+        is_other = before is not None and is_same and before.identity != opened.rung.identity
+        if before is not None and is_other and tells and self.exchanged is not None:
+            self.exchanged(before, opened.rung)
+
+    def _judged(self, passed_over: str, unmet: str) -> Reason | None:
+        """Say what is not as well as it could be; what was so before is so since then."""
+        found, before = lesser(self._settings.name, passed_over, unmet, self._clock), self._lesser
+        if found is None or before is None or found.code != before.code:
+            return found
+        return replace(found, since_mono_ns=before.since_mono_ns)
 
     def _open(self) -> tuple[Opened, tuple[Refinement, ...]]:
         """Open the model and what refines its answers; all of them or none."""
         settings, building = self._settings, self.worker.building
-        opened = self._supply.open(settings.model, settings.pin, building)
+        self._further = {}
+        opened = self.fitted(
+            self._supply.open(settings.model, settings.pin, building, settings.objective, less=self.less)
+        )
         try:
-            return opened, refinements(settings, self._followed, lambda name: self._supply.open(name, None, building))
+            return opened, refinements(settings, self._followed, self._open_further)
         except EdgedError:
             opened.model.engine.close()
             raise
 
+    def _open_further(self, name: str) -> Opened:
+        opened = self._supply.open(name, None, self.worker.building)
+        self._further[name] = opened.bundle.folder
+        return opened
+
+    def _is_further_newer(self) -> bool:
+        """Bring in newer versions of the models that look closer; whether there is one."""
+        return any(self._supply.bundle(name).folder != folder for name, folder in self._further.items())
+
     def _newer(self) -> Opened | None:
-        """Bring in a newer model; opened when its bundle is another than the one that runs, of the same version or not."""
-        if self._supply.bundle(self._settings.model).folder == self._running:
+        """Bring in a newer model, or a better rung; opened when it is another than the one that runs, of the same version or not."""
+        settings = self._settings
+        bundle = self._supply.bundle(settings.model)
+        runs = self._rung.identity if self._rung and bundle.folder == self._running else None
+        if runs is not None:
+            whole = self._supply.ladder(bundle, settings.pin, settings.objective)
+            if self._opened is not None:
+                self._opened = replace(self._opened, rungs=whole.runnable)
+            if whole.runnable and descend(whole.runnable, self.less)[0].identity == runs:
+                self._lesser = self._judged(whole.held, whole.unmet)
+                return None
+        # While it runs below it, the chosen rung is still the one that others are held against.
+        place = self.rungs[0].identity if self.less and self.rungs and runs is not None else runs
+        newer = self._supply.open(
+            settings.model, settings.pin, objective=settings.objective, running=place, less=self.less
+        )
+        if newer.rung.identity == runs:
+            # The better ones do not open.
+            newer.model.engine.close()
+            self._lesser = self._judged(newer.passed_over, newer.unmet)
             return None
-        return self._supply.open(self._settings.model, self._settings.pin)
+        return self.fitted(newer) if self._is_trusted(newer) else None
+
+    def _is_trusted(self, newer: Opened) -> bool:
+        """Whether what lied before answers right now; it is let go and left alone longer if not."""
+        why = self.selftest.still_lies(newer.model) if self.selftest is not None else None
+        if why is not None:
+            newer.model.engine.close()
+            error = fault(Lie(newer.model.ref, why, 0, None, None))
+            settings = self._settings
+            self._supply.lied(settings.model, settings.pin, settings.objective, newer.rung, error)
+        return why is None
+
+
+def warm_up(opened: Opened) -> None:
+    """Run once on nothing, so that the first frame does not pay for what a runtime does late; not what would remember it."""
+    if not opened.bundle.state_of(opened.variant):
+        engine = opened.model.engine
+        engine.infer([np.zeros(spec.shape, spec.dtype) for spec in engine.inputs])
 
 
 def windower(opened: Opened) -> Windower | None:
     """Give what cuts samples into this model's windows, or None for pictures."""
+    window = _cut(opened)
+    return Windower(*window) if window else None
+
+
+def _cut(opened: Opened) -> tuple[int, int, int] | None:
+    """Give length, stride and channels of its windows; None for pictures."""
     window = opened.model_input
-    return Windower(window.length, window.stride, window.channels) if isinstance(window, WindowInput) else None
+    return (window.length, window.stride, window.channels) if isinstance(window, WindowInput) else None
 
 
-def fallback(opened: Opened, pipeline: str, clock: Clock) -> Reason | None:
-    """Say that a better variant does not run, if so."""
-    if not opened.passed_over:
-        return None
-    message = f"runs {opened.model.ref.variant} since better variants do not open: {opened.passed_over}"
-    return Reason("variant-fallback", pipeline, message, clock.monotonic_ns(), "edged explain shows the ladder")
+def lesser(pipeline: str, passed_over: str, unmet: str, clock: Clock) -> Reason | None:
+    """Say that better variants do not open, or that what runs does not meet the objective, if so."""
+    shows = "edged explain shows the ladder"
+    if passed_over:
+        message = f"runs a lesser variant since better ones do not open: {passed_over}"
+        return Reason("variant-fallback", pipeline, message, clock.monotonic_ns(), shows)
+    return Reason("objective-unmet", pipeline, unmet, clock.monotonic_ns(), shows) if unmet else None
 
 
 def not_renewed(error: EdgedError, pipeline: str, clock: Clock) -> Reason:

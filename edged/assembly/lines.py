@@ -10,11 +10,17 @@ from typing import Any
 
 from edged.assembly import cameras, plugins, sensors
 from edged.assembly.adapters import adapter
+from edged.assembly.drifting import Drifting
+from edged.assembly.exchange import tell_exchange
 from edged.assembly.keeper import Intake, Keeper
+from edged.assembly.learning import Learning, Learnings
+from edged.assembly.levers import PipelineLevers
+from edged.assembly.models import Opened
 from edged.assembly.supply import Supply
+from edged.assembly.suspecting import tell_lie
 from edged.config import schema
 from edged.config.plugins import load_plugin
-from edged.domain.errors import ConfigError
+from edged.domain.errors import ConfigError, DeviceError
 from edged.domain.ports import Clock, Outbox, Sink, Source
 from edged.fleet.documents import event_body
 from edged.fleet.topics import Stamper
@@ -27,6 +33,8 @@ from edged.pipeline.need import Needs
 from edged.pipeline.paths import Crossing, Dwell
 from edged.pipeline.reader import Reader
 from edged.pipeline.rules import Rule, Rules, Timing
+from edged.pipeline.selftest import SelfTest
+from edged.pipeline.turns import Turns
 from edged.pipeline.worker import Worker
 from edged.sinks.action import Actions
 from edged.sinks.asked import COMMANDED, SnapshotOnCommand
@@ -37,6 +45,8 @@ from edged.telemetry.metrics import PipelineMetrics
 OUTBOX_WAIT_S = 5.0
 """How long a pipeline on a finite source waits for the outbox: nothing of a recording may be lost, and nobody waits for it."""
 
+MAX_SECRET_CHARS = 16_384
+"""Longer than any password or token; four bytes each, still what MQTT can carry."""
 
 PICTURES = (schema.CameraSource, schema.FileSource, schema.ImagesSource)
 """The sources of pictures."""
@@ -56,8 +66,21 @@ class Lines:
         broker: sensors.Broker | None = None,
         *,
         snapshots: Path | None = None,
+        learnings: Learnings | None = None,
+        turns: Turns | None = None,
+        state: Path | None = None,
+        selftest_s: float | None = None,
     ) -> None:
-        """Keep what lines share; without a folder for ``snapshots`` none are taken."""
+        """Keep what lines share.
+
+        Without a folder for ``snapshots`` none are taken, without ``learnings`` nothing is learned, without ``turns`` all pipelines
+        compute at once, and without a folder for ``state`` nothing is watched for drift. ``selftest_s`` is the period of the live
+        self-test; None is never.
+        """
+        self._selftest_s = selftest_s
+        self._state = state
+        self._turns = turns
+        self._learnings = learnings
         self._snapshots = snapshots
         self._supply = supply
         self._broker = broker
@@ -81,7 +104,7 @@ class Lines:
         return Line(
             feed,
             [
-                self._pipeline(pipeline, intake, gate, is_alone=len(pipelines) == 1)
+                self._pipeline(pipeline, intake, gate, self._learning(pipeline, source), is_alone=len(pipelines) == 1)
                 for pipeline, intake in zip(pipelines, intakes, strict=True)
             ],
         )
@@ -91,7 +114,12 @@ class Lines:
         inlet = Inlet(mailbox, self._clock, max_age_s=cameras.max_age_s(source), keep=keep)
         return Intake(mailbox, Reader(mailbox), inlet, needs, isinstance(source, PICTURES))
 
-    def _pipeline(self, settings: schema.Pipeline, intake: Intake, gate: Gate, *, is_alone: bool) -> Pipeline:
+    def _learning(self, settings: schema.Pipeline, source: schema.Source) -> Learning | None:
+        return self._learnings.of(settings, source) if self._learnings else None
+
+    def _pipeline(
+        self, settings: schema.Pipeline, intake: Intake, gate: Gate, learning: Learning | None, *, is_alone: bool
+    ) -> Pipeline:
         mailbox, reader = intake.mailbox, intake.reader
         metrics = PipelineMetrics()
         asked = self._asked(settings, intake)
@@ -100,15 +128,49 @@ class Lines:
         rules = Rules([rule(settings.name, one) for one in settings.rule])
         watching = partial(self._watching, settings, intake, sinks)
         keeper = Keeper(settings, intake, gate, self._supply, rules, watching, self._clock)
+        keeper.fitted = learning.fitted if learning else _as_it_is
+        keeper.drifting = self._drifting(settings)
+        keeper.suspects = partial(tell_lie, settings.name, self._outbox, self._stamper)
+        keeper.selftest = self._selftest(settings.name, keeper)
+        keeper.turn = partial(self._turns.turn, settings.priority) if self._turns else None
+        keeper.exchanged = partial(tell_exchange, settings.name, self._outbox, self._stamper)
         # On a recording the source waits for its slowest reader: while one mends, that must not stop the others.
         give_way = reader.shut if mailbox.lossless and not is_alone else None
-        worker = keeper.worker = Worker(settings.name, keeper.build, self._clock, on_failure=give_way)
+        worker = keeper.worker = Worker(
+            settings.name,
+            keeper.build,
+            self._clock,
+            on_failure=give_way,
+            last_word=keeper.finish,
+            is_replaceable=keeper.is_replaceable,
+        )
+        levers = PipelineLevers(settings, intake, keeper)
         waits = mailbox.lossless and is_alone
         snapshot = asked.ask if intake.is_pictures else None
         aside = actions[0] if actions else None
-        return Pipeline(
-            settings.name, worker, mailbox, metrics, keeper.renew, None if waits else reader, snapshot, aside
+        levers.pipeline = made = Pipeline(
+            settings.name,
+            worker,
+            mailbox,
+            metrics,
+            keeper.renew,
+            None if waits else reader,
+            snapshot,
+            aside,
+            learning,
+            drift=keeper.drifting,
+            levers=levers,
         )
+        return made
+
+    def _selftest(self, pipeline: str, keeper: Keeper) -> SelfTest | None:
+        period_s = self._selftest_s
+        return SelfTest(pipeline, period_s, self._clock, keeper.lied) if period_s is not None else None
+
+    def _drifting(self, settings: schema.Pipeline) -> Drifting | None:
+        if self._state is None or not settings.drift.watch:
+            return None
+        return Drifting(settings.name, settings.drift, self._state, self._outbox, self._stamper)
 
     def _watching(self, settings: schema.Pipeline, intake: Intake, sinks: tuple[Sink, ...]) -> tuple[Sink, ...]:
         return sinks + self._snapshot_sink(settings, intake)
@@ -138,6 +200,10 @@ class Lines:
         due = Due(settings.report.results, settings.report.at_least_every_s)
         wait_s = OUTBOX_WAIT_S if lossless else 0.0
         return ReportSink(self._outbox, self._stamper, due, qos=settings.report.qos, wait_s=wait_s)
+
+
+def _as_it_is(opened: Opened) -> Opened:
+    return opened
 
 
 def rule(pipeline: str, settings: schema.Rule) -> Rule:
@@ -208,6 +274,8 @@ def opener(
 
     def open_source() -> Source:
         opened: Source = open_it(source, clock)
+        if (grid := getattr(source, "grid", None)) is not None:
+            opened = adapter("edged.sources.gridded").gridded(opened, **grid.model_dump())
         masks = getattr(source, "masks", ())
         if not masks:
             return opened
@@ -242,6 +310,7 @@ def _open_csv(source: schema.CsvSource, clock: Clock) -> Source:
         rate_hz=source.rate_hz,
         loop=source.loop,
         delimiter=source.delimiter,
+        in_order=source.grid is None,
     )
     return samples
 
@@ -261,11 +330,22 @@ OPENERS: dict[str, Callable[..., Source]] = {
 
 
 def secret(file: Path | None) -> str | None:
-    """Read a secret from its file; a line end behind it does not count."""
+    """Read a secret from its file; a line end behind it does not count. Raises DeviceError when it is not there.
+
+    It may come later (a credential that another unit provides, a disk that is mounted late): who needs it tries again.
+    """
     if file is None:
         return None
     try:
-        return file.read_text(encoding="utf-8").rstrip("\r\n")
+        with file.open(encoding="utf-8", newline="") as content:
+            text = content.read(MAX_SECRET_CHARS + 1)
     except (OSError, UnicodeDecodeError) as error:
-        message = f"cannot read the secret in {file}: {error}, expected a readable UTF-8 file"
-        raise ConfigError(message) from error
+        reason = str(error)
+    else:
+        if len(text) <= MAX_SECRET_CHARS:
+            return text.rstrip("\r\n")
+        reason = f"it has more than {MAX_SECRET_CHARS} characters"
+    message = f"cannot read the secret in {file}: {reason}, expected a readable UTF-8 file"
+    raise DeviceError(
+        message, remedy="put it there, or let edged read it; edged tries again", code="credential-missing"
+    )

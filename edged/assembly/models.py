@@ -4,47 +4,53 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from edged.assembly import plugins
 from edged.assembly.adapters import adapter
 from edged.assembly.box import Box, ladder
-from edged.control.choose import OWN_RUNTIMES
+from edged.assembly.engines import Engines
+from edged.config.schema import Objective
+from edged.control.descent import NOTHING_LESS, Less, descend
 from edged.domain.bundle import Bundle, ImageInput, Variant, WindowInput
 from edged.domain.errors import BundleError, ConfigError, DeviceError, EdgedError
 from edged.domain.frame import Frame
 from edged.domain.ports import Engine
 from edged.domain.result import ModelRef, Output
 from edged.domain.tensor import Array
-from edged.domain.variant import Rung
+from edged.domain.variant import Identity, Ladder, Rung
 from edged.pipeline import memory, preprocess
 from edged.pipeline.model import Model
 from edged.pipeline.postprocess import registry
 from edged.pipeline.postprocess.agree import agrees
 from edged.pipeline.postprocess.binding import Binding
 from edged.telemetry import logs
-from edged.update.trial import try_golden
+from edged.update.trial import samples_of, try_golden, try_sample
 
-PROVIDERS: dict[str, tuple[str, ...]] = {
-    "cpu": ("CPUExecutionProvider",),
-    "cuda": ("CUDAExecutionProvider",),
-    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
-    "openvino": ("OpenVINOExecutionProvider",),
-}
-"""ONNX Runtime's names, best first."""
+MAX_CHECKS = 16
+"""Golden samples of the live self-test, evenly picked: with very many it would take too long until each had its turn."""
 
 _LOG = logging.getLogger("edged.models")
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A model that runs, what its windows or pictures look like, and why better rungs do not run (empty when none is)."""
+    """A model that runs, what its windows or pictures look like, and why better rungs do not run (empty when none is).
+
+    ``rung`` is how it runs; ``unmet`` says why that does not meet the pipeline's objective (empty when it does, or nobody measured).
+    """
 
     model: Model
     bundle: Bundle
     model_input: ImageInput | WindowInput
     passed_over: str
+    rung: Rung
+    unmet: str = ""
+    wanted: Identity | None = None
+    """The rung that would run if it could; None when that is the one that does."""
+    rungs: tuple[Rung, ...] = ()
+    """The ladder's that may run, the chosen one first."""
 
     @property
     def variant(self) -> Variant:
@@ -57,62 +63,78 @@ class Opened:
         return self.bundle.path_of(self.variant)
 
 
-def open_best(bundle: Bundle, box: Box, pin: str | None = None) -> Opened:
-    """Open the first rung of the ladder that opens.
+def open_best(
+    bundle: Bundle,
+    box: Box,
+    pin: str | None = None,
+    objective: Objective | None = None,
+    running: Identity | None = None,
+    less: Less = NOTHING_LESS,
+) -> Opened:
+    """Open the first rung of the ladder that opens, from ``less`` below the chosen one on.
+
+    ``running`` is the one that it will take the place of.
 
     Raises DeviceError when the box can run none of them, or lacks what one of them needs to open; BundleError when it is the files
     alone that do not open. Both give every rung's reason.
     """
-    whole = ladder(bundle, box, pin)
+    free = ladder(bundle, box, pin, objective, running, holds=False)
+    whole = box.lost.without(free) if box.lost is not None else free
     objections = [
-        f"{rung.variant.id} on {rung.accelerator}: {rung.reason}" for rung in whole.rungs if rung.verdict == "refused"
+        f"{rung.variant.id} on {rung.accelerator}: {rung.reason}" for rung in whole.told if rung.verdict == "refused"
     ]
-    passed_over: list[str] = []
+    passed_over: dict[tuple[str, str], str] = {}
     kinds: set[type[EdgedError]] = set()
-    for rung in whole.runnable:
-        try:
-            model = open_rung(bundle, rung)
-        except (BundleError, DeviceError) as error:
-            logs.event(
-                _LOG,
-                "rung.failed",
-                level=logging.WARNING,
-                model=bundle.manifest.name,
-                variant=rung.variant.id,
-                error=error,
-            )
-            passed_over.append(f"{rung.variant.id} on {rung.accelerator}: {error}")
-            kinds.add(BundleError if isinstance(error, BundleError) else DeviceError)
+    for rung in descend(whole.runnable, less):
+        way = rung.variant.id, rung.accelerator
+        if way in passed_over:
+            # What does not open does not open with another number of threads.
             continue
-        return Opened(model, bundle, bundle.input_of(rung.variant), "; ".join(passed_over))
+        try:
+            model = open_rung(bundle, rung, box.engines)
+        except (BundleError, DeviceError) as error:
+            name = bundle.manifest.name
+            logs.event(_LOG, "rung.failed", level=logging.WARNING, model=name, variant=rung.variant.id, error=error)
+            passed_over[way] = f"{rung.variant.id} on {rung.accelerator}: {error}"
+            kinds.add(BundleError if isinstance(error, BundleError) else DeviceError)
+            if box.lost is not None and box.engines.isolates(rung):
+                box.lost.failed(rung, error)
+            continue
+        if box.lost is not None:
+            box.lost.opened(rung)
+        better = "; ".join(filter(None, [whole.held, *passed_over.values()]))
+        opened = _opened(model, bundle, rung, whole, better)
+        first = descend(free.runnable, less)[0]
+        is_lesser = first.identity != rung.identity and (box.engines.isolates(first) or bool(whole.held))
+        return replace(opened, wanted=first.identity) if is_lesser else opened
     name = f"{bundle.manifest.name} {bundle.manifest.version}"
-    message = f"cannot run {name} on this box: {'; '.join(passed_over + objections)}"
+    message = f"cannot run {name} on this box: {'; '.join([*passed_over.values(), *objections])}"
     # A bundle is blamed, and may be put into quarantine for good, only when no trouble of the box could be the reason.
     kind = BundleError if kinds == {BundleError} else DeviceError
     raise kind(message, remedy=f"edged explain {bundle.manifest.name} shows every variant")
 
 
-def open_rung(bundle: Bundle, rung: Rung) -> Model:
-    """Load the variant's file and bind everything around it; what does not fit is refused here, not at the first frame."""
-    variant = rung.variant
-    engine = _open_engine(bundle.path_of(variant), rung)
+def _opened(model: Model, bundle: Bundle, rung: Rung, whole: Ladder, passed_over: str) -> Opened:
+    """Tell of what opened; of a later rung than the chosen one, whether that one meets the objective."""
+    logs.event(
+        _LOG, "rung.opened", model=whole.model, variant=rung.variant.id, threads=rung.threads, reason=rung.reason
+    )
+    later = rung.reason if rung.standing == "misses" else ""
+    unmet = whole.unmet if rung.verdict == "chosen" else later
+    return Opened(model, bundle, bundle.input_of(rung.variant), passed_over, rung, unmet, rungs=whole.runnable)
+
+
+def open_rung(bundle: Bundle, rung: Rung, engines: Engines | None = None) -> Model:
+    """Load the variant's file and bind everything around it; what does not fit is refused here, not at the first frame.
+
+    Without ``engines`` its engine runs in this process.
+    """
+    engine = (engines or Engines()).open(bundle.path_of(rung.variant), rung)
     try:
         return _bind(bundle, rung, engine)
     except EdgedError:
         engine.close()
         raise
-
-
-def _open_engine(file: Path, rung: Rung) -> Engine:
-    if rung.variant.runtime == "onnx":
-        onnx: Engine = adapter("edged.engines.onnx", "onnx").open_engine(
-            file, threads=rung.threads, providers=PROVIDERS[rung.accelerator]
-        )
-        return onnx
-    if rung.variant.runtime not in OWN_RUNTIMES:
-        return plugins.open_engine(rung.variant.runtime, file, threads=rung.threads, accelerator=rung.accelerator)
-    tflite: Engine = adapter("edged.engines.tflite", "tflite").open_engine(file, threads=rung.threads)
-    return tflite
 
 
 def _bind(bundle: Bundle, rung: Rung, engine: Engine) -> Model:
@@ -125,7 +147,24 @@ def _bind(bundle: Bundle, rung: Rung, engine: Engine) -> Model:
         bundle.output_of(variant), model_input, carried.inputs, carried.outputs, read_labels(bundle, variant)
     )
     prepare = memory.forgetting(carried, prepare)
-    return Model(model_ref(bundle, rung, engine.runtime), prepare, carried, registry.bind(binding))
+    model = Model(model_ref(bundle, rung, engine.runtime), prepare, carried, registry.bind(binding))
+    return replace(model, checks=_checks(bundle, variant, model))
+
+
+def _checks(bundle: Bundle, variant: Variant, model: Model) -> tuple[Callable[[], str | None], ...]:
+    """Give the golden samples as the live self-test asks them; none of a model that would remember them."""
+    golden = bundle.golden_of(variant)
+    if golden is None or bundle.state_of(variant):
+        return ()
+    try:
+        samples = samples_of(bundle.folder, golden)
+    except OSError:  # the trial says what is wrong with them
+        return ()
+    answer = answering(model)
+    picked = samples[:: -(-len(samples) // MAX_CHECKS) or 1]
+    return tuple(
+        partial(try_sample, sample, index, golden, answer, agrees, _read_picture) for index, sample in enumerate(picked)
+    )
 
 
 def model_ref(bundle: Bundle, rung: Rung, runtime: str) -> ModelRef:

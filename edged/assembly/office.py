@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,11 @@ Body = Callable[[], dict[str, Any]]
 
 
 class FleetOffice:
-    """Implements ``edged.daemon.Office``. ``inventory`` and ``models`` give their documents' bodies when asked."""
+    """Implements ``edged.daemon.Office``. ``inventory`` and ``models`` give their documents' bodies when asked.
+
+    ``ills`` says what else is not well that no part of the daemon knows; ``settle`` is called at each report, ``felt`` says in
+    telemetry how much the box suffers, and ``more`` gives further fields of it.
+    """
 
     def __init__(
         self,
@@ -55,15 +60,30 @@ class FleetOffice:
         allowance: Allowance,
         inventory: Body,
         models: Body,
+        ills: Callable[[], Sequence[Reason]] = lambda: (),
+        settle: Callable[[], None] = lambda: None,
+        felt: Body | None = None,
+        more: Body = dict,
     ) -> None:
+        self._felt = felt
+        self._more = more
         self._outbox = outbox
         self._allowance = allowance
         self._metered = allowance.outbox
         self._stamper = stamper
         self._clock = clock
         self._bodies: Mapping[str, Body] = {INVENTORY: inventory, MODELS: models}
+        self._ills = ills
+        self._settle = settle
         self._orders = orders
-        self._link = Link(link_settings(config), outbox, clock, orders.take, boot_id=stamper.boot_id)
+        self._link = Link(
+            link_settings(config),
+            outbox,
+            clock,
+            orders.take,
+            boot_id=stamper.boot_id,
+            password=partial(secret, config.mqtt.password_file),
+        )
         self._probe = ProcessProbe(config.state.directory)
         self._interval_ns = int(config.telemetry.interval_s * NS_PER_S)
         self._telemetry_ns = clock.monotonic_ns()
@@ -71,7 +91,8 @@ class FleetOffice:
         self._said: dict[str, Any] = {}
         self._counted: dict[str, int] = {}
         self._parts: Sequence[Part] = ()
-        self._since_ns: dict[str, int] = {}
+        self._since_ns: dict[tuple[str, str], int] = {}
+        self._alert: dict[str, Any] | None = None
         self._unsynced = config.state.directory / UNSYNCED
         # A step or a late synchronisation is told once: an earlier run of this boot may have left it open.
         self._dating = Dating(clock, was_unsynced=read_note(self._unsynced) == stamper.boot_id.encode())
@@ -98,15 +119,14 @@ class FleetOffice:
         if now_ns - self._telemetry_ns >= self._interval_ns:
             self._say_telemetry(now_ns)
         self._allowance.keep()
+        self._settle()
 
     def reasons(self) -> Sequence[Reason]:
-        """Why delivery is not well."""
-        troubles = list(self._outbox.health())
-        troubles += self._link.troubles()
-        budget = self._allowance.reasons(self._since_ns)
-        codes = {trouble.code for trouble in troubles} | {reason.code for reason in budget}
-        self._since_ns = {code: self._since_ns.get(code, self._clock.monotonic_ns()) for code in codes}
-        return [*(self._reason(trouble) for trouble in troubles), *budget]
+        """Why delivery is not well, and what else is not."""
+        troubles = (*self._outbox.health(), *self._link.troubles())
+        found = [*(self._reason(trouble) for trouble in troubles), *self._allowance.reasons(self._since_ns)]
+        self._since_ns = {(reason.code, reason.component): reason.since_mono_ns for reason in found}
+        return [*found, *self._ills()]
 
     def lines(self) -> list[Line]:
         """Give what runs, as of the last report. Safe on any thread."""
@@ -135,17 +155,20 @@ class FleetOffice:
         }
 
     def _reason(self, trouble: Trouble) -> Reason:
-        return Reason(trouble.code, trouble.component, trouble.message, self._since_ns[trouble.code], trouble.remedy)
+        since_ns = self._since_ns.get((trouble.code, trouble.component), self._clock.monotonic_ns())
+        return Reason(trouble.code, trouble.component, trouble.message, since_ns, trouble.remedy)
 
     def _say_clock(self) -> None:
         """Tell how what was captured before can be dated, and date the levels anew."""
         alert = self._dating.look()
-        if alert is None:
-            return
-        self._keep_dating()
-        self._said.clear()
-        self._metered.put(Draft(ALERT, {**alert, **self._stamper.now()}, priority=LEVEL_PRIORITY))
-        logs.event(_LOG, "clock.dated", level=logging.WARNING, what=alert["message"], boot_at=alert["boot_at"])
+        if alert is not None:
+            self._alert = alert
+            self._keep_dating()
+            self._said.clear()
+            logs.event(_LOG, "clock.dated", level=logging.WARNING, what=alert["message"], boot_at=alert["boot_at"])
+        unsaid = self._alert
+        if unsaid and self._metered.put(Draft(ALERT, {**unsaid, **self._stamper.now()}, priority=LEVEL_PRIORITY)):
+            self._alert = None
 
     def _keep_dating(self) -> None:
         if self._dating.is_open:
@@ -157,16 +180,16 @@ class FleetOffice:
         key = (grade, levels.same_health(reasons))
         if self._said.get(HEALTH) == key:
             return
-        self._said[HEALTH] = key
         body = levels.health(grade, reasons, self._clock.monotonic_ns(), self._clock.wall_ns())
-        self._put(HEALTH, body, LEVEL_PRIORITY)
+        if not self._put(HEALTH, body, LEVEL_PRIORITY):
+            return
+        self._said[HEALTH] = key
         logs.event(_LOG, f"health.{grade}", reasons="; ".join(f"{r.component}: {r.message}" for r in reasons))
 
     def _say(self, stream: str, body: dict[str, Any]) -> None:
         """Publish a level if it is another than the last."""
-        if self._said.get(stream) != body:
+        if self._said.get(stream) != body and self._put(stream, body, LEVEL_PRIORITY):
             self._said[stream] = body
-            self._put(stream, body, LEVEL_PRIORITY)
 
     def _say_telemetry(self, now_ns: int) -> None:
         lines = self.lines()
@@ -180,31 +203,35 @@ class FleetOffice:
             "process": asdict(self._probe()),
             "readings": asdict(read(Path("/"))),
             "pipelines": pipelines,
+            **({"governor": self._felt()} if self._felt is not None else {}),
             "outbox": asdict(self._outbox.stats()),
             "budget": self._allowance.figures(),
             "commands": {**self._orders.counts, "dropped": self._link.inbound_dropped},
+            **self._more(),
         }
         self._put(TELEMETRY, body, TELEMETRY_PRIORITY)
 
-    def _put(self, stream: str, body: dict[str, Any], priority: int) -> None:
+    def _put(self, stream: str, body: dict[str, Any], priority: int) -> bool:
         is_level = priority == LEVEL_PRIORITY
         stamped = {**body, **self._stamper.now()}
         lane: Lane = "event" if is_level else "telemetry"
-        self._metered.put(Draft(stream, stamped, lane=lane, retain=is_level, priority=priority))
+        return self._metered.put(Draft(stream, stamped, lane=lane, retain=is_level, priority=priority))
 
 
 def link_settings(config: Config) -> LinkSettings:
-    """Give the link's settings; secrets are read from their files here. Raises ConfigError when one cannot be read."""
+    """Give the link's settings, without the password: it is read from its file before each connection."""
     mqtt = config.mqtt
     tls = TlsFiles(mqtt.tls.ca, mqtt.tls.cert, mqtt.tls.key) if mqtt.tls else None
-    password = secret(mqtt.password_file)
-    username = mqtt.username or (config.device.id if password is not None else None)
     return LinkSettings(
         host=mqtt.host,
         port=mqtt.port,
         device=config.device.id,
         groups=config.device.groups,
         tls=tls,
-        username=username,
-        password=password,
+        username=mqtt.username or (config.device.id if mqtt.password_file is not None else None),
     )
+
+
+def broker_settings(config: Config) -> LinkSettings:
+    """Give the broker as a source subscribes to it, with the password. Raises DeviceError when that cannot be read."""
+    return replace(link_settings(config), password=secret(config.mqtt.password_file))

@@ -206,6 +206,24 @@ def _snapshot(controls: Controls, command: Command) -> Answer:
     return Answer(ok=True, message=message, result={"pipelines": chosen})
 
 
+def _recalibrate(controls: Controls, command: Command) -> Answer:
+    """One pipeline, named: forgetting what is normal on every machine of a box is nobody's slip of the pen."""
+    named = command.args.get("pipeline")
+    pipelines = [pipeline for line in controls.lines() for pipeline in line.pipelines]
+    able = {one.name: one.learning for one in pipelines if one.learning is not None and one.learning.is_wanted}
+    learning = able.get(named or "")
+    if learning is None:
+        asked = "all pipelines" if named is None else ascii(named)[:66]
+        message = f"cannot recalibrate {asked}: expected one that learns what is normal: {', '.join(able) or 'none'}"
+        return Answer(ok=False, code="unknown-pipeline", message=message)
+    try:
+        learning.recalibrate()
+    except DeviceError as error:
+        return Answer(ok=False, code="disk", message=f"cannot recalibrate {named}: {error.args[0]}")
+    message = "learns anew from now on; out/models tells when it is done"
+    return Answer(ok=True, message=message, result={"pipelines": [named]})
+
+
 def _each(controls: Controls, command: Command, act: Callable[[Pipeline], None], done: str) -> Answer:
     """Act on the pipeline that the command names, or on every one."""
     named = command.args.get("pipeline")
@@ -227,5 +245,6 @@ _ACTIONS: Mapping[str, Callable[[Controls, Command], Answer]] = {
     "pause": _pause,
     "resume": _resume,
     "snapshot": _snapshot,
+    "recalibrate": _recalibrate,
     "restart": _restart,
 }

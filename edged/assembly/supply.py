@@ -6,20 +6,25 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from edged.assembly.box import Box
-from edged.assembly.models import Opened, open_best, try_bundle
+from edged.assembly.box import Box, free_mb, ladder
+from edged.assembly.models import Opened, open_best, open_rung, try_bundle
+from edged.config.schema import Objective
+from edged.control.descent import NOTHING_LESS, Less, descend
+from edged.control.fallback import way_of
 from edged.domain.bundle import Bundle
-from edged.domain.errors import DeviceError
+from edged.domain.errors import DeviceError, EngineLostError
 from edged.domain.ports import Clock
+from edged.domain.variant import Identity, Ladder, Rung
 from edged.hardware import heap
 from edged.telemetry import logs
 from edged.update.disk import LocalDisk
 from edged.update.manifest import find_bundles, verify
 from edged.update.records import Records
 from edged.update.store import Store
-from edged.update.updater import Installed, Updater
+from edged.update.updater import Standing, Updater
 
 TURN_S = 1.0
 Waits = Callable[[], None]
@@ -31,43 +36,133 @@ _LOG = logging.getLogger("edged.supply")
 class Supply:
     """Gives pipelines the best model that this box runs. Thread-safe."""
 
-    def __init__(self, folders: tuple[Path, ...], state: Path, box: Box, clock: Clock) -> None:
+    def __init__(
+        self, folders: tuple[Path, ...], state: Path, box: Box, clock: Clock, expected: tuple[Path, ...] = ()
+    ) -> None:
+        """``expected`` are those of ``folders`` that should be there: while one is gone, nothing older goes live."""
         disk = LocalDisk()
         self._folders = folders
         self._box = box
-        self._updater = Updater(folders, Store(state, disk), Records(state, disk, clock), self._try)
+        self._updater = Updater(folders, Store(state, disk), Records(state, disk, clock), self._try, expected)
         self._tried: Opened | None = None
         self._lock = threading.Lock()
+        self._opens = 0
+        self._rungs: dict[tuple[str, str | None, Objective | None], Identity] = {}
+        self._wants: dict[tuple[str, str | None, Objective | None], Identity] = {}
+        """The rungs that others stand in for until they run again."""
+        self._bundles: dict[str, Bundle] = {}
         self.looks = 0
         """Counts how often a model was looked for: what is told of the models holds until the next look."""
 
     def bundle(self, model: str, waits: Waits = lambda: None) -> Bundle:
         """Give the bundle that shall run; brings in a better one first if there is one."""
         with self._turn(waits):
-            try:
-                return self._updater.ensure(model)
-            except DeviceError as error:
-                return self._unstored(model, error)
-            finally:
-                self.looks += 1
+            return self._look(model)
 
-    def open(self, model: str, pin: str | None, waits: Waits = lambda: None) -> Opened:
-        """Give a model that is ready to run: the one that was just tried, if there was one, or a new one."""
-        bundle = self.bundle(model, waits)
-        tried = self._take_tried(bundle, pin, waits)
-        opened = tried or open_best(bundle, self._box, pin)
+    def open(
+        self,
+        model: str,
+        pin: str | None,
+        waits: Waits = lambda: None,
+        objective: Objective | None = None,
+        running: Identity | None = None,
+        less: Less = NOTHING_LESS,
+    ) -> Opened:
+        """Give a model that is ready to run: the one that was just tried, if it is the one that is chosen, or a new one.
+
+        ``running`` is the rung whose place it will take, ``less`` how far below the chosen one it shall be.
+        """
+        # In one turn: between two of them another pipeline could take, or replace, what was just tried for this one.
+        with self._turn(waits):
+            bundle = self._look(model)
+            running = self._wants.get((model, pin, objective), running)
+            tried = self._take_tried(bundle, pin, objective, running, less)
+        opened = tried or open_best(bundle, self._box, pin, objective, running, less)
+        # What runs for a while, since the box suffers, is no choice that later ones are held against.
+        chosen = opened.rungs[0] if less and opened.rungs else opened.rung
+        self._rungs[model, pin, objective] = opened.wanted or chosen.identity
+        self._want(opened, (model, pin, objective))
+        self._opens += 1
+        self._bundles[model] = bundle
         # What reading, trying and preparing the model took besides the model itself is free now, and needed by no frame.
         heap.drop_file_pages(opened.file.resolve())
         heap.trim()
         return opened
 
-    def installed(self) -> tuple[Installed, ...]:
-        """Give what is known of every model.
+    def open_rung(self, bundle: Bundle, rung: Rung, rungs: tuple[Rung, ...]) -> Opened:
+        """Open just this rung of a bundle that runs already; raises EdgedError when it does not open.
+
+        In no turn: what relieves a box must not wait until another model was tried.
+        """
+        model = open_rung(bundle, rung, self._box.engines)
+        opened = Opened(model, bundle, bundle.input_of(rung.variant), "", rung, rungs=rungs)
+        heap.drop_file_pages(opened.file.resolve())
+        return opened
+
+    def has_room(self, rung: Rung) -> bool:
+        """Whether the memory holds this rung beside what runs; what nobody measured is tried."""
+        room_mb = free_mb(self._box)
+        return rung.figures is None or room_mb is None or rung.figures.peak_memory_mb <= room_mb
+
+    def lost(
+        self, model: str, pin: str | None, objective: Objective | None, rung: Rung, error: EngineLostError
+    ) -> bool:
+        """Leave a rung alone whose engine was lost in a child; whether to build anew at once.
+
+        That is so when another rung can run, and at the first failure. False for an engine in this process.
+        """
+        if self._box.lost is None or not self._box.engines.isolates(rung):
+            return False
+        is_first = self._box.lost.failed(rung, error) == 1
+        bundle = self._bundles.get(model)
+        runnable = self.ladder(bundle, pin, objective).runnable if bundle is not None else ()
+        return is_first or any(way_of(one) != way_of(rung) for one in runnable[:1])
+
+    def lied(
+        self, model: str, pin: str | None, objective: Objective | None, rung: Rung, error: EngineLostError
+    ) -> bool:
+        """Leave a rung alone whose answers are wrong, wherever it runs; whether another can run."""
+        if self._box.lost is None:
+            return False
+        self._box.lost.failed(rung, error)
+        bundle = self._bundles.get(model)
+        runnable = self.ladder(bundle, pin, objective).runnable if bundle is not None else ()
+        return any(way_of(one) != way_of(rung) for one in runnable[:1])
+
+    def is_due(self) -> bool:
+        """Whether a rung that was left alone may be tried again since this was asked last."""
+        return self._box.lost is not None and self._box.lost.is_due()
+
+    @property
+    def choices(self) -> int:
+        """Counts what may have changed a ladder: models that were opened, and figures that were kept."""
+        store = self._box.store
+        if store is None:
+            return self._opens
+        store.known()
+        return self._opens + store.revision
+
+    def ladder(self, bundle: Bundle, pin: str | None, objective: Objective | None) -> Ladder:
+        """Give the ladder with what runs on it; its first rung is another when that one should take the place."""
+        running = self._rungs.get((bundle.manifest.name, pin, objective))
+        return ladder(bundle, self._box, pin, objective, running)
+
+    def bundles(self) -> tuple[Bundle, ...]:
+        """Give what was opened last of each model."""
+        return tuple(self._bundles.values())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a model is being brought in or tried."""
+        return self._lock.locked()
+
+    def installed(self) -> Standing:
+        """Give what is known of every model, and what keeps others from running.
 
         Without the lock, since each record is one file that is replaced whole: a model may take minutes to be tried, and the thread
         that asks here feeds the watchdog.
         """
-        return self._updater.installed()[0]
+        return self._updater.installed()
 
     @contextmanager
     def _turn(self, waits: Waits) -> Iterator[None]:
@@ -79,6 +174,19 @@ class Supply:
         finally:
             self._lock.release()
 
+    def _want(self, opened: Opened, key: tuple[str, str | None, Objective | None]) -> None:
+        self._wants.pop(key, None)
+        if opened.wanted is not None:
+            self._wants[key] = opened.wanted
+
+    def _look(self, model: str) -> Bundle:
+        try:
+            return self._updater.ensure(model)
+        except DeviceError as error:
+            return self._unstored(model, error)
+        finally:
+            self.looks += 1
+
     def _try(self, bundle: Bundle) -> str | None:
         return try_bundle(bundle, self._box, self._keep)
 
@@ -88,11 +196,18 @@ class Supply:
         if before is not None:
             before.model.engine.close()
 
-    def _take_tried(self, bundle: Bundle, pin: str | None, waits: Waits) -> Opened | None:
-        with self._turn(waits):
-            tried, self._tried = self._tried, None
-        if tried is None or (tried.bundle.folder == bundle.folder and pin in {None, tried.model.ref.variant}):
-            return tried
+    def _take_tried(
+        self, bundle: Bundle, pin: str | None, objective: Objective | None, running: Identity | None, less: Less
+    ) -> Opened | None:
+        """Give the model that was tried when it is what would be opened now; otherwise it is let go."""
+        tried, self._tried = self._tried, None
+        if tried is None:
+            return None
+        if tried.bundle.folder == bundle.folder:
+            whole = ladder(bundle, self._box, pin, objective, running)
+            first = descend(whole.runnable, less)[:1]
+            if first and first[0].identity == tried.rung.identity:
+                return replace(tried, rung=first[0], unmet=whole.unmet, rungs=whole.runnable)
         tried.model.engine.close()
         return None
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
+
+from edged.config.schema import Objective
+from edged.control.objective import Terms
 
 UNKNOWN = "unknown"
 
@@ -61,16 +66,73 @@ def _warnings(document: dict[str, Any]) -> Iterator[str]:
 
 
 def ladder_text(document: dict[str, Any]) -> str:
-    """Show an ``edged.explain/1`` document: a line a variant, best first, the reason below it."""
-    lines = [f"{document['model']} {document['version']}, profile {document['profile']}", ""]
-    marks = {"chosen": "* chosen  ", "possible": "  possible", "refused": "x refused "}
-    for rung in document["variants"]:
-        how = f"{rung['runtime']} on {rung['accelerator']}, {rung['precision']}"
-        threads = f", {_count(rung['threads'], 'thread')}" if rung["threads"] else ""
-        accuracy = rung["accuracy"]
-        figure = f", {accuracy['metric']} {accuracy['value']:.3f}" if accuracy else ""
-        lines += [f"{marks[rung['verdict']]}  {rung['id']}: {how}{threads}{figure}", f"              {rung['reason']}"]
+    """Show an ``edged.explain/1`` document: a line a rung, best first, with its figures where any were measured.
+
+    Below stands the reason, once for neighbours that share it; of what is refused, those with one reason are neighbours.
+    """
+    asked = Terms(Objective.model_validate(document["objective"]))
+    lines = [f"{document['model']} {document['version']}, profile {document['profile']}, asked for {asked}"]
+    lines += [f"NOT met: {document['unmet']}"] if document["unmet"] else []
+    rungs = sorted(document["variants"], key=_refusals(document["variants"]))
+    columns = [column for column in COLUMNS if column.is_always or any(rung["figures"] for rung in rungs)]
+    rows = [[column.title for column in columns], *([column.cell(rung) for column in columns] for rung in rungs)]
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    head, *table = [
+        "  ".join(
+            column.aligned(cell, width) for column, cell, width in zip(columns, row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    lines += ["", head]
+    for reason, group in groupby(zip(table, rungs, strict=True), key=lambda pair: pair[1]["reason"]):
+        lines += [*(line for line, _ in group), f"{REASON_INDENT}{reason}"]
     return "\n".join(lines)
+
+
+def _refusals(rungs: Sequence[dict[str, Any]]) -> Callable[[dict[str, Any]], int]:
+    """Give a sort key that leaves everything as it is but the refused rungs: those stand by their reasons."""
+    reasons = list(dict.fromkeys(rung["reason"] for rung in rungs if rung["verdict"] == "refused"))
+    return lambda rung: 1 + reasons.index(rung["reason"]) if rung["verdict"] == "refused" else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One of a ladder's columns; ``is_always``: also where nothing was measured."""
+
+    title: str
+    cell: Callable[[dict[str, Any]], str]
+    is_always: bool = True
+    is_number: bool = False
+
+    def aligned(self, cell: str, width: int) -> str:
+        """Words begin below each other, numbers end there."""
+        return cell.rjust(width) if self.is_number else cell.ljust(width)
+
+
+def _accuracy(rung: dict[str, Any]) -> str:
+    accuracy = rung["accuracy"]
+    return f"{accuracy['metric']} {accuracy['value']:.3f}" if accuracy else ""
+
+
+def _figure(name: str) -> Callable[[dict[str, Any]], str]:
+    return lambda rung: f"{rung['figures'][name]:.2f}" if rung["figures"] else ""
+
+
+MARKS = {"chosen": "* chosen", "possible": "  possible", "refused": "x refused"}
+REASON_INDENT = " " * 14
+COLUMNS = (
+    Column("", lambda rung: MARKS[rung["verdict"]]),
+    Column("variant", lambda rung: rung["id"]),
+    Column("runs as", lambda rung: f"{rung['runtime']} on {rung['accelerator']}"),
+    Column("precision", lambda rung: rung["precision"]),
+    Column("accuracy", _accuracy),
+    Column("threads", lambda rung: str(rung["threads"] or ""), is_number=True),
+    Column("p50 ms", _figure("p50_ms"), is_always=False, is_number=True),
+    Column("p99 ms", _figure("p99_ms"), is_always=False, is_number=True),
+    Column("cpu ms", _figure("cpu_ms"), is_always=False, is_number=True),
+    Column("load ms", _figure("load_ms"), is_always=False, is_number=True),
+    Column("MiB", _figure("peak_memory_mb"), is_always=False, is_number=True),
+)
 
 
 def models_text(document: dict[str, Any]) -> str:
@@ -98,7 +160,3 @@ def _table(rows: Sequence[tuple[str, Any]]) -> list[str]:
 
 def _tail(text: str) -> str:
     return f": {text}" if text else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -68,11 +68,22 @@ name = "bolt-in-the-middle"
 when = {{ label = "bolt", min_score = 0.5, zone = [[0.3, 0.0], [0.7, 0.0], [0.7, 1.0], [0.3, 1.0]] }}
 for_s = 0.2
 gap_s = 0.5
+[[pipeline.rule]]
+name = "bent-part"
+when = {{ label = "bent", min_score = 0.5, zone = [[0.3, 0.0], [0.7, 0.0], [0.7, 1.0], [0.3, 1.0]] }}
+for_s = 0.2
+gap_s = 0.5
+[[pipeline.rule]]
+name = "scratched-part"
+when = {{ label = "scratched", min_score = 0.5, zone = [[0.3, 0.0], [0.7, 0.0], [0.7, 1.0], [0.3, 1.0]] }}
+for_s = 0.2
+gap_s = 0.5
 
 [[pipeline]]
 name = "bearing"
 source = "fan"
 model = "vibration"
+calibrate_s = 11
 [[pipeline.rule]]
 name = "shakes"
 when = {{ anomaly = true }}

@@ -15,8 +15,8 @@ from edged.fleet import topics
 from edged.sinks.album import Album
 from edged.sinks.drawing import drawn, jpeg, jpeg_within
 
-SNAPSHOT_PRIORITY = 1
-"""As results: an event without its picture still tells, a picture without its event does not."""
+SNAPSHOT_PRIORITY = 0
+"""As the events whose stream and numbers it shares: across priorities a later event would overtake it, and look like a loss."""
 MAX_JPEG_BYTES = 88 * 1024
 """In base64 four thirds of it, and with the document's other fields below the contract's 128 KiB."""
 PICTURE_AXES = 3
@@ -85,7 +85,8 @@ class SnapshotSink:
             "height": height,
             "jpeg": b64encode(data).decode("ascii"),
         }
-        return Draft(topics.event_stream(event.pipeline), body, priority=SNAPSHOT_PRIORITY)
+        # Not in the lane of events: an event without its picture still tells, so that pictures are held back first.
+        return Draft(topics.event_stream(event.pipeline), body, lane="telemetry", priority=SNAPSHOT_PRIORITY)
 
 
 def _name(event: Event, frame: Frame) -> str:

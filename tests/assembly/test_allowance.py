@@ -26,7 +26,7 @@ def test_what_is_held_back_is_counted_and_said_with_the_remedy(tmp_path: Path) -
     assert allowance.reasons({}) == []
     taken = sum(allowance.outbox.put(RESULT) for _ in range(20))
 
-    (reason,) = allowance.reasons({"budget": 7})
+    (reason,) = allowance.reasons({("budget", "mqtt"): 7})
 
     assert taken == len(outbox.drafts) < 20
     assert allowance.thinned == {"result/gate": 20 - taken}

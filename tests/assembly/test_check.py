@@ -7,6 +7,7 @@ import pytest
 
 from edged.assembly.check import Report, check_all
 from edged.cli import main
+from fakes.certificates import Authority
 from fakes.daemon import write_config
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
 
@@ -160,3 +161,45 @@ def test_a_file_that_is_no_toml_is_the_only_fault(tmp_path: Path) -> None:
     report = check_all(tmp_path / "edged.toml")
     assert (len(report.configuration), report.faults) == (1, ())
     assert main(["check", "--config", str(tmp_path / "edged.toml"), "--json"]) == 2
+
+
+@pytest.mark.parametrize("place", ["/proc/edged", "/sys/edged/state", "/" + "x" * 300])
+def test_a_state_directory_that_cannot_be_made_is_told(tmp_path: Path, body: str, place: str) -> None:
+    (fault,) = check_all(write_config(tmp_path, 1883, body, state=Path(place))).faults
+    assert fault.key == "state.directory"
+
+
+def test_looking_at_the_state_directory_leaves_nothing_behind(tmp_path: Path, body: str) -> None:
+    file = write_config(tmp_path, 1883, body, state=tmp_path / "var" / "lib" / "edged")
+    before = sorted(tmp_path.iterdir())
+    assert check_all(file).faults == ()
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def with_tls(tmp_path: Path, body: str, tls: str) -> Path:
+    file = write_config(tmp_path, 1883, body)
+    file.write_text(file.read_text().replace("port = 1883\n", f"port = 1883\ntls = {{ {tls} }}\n"))
+    return file
+
+
+def test_an_authority_that_is_no_certificate_is_told(tmp_path: Path, body: str) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate\n")
+    (fault,) = check_all(with_tls(tmp_path, body, f'ca = "{tmp_path / "ca.pem"}"')).faults
+    assert fault.key == "mqtt.tls.ca"
+    assert fault.message.endswith("no certificate or crl found, expected certificates in PEM")
+
+
+def test_a_key_of_another_certificate_is_told(tmp_path: Path, body: str) -> None:
+    authority = Authority(tmp_path)
+    mine, other = authority.sign("mine"), authority.sign("other")
+    good = f'ca = "{authority.pair.cert}", cert = "{mine.cert}", key = "{mine.key}"'
+    assert check_all(with_tls(tmp_path, body, good)).faults == ()
+    (fault,) = check_all(with_tls(tmp_path, body, good.replace(str(mine.key), str(other.key)))).faults
+    assert (fault.key, "key values mismatch" in fault.message) == ("mqtt.tls.cert", True)
+
+
+def test_a_models_directory_that_was_named_and_is_gone_is_told(tmp_path: Path, body: str) -> None:
+    file = write_config(tmp_path, 1883, body, models=(tmp_path / "models", tmp_path / "stick"))
+    (fault,) = check_all(file).faults
+    assert fault.key == "models.directories"
+    assert str(tmp_path / "stick") in fault.message

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 from edged.assembly import levels
-from edged.control.choose import Facts, choose
+from edged.config.schema import Objective
+from edged.control.choose import choose
+from edged.control.possible import Facts
+from edged.domain.figures import Figures
 from edged.domain.health import Reason
 from edged.domain.ports import Source
+from edged.fleet.topics import MAX_DOCUMENT_BYTES
 from edged.pipeline.feed import Feed
 from edged.pipeline.line import Line, Pipeline
 from edged.pipeline.mailbox import Mailbox
@@ -110,11 +115,41 @@ def test_a_ladder_tells_a_refused_rung_without_threads() -> None:
     bundle = box.bundle(box.variant("coral", accelerators=["edgetpu"]), box.variant("int8", accuracy=accuracy))
     whole = choose(bundle, box.profile({"accelerator": "cpu", "threads": 2}), Facts(box.inventory()))
 
-    told = levels.ladder(whole)
+    told = levels.ladder(whole, Objective(prefer="latency"))
 
     assert (told["model"], told["version"], told["profile"]) == ("parts", "1.0.0", "a-profile")
     chosen, refused = told["variants"]
     assert (chosen["verdict"], chosen["threads"], chosen["accuracy"]) == ("chosen", 2, accuracy)
     assert (refused["verdict"], refused["threads"], refused["accuracy"]) == ("refused", None, None)
     assert refused["reason"]
+    assert (told["objective"]["prefer"], told["unmet"]) == ("latency", "")
+    assert (chosen["standing"], chosen["figures"]) == ("unmeasured", None)
     json.dumps(told)
+
+
+def test_a_ladder_tells_what_was_measured_and_why_the_objective_is_not_met() -> None:
+    row = Figures(1, 100, 20.0, 30.0, 19.0, 5.0, 40.0)
+    objective = Objective(latency_ms=25)
+    facts = Facts(box.inventory(), figures={("int8", "cpu"): (row,)})
+    whole = choose(box.bundle(box.variant("int8")), box.profile({"accelerator": "cpu"}), facts, objective=objective)
+
+    told = levels.ladder(whole, objective)
+
+    (rung,) = told["variants"]
+    assert (rung["verdict"], rung["standing"], rung["figures"]) == ("chosen", "misses", asdict(row))
+    assert told["unmet"] == (
+        "cannot meet accuracy within 25 ms: int8 on cpu with 1 thread comes nearest, with latency 30 of 25 ms"
+    )
+
+
+def test_of_very_many_long_reasons_health_still_fits_into_a_document() -> None:
+    reasons = [Reason("config", f"pipeline-{number}", "\N{SNOWMAN}" * 5000, 0, "x" * 5000) for number in range(300)]
+    body = levels.health("failed", reasons, 0, 0)
+    assert len(json.dumps(body, ensure_ascii=False).encode()) < MAX_DOCUMENT_BYTES - 1024
+    assert len(body["reasons"]) == levels.MAX_REASONS
+    assert body["reasons"][-1]["message"] == f"{300 - levels.MAX_REASONS + 1} more reasons are left out here"
+
+
+def test_a_few_reasons_are_told_as_they_are() -> None:
+    (told,) = levels.health("degraded", [Reason("config", "gate", "a fault", 0, "mend it")], 0, 0)["reasons"]
+    assert (told["message"], told["remedy"]) == ("a fault", "mend it")

@@ -105,7 +105,7 @@ def test_a_camera_is_opened_by_its_kind() -> None:
 def test_a_cameras_secret_is_read_when_it_is_opened(tmp_path: Path) -> None:
     settings = source(CAMERA, url="rtsp://127.0.0.1/a", username="viewer", password_file=str(tmp_path / "absent"))
     open_source = opener(settings, FakeClock())
-    with pytest.raises(ConfigError, match=r"cannot read the secret in .*absent"):
+    with pytest.raises(DeviceError, match=r"cannot read the secret in .*absent"):
         open_source()
 
 
@@ -145,9 +145,15 @@ def test_a_line_end_behind_a_secret_does_not_count(tmp_path: Path, content: byte
 
 def test_a_secret_that_is_no_text_is_refused_without_showing_it(tmp_path: Path) -> None:
     (tmp_path / "password").write_bytes(b"hunter2\xff")
-    with pytest.raises(ConfigError, match="expected a readable UTF-8 file") as caught:
+    with pytest.raises(DeviceError, match="expected a readable UTF-8 file") as caught:
         secret(tmp_path / "password")
     assert "hunter2" not in str(caught.value)
+    assert caught.value.code == "credential-missing"
+
+
+def test_a_secret_without_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(DeviceError, match="it has more than 16384 characters"):
+        secret(Path("/dev/zero"))
 
 
 def test_no_file_is_no_secret() -> None:

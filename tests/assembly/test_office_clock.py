@@ -8,46 +8,10 @@ from typing import Any
 
 import pytest
 
-from edged.assembly.allowance import Allowance
-from edged.assembly.office import FleetOffice
-from edged.assembly.orders import Orders
-from edged.config.schema import Config
-from edged.fleet.outbox import Outbox
-from edged.fleet.topics import Stamper
 from fakes.clock import SECOND_NS, FakeClock
-from fakes.outbox import FakeOutbox
+from fakes.desk import Desk
 
 RIGHT = 1_800_000_000 * SECOND_NS
-
-
-class Desk:
-    """An office that is not connected; ``said`` holds what it would send."""
-
-    def __init__(self, state: Path, clock: FakeClock) -> None:
-        self.clock, self.said = clock, FakeOutbox()
-        config = Config.model_validate({"device": {"id": "press-07"}, "state": {"directory": state}})
-        stamper = Stamper("boot-1", clock)
-        self.outbox = Outbox.open(
-            state / "outbox.sqlite3", device="press-07", clock=clock, max_bytes=1 << 20, boot_id="boot-1"
-        )
-        allowance = Allowance(None, self.said, state, clock)
-        orders = Orders(self.said, stamper, state)
-        self.office = FleetOffice(
-            config,
-            self.outbox,
-            stamper,
-            clock,
-            orders,
-            allowance=allowance,
-            inventory=lambda: {"schema": "edged.inventory/1"},
-            models=lambda: {"schema": "edged.models/1"},
-        )
-
-    def tick(self, seconds: float = 3.0) -> list[dict[str, Any]]:
-        """Go on; give the alerts so far."""
-        self.clock.advance(seconds)
-        self.office.report("ok", (), ())
-        return self.said.bodies("alert")
 
 
 @pytest.fixture

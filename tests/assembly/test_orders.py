@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from edged.assembly.orders import MAX_STREAMS, REFUSALS_AT_ONCE, Controls, Orders
+from edged.domain.errors import DeviceError
+from edged.domain.health import Reason
 from edged.fleet.schemas import ReplyDocument
 from edged.fleet.session import Inbound
 from edged.fleet.topics import Stamper
@@ -138,6 +140,38 @@ def test_a_snapshot_is_asked_of_those_that_have_pictures_and_go_on(desk: Desk) -
     desk.workers["gate"].state = "paused"
     assert "one of none" in desk.send("snapshot", "3")["message"]
     assert desk.moved == ["snapshot"]
+
+
+@dataclass
+class Pupil:
+    """What a pipeline learns; ``trouble`` is what the disk says when it is to forget."""
+
+    forgot: int = 0
+    is_wanted: bool = True
+    trouble: DeviceError | None = None
+
+    def recalibrate(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        self.forgot += 1
+
+    def reasons(self) -> list[Reason]:
+        return []
+
+
+def test_recalibrate_reaches_the_one_pipeline_that_is_named(desk: Desk) -> None:
+    pupils = {"gate": Pupil(is_wanted=False), "bearing": Pupil()}
+    desk.line.pipelines = tuple(replace(one, learning=pupils[one.name]) for one in desk.line.pipelines)
+    assert desk.send("recalibrate", "1", args={"pipeline": "bearing"})["result"] == {"pipelines": ["bearing"]}
+    for id_, args in (("2", {}), ("3", {"pipeline": "gate"}), ("4", {"pipeline": "gaet"})):
+        answer = desk.send("recalibrate", id_, args=args)
+        assert (answer["code"], answer["message"].endswith("learns what is normal: bearing")) == (
+            "unknown-pipeline",
+            True,
+        )
+    assert [pupil.forgot for pupil in pupils.values()] == [0, 1]
+    pupils["bearing"].trouble = DeviceError("cannot remove it: read-only")
+    assert desk.send("recalibrate", "5", args={"pipeline": "bearing"})["code"] == "disk"
 
 
 def test_a_pipeline_that_does_not_run_is_said_with_those_that_do(desk: Desk) -> None:

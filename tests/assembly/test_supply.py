@@ -40,7 +40,7 @@ def test_a_model_is_brought_in_tried_and_opened(folder: Path, tmp_path: Path, bo
 
     assert opened.model.ref.version == "1.0.0"
     assert opened.bundle.folder.is_relative_to(tmp_path / "state")
-    (one,) = supply.installed()
+    (one,) = supply.installed().models
     assert (one.model, one.pointer.state.value) == ("level", "active")
 
 
@@ -58,7 +58,7 @@ def test_what_fails_its_trial_never_replaces_what_runs(folder: Path, tmp_path: P
     sensor_bundle(folder / "newer", version="1.1.0", golden=7.0)
 
     assert supply.bundle("level").manifest.version == "1.0.0"
-    (one,) = supply.installed()
+    (one,) = supply.installed().models
     (held,) = one.quarantined
     assert "golden sample first.npy" in held.reason
 
@@ -93,3 +93,10 @@ def test_a_model_that_is_nowhere_is_told_with_where_it_was_looked_for(tmp_path: 
     supply = Supply((tmp_path / "models",), tmp_path / "state", box, FakeClock())
     with pytest.raises(BundleError, match=r"cannot find model 'level': no bundle in .*models, expected one"):
         supply.bundle("level")
+
+
+def test_what_was_just_tried_is_taken_in_the_same_turn(folder: Path, tmp_path: Path, box: Box) -> None:
+    turns: list[bool] = []
+    supply = Supply((folder,), tmp_path / "state", box, FakeClock())
+    supply.open("level", None, lambda: turns.append(supply._tried is None))
+    assert turns == [True]

@@ -6,7 +6,10 @@ from typing import Any
 from edged.assembly import levels
 from edged.assembly.box import survey
 from edged.assembly.texts import hardware_text, ladder_text, models_text
-from edged.control.choose import Facts, choose
+from edged.config.schema import Objective
+from edged.control.choose import choose
+from edged.control.possible import Facts
+from edged.domain.figures import Figures
 from edged.hardware.inventory import to_document
 from edged.hardware.runtimes import InstalledRuntime
 from fakes import box
@@ -51,14 +54,25 @@ accelerators
   none found"""
 
 LADDER = """\
-parts 1.0.0, profile a-profile
+parts 1.0.0, profile a-profile, asked for accuracy
 
-* chosen    int8: tflite on cpu, int8, 3 threads, mAP50 0.941
+            variant  runs as            precision  accuracy     threads
+* chosen    int8     tflite on cpu      int8       mAP50 0.941        3
               profile a-profile, wish 1: cpu, int8
-  possible  fp32: tflite on cpu, fp32, 1 thread
+  possible  fp32     tflite on cpu      fp32                          1
               profile a-profile, wish 2: cpu, fp32
-x refused   coral: tflite on edgetpu, int8
+x refused   coral    tflite on edgetpu  int8
               """
+
+MEASURED = """\
+parts 1.0.0, profile a-profile, asked for accuracy within 50 ms at 10 frames/s
+NOT met: cannot meet accuracy within 50 ms at 10 frames/s: int8 on cpu with 2 threads comes nearest, with latency 70.25 of 50 ms
+
+            variant  runs as        precision  accuracy  threads  p50 ms  p99 ms  cpu ms  load ms    MiB
+* chosen    int8     tflite on cpu  int8                       2   60.00   70.25  110.50     8.00  41.25
+              the nearest to the objective, which it misses: latency 70.25 of 50 ms
+  possible  fp32     tflite on cpu  fp32                       1  130.00  150.00  128.00    11.00  60.00
+              misses the objective: latency 150 of 50 ms, a frame 130 of 100 ms"""
 
 MODELS = """\
 level: active
@@ -122,7 +136,40 @@ def test_a_ladder_is_a_line_a_variant_with_its_reason() -> None:
     whole = choose(bundle, profile, Facts(box.inventory(), runtimes={"tflite"}))
     refused = whole.rungs[-1].reason
     assert refused
-    assert ladder_text(levels.ladder(whole)) == LADDER + refused
+    assert ladder_text(levels.ladder(whole, Objective())) == LADDER + refused
+
+
+def test_figures_stand_in_columns_and_what_is_not_met_above_them() -> None:
+    objective = Objective(latency_ms=50, fps=10)
+    facts = Facts(
+        box.inventory(),
+        figures={
+            ("int8", "cpu"): (Figures(2, 100, 60.0, 70.25, 110.5, 8.0, 41.25),),
+            ("fp32", "cpu"): (Figures(1, 100, 130.0, 150.0, 128.0, 11.0, 60.0),),
+        },
+    )
+    bundle = box.bundle(box.variant("fp32", precision="fp32"), box.variant("int8"))
+    whole = choose(bundle, box.profile({"accelerator": "cpu"}), facts, objective=objective)
+    assert ladder_text(levels.ladder(whole, objective)) == MEASURED
+
+
+def test_neighbours_share_their_reason_and_the_refused_are_sorted_by_it() -> None:
+    bundle = box.bundle(
+        *(box.variant(name, accelerators=[kind]) for name, kind in (("a", "cuda"), ("b", "edgetpu"), ("c", "cuda"))),
+        box.variant("d"),
+        box.variant("e"),
+    )
+    whole = choose(bundle, box.profile({"accelerator": "cpu"}), Facts(box.inventory()))
+    assert [line.split()[0:3:2] for line in ladder_text(levels.ladder(whole, Objective())).splitlines()[3:]] == [
+        ["*", "d"],
+        ["possible", "tflite"],
+        ["profile", "wish"],
+        ["x", "a"],
+        ["x", "c"],
+        ["needs", "no"],
+        ["x", "b"],
+        ["needs", "no"],
+    ]
 
 
 def test_models_are_told_with_what_runs_and_what_must_not() -> None:

@@ -56,7 +56,7 @@ def test_a_model_that_is_on_trial_for_minutes_does_not_hold_up_who_asks_what_is_
     sensor_bundle(tmp_path / "models" / "level")
     supply = Supply((tmp_path / "models",), tmp_path / "state", box, FakeClock())
     told: list[str] = []
-    asks = threading.Thread(target=lambda: told.extend(one.model for one in supply.installed()), daemon=True)
+    asks = threading.Thread(target=lambda: told.extend(one.model for one in supply.installed().models), daemon=True)
 
     with supply._lock:
         asks.start()

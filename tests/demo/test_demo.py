@@ -23,8 +23,8 @@ from fakes.daemon import ELSEWHERE, PROGRAM, edged
 pytestmark = pytest.mark.slow
 
 Start = Callable[..., "subprocess.Popen[str]"]
-SECONDS = "6"
-"""Both recordings start over within them, and the first bolt has passed the middle."""
+SECONDS = "22"
+"""The first bolt and a scratched part have passed the middle within them, and the fan's normal running was learned."""
 UP = "\x1b[1A"
 """ECMA-48, CUU: what moves a terminal's cursor back over the table."""
 
@@ -33,13 +33,17 @@ UP = "\x1b[1A"
 def test_both_pipelines_an_event_and_a_summary_come_over_a_real_broker(broker: str) -> None:
     _need(broker)
 
-    said = edged("demo", "--seconds", SECONDS, "--broker", broker)
+    said = edged("demo", "--seconds", SECONDS, "--broker", broker, env={"COLUMNS": "120"})
 
     assert (said.status, said.err) == (0, "")
     assert said.out.startswith(f"edged demo: two pipelines over {broker} on 127.0.0.1:")
-    assert re.search(r"^bearing: \d+ results, [\d.]+/s, normal, score 0\.0\d+ of 0\.071$", said.out, re.MULTILINE)
-    assert re.search(r"^parts: \d+ results, [\d.]+/s, .*(washer|nut|bolt) 0\.\d\d", said.out, re.MULTILINE)
+    assert re.search(r"^bearing: \d+ results, [\d.]+/s, unknown: calibrating$", said.out, re.MULTILINE)
+    assert re.search(r"^bearing: \d+ results, [\d.]+/s, normal, score [01]\.\d+ of [23]\.\d+$", said.out, re.MULTILINE)
+    assert re.search(
+        r"^parts: \d+ results, [\d.]+/s, .*(washer|nut|bolt|scratched|bent) 0\.\d\d", said.out, re.MULTILINE
+    )
     assert re.search(r"parts: bolt-in-the-middle start +\(.*bolt 0\.", said.out)
+    assert re.search(r"parts: scratched-part start +\(.*scratched 0\.", said.out)
     assert "\x1b" not in said.out
     counts, latency = said.out.split("latency, p50 / p99 ms")
     for name in ("bearing", "parts"):

@@ -79,8 +79,15 @@ def test_a_refusal_is_told_in_the_log_with_what_to_do_and_the_box_works_on(
     assert "wrong" not in daemon.said()
 
 
-def test_a_password_file_that_is_not_there_ends_it_with_2_and_one_line(config: Path, tmp_path: Path) -> None:
-    done = edged("run", "--config", config)
-    assert done.status == 2
-    (line,) = done.err.splitlines()
-    assert line.startswith(f"edged: cannot read the secret in {tmp_path / 'secret'}: ")
+def test_a_password_file_that_comes_late_is_a_fault_of_the_box_and_waited_for(
+    run: Run, config: Path, tmp_path: Path
+) -> None:
+    said = edged("check", "--config", config)
+    assert (said.status, "mqtt.password_file: cannot read" in said.out) == (1, True)
+    daemon = run(config)
+    until(lambda: f"cannot read the secret in {tmp_path / 'secret'}" in daemon.said(), "it says what it lacks")
+    until(lambda: "source.ended" in daemon.said(), "it works on")
+
+    (tmp_path / "secret").write_text("right\n")
+
+    assert daemon.wait() == 0  # all was delivered

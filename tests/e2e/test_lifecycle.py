@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -355,4 +356,71 @@ def test_a_reload_of_a_bad_file_keeps_what_runs_and_says_so(
     daemon.reload()
     until(lambda: fleet.last("health")["state"] == "ok", "all is well again")
 
+    assert daemon.stop()[0] == 0
+
+
+KILLED_WHILE_IT_IMPORTS = """
+import os, signal, sys
+
+class Killer:
+    def find_spec(self, name, path=None, target=None):
+        if name == "edged.assembly.wiring":
+            os.kill(os.getpid(), signal.{signal})
+
+sys.meta_path.insert(0, Killer())
+from edged.cli import main
+raise SystemExit(main())
+"""
+
+
+def test_sigterm_while_it_still_imports_ends_it_with_0(tmp_path: Path) -> None:
+    program = (sys.executable, "-c", KILLED_WHILE_IT_IMPORTS.format(signal="SIGTERM"))
+    said = edged("run", "--config", write_config(tmp_path, free_port(), ""), program=program)
+    assert (said.status, said.out, said.err) == (0, "", "")
+
+
+def test_sighup_while_it_still_imports_ends_nothing(
+    broker: BrokerProcess, run: Run, recording: Path, tmp_path: Path
+) -> None:
+    program = (sys.executable, "-c", KILLED_WHILE_IT_IMPORTS.format(signal="SIGHUP"))
+    daemon = run(write_config(tmp_path, broker.port, csv_source(recording) + pipeline("a")), program=program)
+    assert daemon.wait() == 0
+    assert "source.ended" in daemon.said()
+
+
+def test_a_pipeline_that_was_stopped_says_so_in_the_last_telemetry(
+    broker: BrokerProcess, fleet: Subscriber, run: Run, recording: Path, tmp_path: Path
+) -> None:
+    daemon = run(write_config(tmp_path, broker.port, endless(recording) + pipeline("a")))
+    until(lambda: fleet.of("result/a"), "a result")
+    assert daemon.stop()[0] == 0
+    until(lambda: fleet.last("status").get("state") == "offline", "offline")
+    assert fleet.last("telemetry")["pipelines"]["a"]["state"] == "stopped"
+
+
+def test_a_sample_that_no_tensor_holds_costs_one_window_and_no_restart(
+    broker: BrokerProcess, fleet: Subscriber, run: Run, recording: Path, tmp_path: Path
+) -> None:
+    lines = recording.read_text().splitlines()
+    lines[1 + 64 * 3] = "1e39"
+    recording.write_text("\n".join(lines))
+    daemon = run(write_config(tmp_path, broker.port, csv_source(recording) + pipeline("a")))
+    assert daemon.wait() == 0
+    until(lambda: len(fleet.of("result/a")) == 100, "every result")
+    told = [(result["status"], result.get("reason", "")) for result in fleet.of("result/a")]
+    assert told == [("ok", "")] * 3 + [("unknown", "samples-invalid")] + [("ok", "")] * 96
+    assert "worker.failed" not in daemon.said()
+
+
+def test_a_topic_of_the_broker_is_a_source(broker: BrokerProcess, fleet: Subscriber, run: Run, tmp_path: Path) -> None:
+    source = '[[source]]\nname = "oven"\nkind = "topic"\ntopic = "plant/oven"\ncolumns = ["x"]\nrate_hz = 1000\n'
+    daemon = run(write_config(tmp_path, broker.port, source + pipeline("a", source="oven")))
+
+    def heard() -> bool:
+        for _ in range(64):
+            fleet.client.publish("plant/oven", '{"x": -3.0}', 1)
+        return bool(fleet.of("result/a"))
+
+    until(heard, "a result")
+    assert scores(fleet, "a")[0] == pytest.approx(9.0)
     assert daemon.stop()[0] == 0

@@ -156,3 +156,63 @@ def test_reloads_in_a_burst_bring_the_newest_version(fleet: Subscriber, run: Run
     more_results(fleet)
     assert daemon.stop()[0] == 0
     assert "Traceback" not in daemon.said()
+
+
+def test_a_bundle_that_does_not_run_is_told_in_health_until_it_is_cured(
+    fleet: Subscriber, run: Run, models: Path, config: Path
+) -> None:
+    daemon = run(config)
+    until(lambda: fleet.of("result/a"), "a result")
+    assert "model-refused" not in fleet.codes()
+
+    refused = sensor_bundle(models / "level-2", version="2.0.0", golden=5.0)
+    sensor_bundle(models / "other", name="other")
+    (models / "other" / "model.toml").write_text("name = ")
+    daemon.reload()
+    until(lambda: "1.0.0 goes on: cannot activate level 2.0.0: golden sample" in fleet.reason("model:level"), "told")
+    until(lambda: "cannot use bundle" in fleet.reason("model:other"), "what nobody asks for is told, too")
+    assert fleet.last("health")["state"] == "degraded"
+
+    shutil.rmtree(refused)
+    shutil.rmtree(models / "other")
+    daemon.reload()
+    until(lambda: fleet.codes() == set(), "cured")
+    assert daemon.stop()[0] == 0
+
+
+def test_a_models_directory_that_is_gone_lets_nothing_older_go_live_and_is_told(
+    fleet: Subscriber, run: Run, models: Path, broker: BrokerProcess, tmp_path: Path
+) -> None:
+    stick = tmp_path / "stick"
+    sensor_bundle(stick / "level-2", version="2.0.0")
+    recording = write_windows(tmp_path / "s.csv", range(100))
+    source = csv_source(recording, more='pace = "recorded"\nloop = true')
+    config = write_config(tmp_path, broker.port, source + pipeline("a"), models=(stick, models))
+    daemon = run(config)
+    until(lambda: version_of(fleet, "a") == "2.0.0", "the stick's version")
+    assert daemon.stop()[0] == 0
+
+    stick.rename(tmp_path / "pulled")
+    fleet.heard.clear()
+    daemon = run(config)
+    until(lambda: fleet.of("result/a"), "a result")
+    until(lambda: "models-directory-absent" in fleet.codes(), "told")
+    assert {result["model"]["version"] for result in fleet.of("result/a")} == {"2.0.0"}
+
+    (tmp_path / "pulled").rename(stick)
+    daemon.reload()
+    until(lambda: fleet.codes() == set(), "cured")
+    assert daemon.stop()[0] == 0
+
+
+def test_a_new_version_that_takes_longer_windows_goes_live_without_a_failure(
+    fleet: Subscriber, run: Run, models: Path, config: Path
+) -> None:
+    daemon = run(config)
+    until(lambda: fleet.of("result/a"), "a result")
+    sensor_bundle(models / "level-2", version="2.0.0", length=128)
+    daemon.reload()
+    until(lambda: version_of(fleet, "a") == "2.0.0", "the second version")
+    assert daemon.stop()[0] == 0
+    assert {result["status"] for result in fleet.of("result/a")} == {"ok"}
+    assert "worker.failed" not in daemon.said()

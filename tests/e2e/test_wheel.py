@@ -98,7 +98,8 @@ def test_the_wheels_program_runs_a_shipped_model_on_its_shipped_recording(
 ) -> None:
     recording = shown(installed)[0] / "vibration" / "demo" / "fan.csv"
     source = f'[[source]]\nname = "fan"\nkind = "csv"\npath = "{recording}"\ncolumns = ["x", "y", "z"]\ntime = "t"\n'
-    config = write_config(tmp_path, broker.port, source + pipeline("bearing", source="fan", model="vibration"))
+    bearing = pipeline("bearing", source="fan", model="vibration", more="calibrate_s = 11")
+    config = write_config(tmp_path, broker.port, source + bearing)
 
     daemon = run(config, program=program(installed))
 
@@ -107,7 +108,7 @@ def test_the_wheels_program_runs_a_shipped_model_on_its_shipped_recording(
     told = fleet.of("result/bearing")
     samples = len(recording.read_text().splitlines()) - 1
     assert numbers(told) == list(range(1, (samples - 128) // 64 + 2))
-    assert {result["anomaly"]["is_anomaly"] for result in told} == {True, False}
+    assert {result["anomaly"]["is_anomaly"] for result in told if result["status"] == "ok"} == {True, False}
 
 
 def test_an_editable_install_finds_them_in_the_checkout(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from edged.domain.tensor import Array
 from edged.fleet.topics import MAX_DOCUMENT_BYTES, Stamper
 from edged.sinks.album import Album
 from edged.sinks.drawing import drawn, jpeg_within
+from edged.sinks.report import EVENT_PRIORITY
 from edged.sinks.snapshot import SnapshotSink, Where
 from edged.sources.mask import masked
 from fakes.clock import FakeClock
@@ -78,7 +79,8 @@ def test_a_sent_snapshot_is_a_document_beside_its_event(tmp_path: Path) -> None:
     one.event(event())
 
     (draft,) = outbox.drafts
-    assert draft.stream == "event/gate"
+    # One priority a stream: with another one than its events' their numbers would arrive out of order.
+    assert (draft.stream, draft.priority) == ("event/gate", EVENT_PRIORITY)
     assert draft.body["schema"] == "edged.snapshot/1"
     assert (draft.body["rule"], draft.body["frame"]) == ("seen", 7)
     assert (draft.body["since"], draft.body["captured_at"]) == ("2027-01-15T08:00:00.120Z",) * 2

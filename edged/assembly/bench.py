@@ -1,0 +1,168 @@
+"""Measures one candidate in a child process, with a deadline for each of its steps: a crash or a hang is a result like any other."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import psutil
+
+from edged.assembly.candidate import ENDED, FAILED, LOADED, SAMPLES, Order
+from edged.control.benchmark import Effort, Later, Outcome, Run, Sample, Unfit, overdue
+from edged.hardware.spare import waiting_ns
+
+Rest = Callable[[float], bool]
+"""Called after so many seconds of processor time; comes back when there may be more, with False when there shall be none.
+
+By the clock it may have been longer: what waits for a processor disturbs nobody.
+"""
+
+PROGRAM = "from edged.assembly.candidate import main; main()"
+ELSEWHERE = "/"
+"""In its working directory Python would look for modules first."""
+TAIL_BYTES = 300
+LEAST_WORK_S = 0.01
+"""What the kernel counts processor time in."""
+_READ_BYTES = 65_536
+
+
+def measure(order: Order, effort: Effort, rest: Rest) -> Outcome:
+    """Measure and give what came of it; the child has ended then, whatever it did."""
+    with tempfile.TemporaryFile() as log:
+        try:
+            child = _Child(order, log)
+        except OSError as error:
+            return Later(f"cannot start a process: {error.strerror}")
+        try:
+            return _measured(child, effort, rest)
+        except _FellError as fell:
+            return fell.outcome
+        finally:
+            child.end()
+
+
+def _measured(child: _Child, effort: Effort, rest: Rest) -> Outcome:
+    loaded = child.answer(LOADED, "loading", effort.deadline_s)
+    samples: list[Sample] = []
+    while not effort.is_enough(samples):
+        if not rest(child.worked_s()):
+            return Later("it was called off")
+        child.ask(effort.burst_ms)
+        samples += [Sample(*row) for row in child.answer(SAMPLES, "a call", effort.deadline_s)]
+    child.ask(None)
+    ended = child.answer(ENDED, "the end", effort.deadline_s)
+    rest(child.worked_s())
+    return Run(tuple(samples), loaded["load_ms"], ended["peak_memory_mb"])
+
+
+class _FellError(Exception):
+    """The child gave no answer."""
+
+    def __init__(self, outcome: Unfit | Later) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+class _Child:
+    """The process and both ends of its pipes."""
+
+    def __init__(self, order: Order, log: Any) -> None:
+        self._log = log
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, with our own words
+            [sys.executable, "-c", PROGRAM, order.text()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=ELSEWHERE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            # A group of its own: a Ctrl-C at the terminal is not for it, and whatever it starts ends with it.
+            start_new_session=True,
+        )
+        self._heard = b""
+        self._worked_s = 0.0
+
+    def worked_s(self) -> float:
+        """Give the processor time, in seconds, that it took since it was asked last."""
+        before = self._worked_s
+        # A child that has ended keeps its times until it is waited for.
+        with suppress(psutil.Error):
+            times = psutil.Process(self._process.pid).cpu_times()
+            self._worked_s = times.user + times.system
+        return max(LEAST_WORK_S, self._worked_s - before)
+
+    def ask(self, burst_ms: float | None) -> None:
+        """Ask for a burst, or with None for the end."""
+        stdin = self._process.stdin
+        assert stdin is not None  # noqa: S101 - it is a pipe, as asked for above
+        # A child that is gone is found when its answer is read.
+        with suppress(OSError):
+            if burst_ms is None:
+                stdin.close()
+            else:
+                stdin.write(f"{burst_ms}\n".encode())
+                stdin.flush()
+
+    def answer(self, what: str, doing: str, deadline_s: float) -> Any:
+        """Wait for the next line. Raises _FellError when there is none, or when it tells of a failure."""
+        try:
+            document = json.loads(self._line(doing, deadline_s))
+            return document[what] if what in document else self._failed(document[FAILED])
+        except (ValueError, KeyError) as error:
+            raise _FellError(Unfit(f"the child said something else than expected: {error}")) from error
+
+    def end(self) -> None:
+        """End the whole group, at once."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+
+    def _line(self, doing: str, deadline_s: float) -> bytes:
+        began_s, waited_ns = time.monotonic(), waiting_ns(str(self._process.pid))
+        stdout = self._process.stdout
+        assert stdout is not None  # noqa: S101 - it is a pipe, as asked for above
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            while b"\n" not in self._heard:
+                left_s = began_s + deadline_s - time.monotonic()
+                if left_s <= 0 or not selector.select(left_s):
+                    waited_s = (waiting_ns(str(self._process.pid)) - waited_ns) / 1e9
+                    raise _FellError(overdue(waited_s, deadline_s, doing))
+                got = os.read(stdout.fileno(), _READ_BYTES)
+                if not got:
+                    raise _FellError(self._died(doing))
+                self._heard += got
+        line, _, self._heard = self._heard.partition(b"\n")
+        return line
+
+    def _died(self, doing: str) -> Unfit | Later:
+        status = self._process.wait()
+        if status == -signal.SIGKILL:
+            return Later(f"the system ended it while {doing}: memory may be short")
+        if status < 0:
+            return Unfit(f"{doing} crashed with {signal.Signals(-status).name}{self._tail()}")
+        return Unfit(f"{doing} ended the process with status {status}{self._tail()}")
+
+    def _failed(self, told: dict[str, str]) -> Any:
+        is_the_box = told["kind"] == "DeviceError"
+        raise _FellError(Later(told["message"]) if is_the_box else Unfit(told["message"]))
+
+    def _tail(self) -> str:
+        """Give the last line that it printed, if any."""
+        self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, self._log.tell() - TAIL_BYTES))
+        lines = self._log.read().decode("utf-8", "replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        return f": {said[-1]}" if said else ""

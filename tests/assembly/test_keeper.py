@@ -1,0 +1,117 @@
+"""A pipeline's model while it runs, fails and is stopped."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edged.assembly.box import survey
+from edged.assembly.lines import Lines
+from edged.assembly.supply import Supply
+from edged.config.load import load
+from edged.domain.errors import EngineLostError
+from edged.fleet.topics import Stamper
+from edged.hardware.clock import SystemClock
+from edged.pipeline.line import Line
+from edged.pipeline.loop import Loop
+from fakes.daemon import write_config
+from fakes.outbox import FakeOutbox
+from fakes.sensor import csv_source, picture_bundle, pipeline, sensor_bundle, write_windows
+from fakes.waiting import until
+
+LOUD = '[[pipeline.rule]]\nname = "loud"\nwhen = { min_value = 1.0 }\n'
+
+
+@pytest.fixture
+def outbox() -> FakeOutbox:
+    return FakeOutbox()
+
+
+@pytest.fixture
+def line(tmp_path: Path, outbox: FakeOutbox) -> Iterator[Line]:
+    """Give a line that is started: a loud sensor without end, and a rule that reports it."""
+    sensor_bundle(tmp_path / "models" / "level")
+    recording = csv_source(write_windows(tmp_path / "s.csv", [5.0] * 20), more='pace = "recorded"\nloop = true')
+    with started(tmp_path, outbox, recording + pipeline("a", more=LOUD)) as made:
+        yield made
+
+
+@contextmanager
+def started(tmp_path: Path, outbox: FakeOutbox, body: str) -> Iterator[Line]:
+    """Start the one line of a configuration, and stop it at the end."""
+    config = load(write_config(tmp_path, 1883, body)).config
+    clock = SystemClock()
+    supply = Supply((tmp_path / "models",), tmp_path / "state", survey(Path("/"), "auto", ()), clock)
+    made = Lines(supply, outbox, Stamper("boot-1", clock), clock).build(config.source[0], config.pipeline)
+    made.start()
+    yield made
+    made.stop()
+    assert made.join(5.0)
+
+
+def phases(outbox: FakeOutbox) -> list[object]:
+    return [body["phase"] for body in outbox.bodies("event/a")]
+
+
+def fail_for_good(line: Line, folder: Path) -> None:
+    """Lose the engine, and every file that another could be made of."""
+    for name in ("models", "state"):
+        shutil.rmtree(folder / name)
+    loop = line.pipelines[0].worker.steps
+    assert isinstance(loop, Loop)
+
+    def lost(_frame: object) -> tuple[()]:
+        raise EngineLostError("cannot infer: it is gone")
+
+    object.__setattr__(loop.model, "preprocess", lost)
+    until(lambda: line.pipelines[0].worker.state == "failed", "it has failed")
+
+
+def test_an_event_that_is_open_when_the_pipeline_fails_is_ended_at_the_stop(
+    line: Line, outbox: FakeOutbox, tmp_path: Path
+) -> None:
+    until(lambda: phases(outbox) == ["start"], "the event")
+    fail_for_good(line, tmp_path)
+    assert "end" not in phases(outbox)
+
+    line.stop()
+    assert line.join(5.0)
+
+    assert phases(outbox)[-1] == "end"
+    (start, *_, end) = outbox.bodies("event/a")
+    assert start["since"] == end["since"]
+    assert end["until"] <= outbox.bodies("result/a")[-1]["captured_at"]
+
+
+def test_a_pipeline_that_is_stopped_says_so(line: Line, outbox: FakeOutbox) -> None:
+    until(lambda: outbox.bodies("result/a"), "a result")
+    line.stop()
+    assert line.join(5.0)
+    assert line.pipelines[0].worker.state == "stopped"
+
+
+def test_a_newer_model_that_looks_closer_comes_in_too(tmp_path: Path, outbox: FakeOutbox) -> None:
+    picture_bundle(tmp_path / "models" / "still")
+    manifest = picture_bundle(tmp_path / "models" / "closer") / "model.toml"
+    manifest.write_text(manifest.read_text().replace('name = "still"', 'name = "closer"'))
+    (tmp_path / "pictures").mkdir()
+    cv2.imwrite(str(tmp_path / "pictures" / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    source = f'[[source]]\nname = "dock"\nkind = "images"\npath = "{tmp_path / "pictures"}"\nloop = true\nfps = 50\n'
+    body = source + pipeline("a", source="dock", model="still", more='then = [{ model = "closer" }]')
+    with started(tmp_path, outbox, body) as line:
+        worker = line.pipelines[0].worker
+        until(lambda: outbox.bodies("result/a"), "a result")
+        before = worker.steps
+        line.reload()
+        manifest.write_text(manifest.read_text().replace("1.0.0", "1.1.0"))
+
+        line.reload()
+
+        until(lambda: isinstance(worker.steps, Loop) and worker.steps is not before, "another loop")
+        assert (worker.restarts, worker.reason) == (0, None)
