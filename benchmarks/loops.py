@@ -37,6 +37,9 @@ class SameFrame:
         self._index += 1
         return Frame(self._data, Stamp(index, time.monotonic_ns(), time.time_ns(), index / FPS))
 
+    def more(self) -> None:
+        """Give one frame a turn, as a camera does."""
+
 
 class CountingSink:
     """Counts."""

@@ -22,10 +22,11 @@ from listening import Listener
 from edged.demo.broker import Broker
 
 TARGET_MB = 120.0
-SETTLE_RESULTS = 60
+SETTLE_RESULTS = 90
+"""Six seconds: after three without another model the daemon gives back what only starting took."""
 SECONDS = 20
 RESULT_S = 60.0
-KEYS = ("Rss", "Pss", "Private_Clean", "Private_Dirty")
+KEYS = ("Rss", "Pss", "Private_Dirty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,23 @@ def measure(effort: Effort) -> list[Figure]:
             _looks(config, listener, 0)
             shutil.rmtree(config.parent / STATE)
             looks = _looks(config, listener, effort.times(SECONDS))
-    pss, rss = (max(look[key] for look in looks) for key in ("Pss", "Rss"))
-    private = max(look["Private_Clean"] + look["Private_Dirty"] for look in looks)
+    # Once a model, and later than 20 s after the start, a child measures its variants: it is told, and it is not what runs.
+    alone = [look for look in looks if look["processes"] == 1]
+    pss, rss, dirty, measuring = (
+        _most(alone, "Pss"),
+        _most(alone, "Rss"),
+        _most(alone, "Private_Dirty"),
+        _most(looks, "Pss"),
+    )
+    beside = f"; up to {measuring:.0f} MB while a child measures variants" if len(alone) < len(looks) else ""
     return [
         Figure(
             "memory (PSS over the process tree), one 720p source, one LiteRT model, HTTP off",
             f"≤ {TARGET_MB:.0f} MB",
             f"{pss:.0f} MB",
             None if scene.is_substitute else pss <= TARGET_MB,
-            f"highest of {len(looks)} looks in as many seconds; RSS {rss:.0f} MB, private {private:.0f} MB; {scene.codec}",
+            f"highest of {len(alone)} looks in as many seconds; RSS {rss:.0f} MB, of which {dirty:.0f} MB are its own and the rest "
+            f"pages of files{beside}; {scene.codec}",
             "Frigate 87 to 100 MB the detector and 72 to 76 MB a camera (RSS)",
         )
     ]
@@ -68,6 +77,10 @@ def _prepare(folder: Path) -> Scene:
     net = import_module("networks").network("large", folder / "bundles")
     clip = folder / "clip.mp4"
     return Scene(net.bundle.folder, clip, import_module("clip").film(clip), net.is_substitute)
+
+
+def _most(looks: list[dict[str, float]], key: str) -> float:
+    return max(look[key] for look in looks)
 
 
 def _looks(config: Path, listener: Listener, seconds: int) -> list[dict[str, float]]:
@@ -84,13 +97,21 @@ def _looks(config: Path, listener: Listener, seconds: int) -> list[dict[str, flo
 
 
 def _look(pid: int) -> dict[str, float]:
-    """Wait a second, and sum smaps_rollup over the tree, in MB."""
+    """Wait a second, and sum smaps_rollup over the tree, in MB; ``processes`` says how many they were."""
     time.sleep(1.0)
-    total = dict.fromkeys(KEYS, 0.0)
     root = psutil.Process(pid)
-    for process in (root, *root.children(recursive=True)):
-        for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]:
+    tree = (root, *root.children(recursive=True))
+    total = dict.fromkeys(KEYS, 0.0) | {"processes": float(len(tree))}
+    for process in tree:
+        for line in _rollup(process.pid).splitlines()[1:]:
             key, _, value = line.partition(":")
             if key in total:
                 total[key] += int(value.split()[0]) * 1024 / 1e6
     return total
+
+
+def _rollup(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):  # a child that has ended meanwhile
+        return ""

@@ -24,6 +24,11 @@ FIGURES = (
     "sharing",
     "serial_memory",
     "soak",
+    "choice",
+    "gate",
+    "drift",
+    "sandbox",
+    "faults",
 )
 RESULTS = Path(__file__).with_name("RESULTS.md")
 QUICK = Effort(share=0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from edged.assembly.lines import Lines
 from edged.assembly.supply import Supply
 from edged.config.schema import ImagesSource, Pipeline, Report
 from edged.pipeline.line import Line
+from edged.pipeline.turns import Turns
 
 SOURCES = 8
 TARGET = 0.95
@@ -88,7 +90,8 @@ def _lines(net: Network, folder: Path, fleet: Live, count: int) -> list[Line]:
     # Small and without compression: what is compared is inference, and decoding would hide it.
     cv2.imwrite(str(pictures / "a.bmp"), cv2.resize(net.frame(), (160, 120), interpolation=cv2.INTER_AREA))
     supply = Supply((net.bundle.folder.parent,), folder / "state", survey(Path("/"), "auto", ()), fleet.clock)
-    lines = Lines(supply, fleet.outbox, fleet.stamper, fleet.clock)
+    turns = Turns(len(os.sched_getaffinity(0)))
+    lines = Lines(supply, fleet.outbox, fleet.stamper, fleet.clock, turns=turns)
     built = []
     for number in range(count):
         source = ImagesSource(name=f"s{count}-{number}", kind="images", path=pictures, loop=True)
