@@ -10,6 +10,7 @@ import argparse
 import ast
 import inspect
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -21,6 +22,10 @@ from pydantic import BaseModel
 
 from edged.config import pipelines, sources
 from edged.config.schema import Config, EngineConfig
+from edged.control.ladder import ORDERS
+from edged.control.pressure import SIGNS
+from edged.control.steps import ALL, KINDS, STEPS
+from edged.control.steps import WORDS as LEVELS
 from edged.domain import bundle
 from edged.fleet import schemas, topics
 from edged.update.rollout import TABLE, State
@@ -167,7 +172,12 @@ def config_sections() -> str:
     parts += [section(part, f"`[[source.{key}]]`") for part, key in tables.items()]
     titles = {"Pipeline": "[[pipeline]]", "Rule": "[[pipeline.rule]]", "When": "pipeline.rule.when"}
     titles |= {"Objective": "pipeline.objective", "Report": "pipeline.report"}
-    titles |= {"Cascade": "[[pipeline.then]]", "Selector": "pipeline.then.on"}
+    titles |= {
+        "Drift": "pipeline.drift",
+        "Gate": "pipeline.gate",
+        "Cascade": "[[pipeline.then]]",
+        "Selector": "pipeline.then.on",
+    }
     parts += [section(getattr(pipelines, name), f"`{title}`") for name, title in titles.items()]
     return "\n".join(parts).rstrip()
 
@@ -181,7 +191,7 @@ def bundle_sections() -> str:
     titles = {"Manifest": "model.toml", "ImageInput": "[input]`, kind `image", "WindowInput": "[input]`, kind `window"}
     titles |= {"Frames": "[input.frames]"}
     titles |= {"OutputSpec": "[output]", "Variant": "[[variant]]", "Accuracy": "variant.accuracy", "State": "[[state]]"}
-    titles |= {"Golden": "[golden]", "Drift": "[drift]"}
+    titles |= {"Bands": "[input.bands]", "Calibration": "[calibration]", "Golden": "[golden]", "Drift": "[drift]"}
     return "\n".join(section(getattr(bundle, name), f"`{title}`") for name, title in titles.items()).rstrip()
 
 
@@ -222,12 +232,46 @@ def rollout_diagram() -> str:
     return "\n".join([*lines, "```", "", "| state | |", "|---|---|", *states])
 
 
+def choice_orders() -> str:
+    """Write by which figures candidates are put in order."""
+    texts = {
+        "accuracy": "level of accuracy",
+        "latency": "p99",
+        "energy": "processor time",
+        "memory": "peak memory",
+        "rate": "p50",
+    }
+    rows = [f"| `{prefer}` | {', '.join(texts[name] for name in names)} |" for prefer, names in ORDERS.items()]
+    return "\n".join(["| `prefer` | figures, the deciding one first |", "|---|---|", *rows])
+
+
+def governor_signs() -> str:
+    """Write from which value on each sign counts as which level."""
+    rows = ["| sign | reads | " + " | ".join(LEVELS[1:]) + " | helps |", "|---|---|" + "---|" * len(LEVELS)]
+    for sign in SIGNS:
+        at = {level: f"{'≤' if sign.is_falling else '≥'} {_plain(bound)}" for bound, level in sign.bounds}
+        says = re.sub(r"\{[^}]*\}", "n", sign.text)
+        helps = "everything" if sign.helps == ALL else ", ".join(kind for kind in KINDS if kind in sign.helps)
+        bounds = " | ".join(at.get(level, "") for level in range(1, len(LEVELS)))
+        rows.append(f"| `{sign.name}` | {says} | {bounds} | {helps} |")
+    return "\n".join(rows)
+
+
+def governor_steps() -> str:
+    """Write the kinds of step in their order."""
+    rows = [f"| `{step.name}` | {step.text} | {LEVELS[step.from_level]} |" for step in STEPS]
+    return "\n".join(["| step | | from |", "|---|---|---|", *rows])
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "configuration": config_sections,
     "bundle": bundle_sections,
     "documents": document_sections,
     "topics": topic_lines,
     "rollout": rollout_diagram,
+    "orders": choice_orders,
+    "signs": governor_signs,
+    "steps": governor_steps,
 }
 
 
