@@ -71,6 +71,10 @@ class FakeBroker:
         body = len(topic).to_bytes(2, "big") + topic.encode() + (b"\0" if level == 5 else b"") + payload
         self._connections[-1].sendall(packet(PUBLISH, int(retained), body))
 
+    def take_over(self) -> None:
+        """Disconnect the last client that connected, as if another one of its id had come; MQTT 5 only."""
+        self._connections[-1].sendall(packet(DISCONNECT, 0, b"\x8e\0"))
+
     def payloads(self, stream: str) -> list[bytes]:
         return [payload for topic, payload, _, _ in list(self.published) if topic.endswith("/out/" + stream)]
 

@@ -37,7 +37,9 @@ class RealClock:
 class Station:
     """One device on one broker."""
 
-    def __init__(self, folder: Path, port: int, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, port: int, password_now: Callable[[], str | None] | None = None, **settings: Any
+    ) -> None:
         self.states: list[LinkState] = []
         self.inbound: list[Inbound] = []
         self.on_message: Callable[[Inbound], None] = self.inbound.append
@@ -47,7 +49,9 @@ class Station:
         wanted = LinkSettings(
             **({"host": "127.0.0.1", "port": port, "device": "press-07", "backoff": QUICK} | settings)
         )
-        self.link = Link(wanted, self.outbox, RealClock(), self._handle, self._hear, boot_id="boot-1")
+        self.link = Link(
+            wanted, self.outbox, RealClock(), self._handle, self._hear, boot_id="boot-1", password=password_now
+        )
 
     def start(self) -> Station:
         self.link.start()

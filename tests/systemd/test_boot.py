@@ -27,7 +27,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "systemd.md"
 EDGED, SAFE = "edged.service", "edged-safe.service"
 PERIOD_S = 2
 """The watchdog's period here, so that the tests need not wait for the real one."""
-PINS = (("tflite", "tflite-int8"), ("onnx", "onnx-fp32"))
+PINS = (("tflite", "large-tflite-int8"), ("onnx", "small-onnx-fp32"))
 """A pipeline a runtime, and the variant that needs it."""
 ALLOWED = {
     "write its state",
