@@ -8,7 +8,7 @@ SOURCES := $(shell find edged tools models device-profiles systemd -type f -not 
 .PHONY: help demo test test-fast test-arm64 coverage check lint types layers format bench docs models soak wheel clean
 
 help:  ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 demo: $(VENV)/.installed  ## the main job on this machine: camera and sensor to MQTT
 	$(BIN)/edged demo $(ARGS)

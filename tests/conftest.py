@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,17 @@ from hypothesis import HealthCheck, settings
 # A fresh checkout builds Hypothesis's tables of characters in its first test, and a busy box takes seconds for it.
 settings.register_profile("edged", suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.load_profile("edged")
+
+
+@pytest.fixture(autouse=True)
+def the_log_as_it_was() -> Iterator[None]:
+    """Undo what a test that starts a verb in this process makes of the log: others read it through pytest."""
+    log = logging.getLogger("edged")
+    level, handlers, propagate = log.level, list(log.handlers), log.propagate
+    yield
+    log.setLevel(level)
+    log.handlers[:] = handlers
+    log.propagate = propagate
 
 
 @pytest.fixture(scope="session")
