@@ -9,6 +9,7 @@ import fcntl
 import json
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -52,6 +53,7 @@ class FiguresStore:
         self._disk = disk or LocalDisk()
         self._known = Known()
         self._seen: tuple[int, int] | None = None
+        self._guard = threading.RLock()
         self.revision = 0
         """Counts the changes that were seen."""
 
@@ -61,15 +63,17 @@ class FiguresStore:
 
     def known(self) -> Known:
         """Give what is known; a file that cannot be understood is set aside, and told."""
-        try:
-            told = self._file.stat()
-        except OSError:
+        with self._guard:
+            try:
+                told = self._file.stat()
+                if (told.st_mtime_ns, told.st_ino) != self._seen:
+                    self._known = self._read()
+                    self._seen = told.st_mtime_ns, told.st_ino
+                    self.revision += 1
+            except OSError:
+                # Absent, or out of reach for now: what is known stands, and the next look tries again.
+                return self._known
             return self._known
-        if (told.st_mtime_ns, told.st_ino) != self._seen:
-            self._seen = told.st_mtime_ns, told.st_ino
-            self._known = self._read()
-            self.revision += 1
-        return self._known
 
     def keep(self, measured: Measured) -> None:
         """Add figures. On a disk that takes nothing they hold until the end of this process, and that is told."""
@@ -93,6 +97,10 @@ class FiguresStore:
         return self._directory / FILE
 
     def _change(self, change: Callable[[Known], Known]) -> None:
+        with self._guard:
+            self._change_alone(change)
+
+    def _change_alone(self, change: Callable[[Known], Known]) -> None:
         try:
             with self._locked():
                 self._known = bounded(change(self.known()))
@@ -117,7 +125,7 @@ class FiguresStore:
         try:
             document = _document(self._file)
             return Known(read_measured(document), _refusals().validate_python(document.get("refused", ())))
-        except (OSError, ValueError) as error:
+        except (ValueError, RecursionError) as error:
             logs.event(_LOG, "figures.damaged", level=logging.WARNING, file=self._file, error=error)
         try:
             self._disk.rename(self._file, self._file.with_name(FILE + DAMAGED))
@@ -133,7 +141,7 @@ def brought(bundle: Bundle) -> tuple[Measured, ...]:
         return ()
     try:
         return tuple(replace(one, origin="bundle") for one in read_measured(_document(file)))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         logs.event(_LOG, "figures.unusable", level=logging.WARNING, file=file, error=error)
         return ()
 

@@ -175,8 +175,9 @@ class Keeper:
         loop = self.worker.steps
         with self._renewing:
             try:
-                newer = self._newer() if isinstance(loop, Loop) else None
+                # In this order: what was opened must not be left open when the other cannot be had.
                 is_more = isinstance(loop, Loop) and self._is_further_newer()
+                newer = self._newer() if isinstance(loop, Loop) else None
             except EdgedError as error:
                 self.worker.note = not_renewed(error, self._settings.name, self._clock)
                 return
@@ -219,7 +220,11 @@ class Keeper:
             other.model.engine.close()
             self.worker.rebuild()
             return
-        warm_up(other)
+        try:
+            warm_up(other)
+        except EdgedError:
+            other.model.engine.close()
+            raise
         self._intake.needs.tell(self._settings.name, cameras.need(self._settings, other.model_input))
         if loop.swap(other.model):
             self._takes_over(other, tells=False)

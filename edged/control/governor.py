@@ -80,7 +80,8 @@ def decide(
     """Give what stands from now on, and the one step that is to be taken, if any."""
     standing = _forgetting(standing, pipelines, now_s)
     futile = _still_futile(standing.futile, pressure)
-    felt = pressure if futile is None or futile[0] != pressure.cause else replace(pressure, level=CALM)
+    is_hopeless = futile is not None and futile[0] == pressure.cause
+    felt = (pressure.behind or replace(pressure, level=CALM)) if is_hopeless else pressure
     noted = _noted(replace(standing, futile=futile), felt, now_s)
     if _is_due_down(noted, felt, now_s):
         step = _down(noted, felt, pipelines)

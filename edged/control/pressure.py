@@ -8,7 +8,7 @@ is generated from them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edged.control.steps import ALL, CALM, CRITICAL, FREEING, HARD, HASTENING, NEAR, PRESSED, Kind
 
@@ -82,6 +82,8 @@ class Pressure:
     pipeline: str | None = None
     settle_s: float = SETTLE_S
     """What a step down needs to show."""
+    behind: Pressure | None = None
+    """Of lateness: the highest of what the box itself suffers from, which counts once nothing helps against the lateness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +207,15 @@ LATENESS = frozenset({"latency", "age"})
 
 def pressure(signals: Signals) -> Pressure:
     """Judge one round of signals."""
+    worst = _worst(signals, SIGNS)
+    if worst.cause not in LATENESS:
+        return worst
+    return replace(worst, behind=_worst(signals, (sign for sign in SIGNS if sign.name not in LATENESS)))
+
+
+def _worst(signals: Signals, signs: Iterable[Sign]) -> Pressure:
     worst = Pressure(CALM)
-    for sign in SIGNS:
+    for sign in signs:
         value = sign.reads(signals)
         if value is None:
             continue

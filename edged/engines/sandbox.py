@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from edged.domain.errors import BundleError, DeviceError, EdgedError, EngineLostError
+from edged.domain.errors import BundleError, DeadlineError, DeviceError, EdgedError, EngineLostError
 from edged.domain.tensor import Array, Quantization, TensorSpec
 from edged.engines import flatbuffer, sandbox_child
 from edged.engines.sandbox_deadline import Patience, deadline_s, slowest_s
@@ -261,17 +261,14 @@ class SandboxEngine:
 
         Raises DeadlineError when the child gave no answer in time, EngineLostError when it crashed or its runtime failed.
         """
-        loaded, process = self._loaded, self._sandbox.process
-        with self._sandbox.lock:
-            if self._closed:
-                message = f"cannot run {loaded.name}: its engine was closed"
-                raise EngineLostError(message)
-            loaded.tensors.put(tensors)
-            if process.call(loaded.number, self.deadline_s) == sandbox_child.DONE:
-                return loaded.tensors.take()
-            _, failure = process.hear(self.deadline_s)
-            message = f"cannot run {loaded.name}: {failure['text']}"
-            raise EngineLostError(message)
+        if not self._sandbox.lock.acquire(timeout=self.deadline_s):
+            # Another pipeline opens its model on the same device, or hangs there: this one's frames shall not wait for that.
+            message = f"cannot run {self._loaded.name}: its device was busy for {self.deadline_s:.2f} s, expected its turn by then"
+            raise DeadlineError(message)
+        try:
+            return self._call(tensors)
+        finally:
+            self._sandbox.lock.release()
 
     def close(self) -> None:
         """Free the model, after the call that is running. May be called twice."""
@@ -282,6 +279,18 @@ class SandboxEngine:
             self._sandbox.close()
         else:
             self._sandbox.drop(self._loaded.number)
+
+    def _call(self, tensors: Sequence[Array]) -> list[Array]:
+        loaded, process = self._loaded, self._sandbox.process
+        if self._closed:
+            message = f"cannot run {loaded.name}: its engine was closed"
+            raise EngineLostError(message)
+        loaded.tensors.put(tensors)
+        if process.call(loaded.number, self.deadline_s) == sandbox_child.DONE:
+            return loaded.tensors.take()
+        _, failure = process.hear(self.deadline_s)
+        message = f"cannot run {loaded.name}: {failure['text']}"
+        raise EngineLostError(message)
 
 
 def _require_protocol(hello: Hello, what: str) -> None:

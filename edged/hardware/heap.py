@@ -15,8 +15,9 @@ ARENAS = 2
 
 _M_ARENA_MAX = -8
 """glibc's <malloc.h>."""
-_MADV_DONTNEED = 4
-"""<asm-generic/mman-common.h>. On a mapping of a file that was never written to, nothing is lost."""
+_MADV_DONTNEED, _MADV_PAGEOUT = 4, 21
+"""<asm-generic/mman-common.h>. The first loses nothing on a mapping of a file that was never written to; the second never, whatever lies
+there by now, but the kernel does it only for who owns the file (since Linux 5.4)."""
 _READ_ONLY = frozenset({"r--p", "r--s"})
 _LIBRARY = frozenset({"r--p", "r-xp"})
 
@@ -43,7 +44,8 @@ def drop_file_pages(file: Path) -> None:
     for line in _lines_of(Path("/proc/self/maps")):
         bounds, access, *_, name = line.split(maxsplit=5)
         if name == str(file) and access in _READ_ONLY:
-            _drop(bounds)
+            # Another pipeline may close the same file meanwhile, and something else be mapped in its place.
+            _advise(bounds, _MADV_PAGEOUT)
 
 
 def drop_library_pages() -> None:
@@ -54,15 +56,15 @@ def drop_library_pages() -> None:
     box takes from when it is short. Who needs one takes a soft fault. Reading the table takes some 20 ms.
     """
     for bounds in untouched(_lines_of(Path("/proc/self/smaps"))):
-        _drop(bounds)
+        _advise(bounds, _MADV_DONTNEED)
 
 
 def untouched(smaps: Iterable[str]) -> Iterator[str]:
     """Give the bounds of the libraries' private mappings that hold no page of their own, from the lines of ``smaps``.
 
-    A page of its own was written to, by relocation for instance: it is in no file, and dropping it would lose it.
-    (proc_pid_smaps(5): ``Anonymous``.) Other files may be unmapped at any moment, and what is mapped in their place would
-    be dropped; modules of Python stay until the end.
+    A page of its own was written to, by relocation for instance: it is in no file, and dropping it would lose it, also from swap
+    (proc_pid_smaps(5): ``Anonymous`` counts those in memory, ``Swap`` those that were written out). Other files may be unmapped at
+    any moment, and what is mapped in their place would be dropped; modules of Python stay until the end.
     """
     bounds = ""
     for line in smaps:
@@ -71,7 +73,9 @@ def untouched(smaps: Iterable[str]) -> Iterator[str]:
             access, _, _, _, *file = rest.split(maxsplit=4)
             is_library = access in _LIBRARY and any(".so" in Path(name).name for name in file)
             bounds = first if is_library else ""
-        elif first == "Anonymous:" and bounds and rest.split()[0] == "0":
+        elif first == "Anonymous:" and rest.split()[0] != "0":
+            bounds = ""
+        elif first == "Swap:" and bounds and rest.split()[0] == "0":
             yield bounds
 
 
@@ -83,11 +87,11 @@ def _lines_of(file: Path) -> list[str]:
         return []
 
 
-def _drop(bounds: str) -> None:
+def _advise(bounds: str, advice: int) -> None:
     madvise = _find("madvise")
     if madvise is not None:
         start, end = (int(bound, 16) for bound in bounds.split("-"))
-        madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+        madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), advice)
 
 
 def _find(name: str) -> ctypes._NamedFuncPointer | None:

@@ -24,7 +24,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     """Give a daemon whose broker is away; its delivery runs."""
-    (tmp_path / "state").mkdir()
+    for name in ("state", "models"):
+        (tmp_path / name).mkdir()
     file = write_config(tmp_path, free_port(), "")
     made = build_daemon(file, load_or_fall_back(file)[0])
     made._office.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -315,3 +316,16 @@ def test_no_pipeline_has_given_up_what_a_less_important_one_still_could(
 @pytest.mark.parametrize("pressure", [HEAT, FIRE])
 def test_every_round_gives_the_same_answer_to_the_same_question(pressure: Pressure) -> None:
     assert decide(Standing(), pressure, (YARD,), 5.0) == decide(Standing(), pressure, (YARD,), 5.0)
+
+
+def test_a_lateness_that_nothing_helps_against_hides_no_other_trouble() -> None:
+    late = Pressure(HARD, "latency", "2.50 times its objective", 2.5, HASTENING, "yard")
+    box = Governed(Pipeline("yard", 0, {"rate": 1, "device": 1}))
+    box.run(late, 120)
+    assert box.standing.futile == ("latency", 2.5)
+    box.run(late, 600)
+    assert not box.standing.taken  # as without it: nothing is held down for a wish that nothing meets
+
+    steps = box.run(replace(late, behind=FIRE), 1)
+
+    assert [(step.why.cause, step.is_down) for step in steps] == [("temperature-hard", True)]

@@ -71,10 +71,10 @@ def test_the_first_possible_variant_runs_at_once_and_a_better_one_takes_over_whe
     until(lambda: running(fleet) != first, "results of another variant")
 
     assert "beside a running daemon" in said.out
-    assert first == "onnx-fp32"
+    assert first == "large-onnx-fp32"
     assert (alert["code"], alert["component"]) == ("variant-exchanged", "a")
     assert f"runs {running(fleet)} on cpu with " in alert["message"]
-    assert "in place of onnx-fp32 on cpu with 1 thread: " in alert["message"]
+    assert "in place of large-onnx-fp32 on cpu with 1 thread: " in alert["message"]
     assert "p99" in alert["message"].split(": ", 1)[1]  # why: the figures
     until(lambda: "p99" in json.dumps(fleet.last("inventory")["models"]), "the inventory tells it, too")
     assert daemon.stop()[0] == 0
@@ -104,6 +104,6 @@ def test_switched_off_nothing_is_measured(fleet: Subscriber, run: Run, config: P
     config.write_text(config.read_text("utf-8").replace("[models]\n", '[models]\nmeasure = "off"\n'), "utf-8")
     daemon = run(config)
     until(lambda: len(fleet.of("result/a")) > 25 * 30, "half a minute of results", 120.0)
-    assert running(fleet) == "onnx-fp32"
+    assert running(fleet) == "large-onnx-fp32"
     assert daemon.stop()[0] == 0
     assert kept(tmp_path) == {}

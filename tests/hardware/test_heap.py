@@ -64,23 +64,35 @@ SMAPS = """\
 7f10-7f20 r-xp 00000000 08:01 11 /usr/lib/libwhole.so
 Rss:                 500 kB
 Anonymous:             0 kB
+Swap:                  0 kB
 VmFlags: rd ex mr mw me
 7f20-7f28 r--p 00010000 08:01 11 /usr/lib/librelocated.so
 Anonymous:             4 kB
+Swap:                  0 kB
 7f28-7f30 r--p 00000000 08:01 15 /var/lib/models/net.tflite
 Anonymous:             0 kB
+Swap:                  0 kB
 7f30-7f40 rw-p 00020000 08:01 11 /usr/lib/libdata.so
 Anonymous:             0 kB
+Swap:                  0 kB
 7f40-7f50 r--s 00000000 08:01 12 /usr/lib/shared.so
 Anonymous:             0 kB
+Swap:                  0 kB
 7f50-7f60 r--p 00000000 00:06 13 /dev/video0
 Anonymous:             0 kB
+Swap:                  0 kB
 7f60-7f70 r-xp 00000000 00:00 0 [vdso]
 Anonymous:             0 kB
+Swap:                  0 kB
 7f70-7f80 r--p 00000000 00:00 0
 Anonymous:             0 kB
+Swap:                  0 kB
 7f80-7f90 r--p 00000000 08:01 14 /opt/a folder/with spaces.so (deleted)
 Anonymous:             0 kB
+Swap:                  0 kB
+7f90-7fa0 r--p 00010000 08:01 11 /usr/lib/libswapped.so
+Anonymous:             0 kB
+Swap:                 12 kB
 """
 
 

@@ -76,7 +76,11 @@ def compared(
     for one in sorted(before, key=lambda one: one.at):
         kept |= {(one.subject.sha256, one.subject.accelerator, row.threads): row for row in one.figures}
     return [
-        _held(row, kept.get((subjects[row.model, row.variant, row.accelerator].sha256, row.accelerator, row.threads)))
+        row
+        if row.figures is None
+        else _held(
+            row, kept.get((subjects[row.model, row.variant, row.accelerator].sha256, row.accelerator, row.threads))
+        )
         for row in rows
     ]
 

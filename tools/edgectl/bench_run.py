@@ -68,8 +68,11 @@ def is_running(state: Path) -> bool:
     """Whether a daemon uses this state directory: it holds the lock then."""
     try:
         file = os.open(state / LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:
+        # The service's state is closed to others: it may well run, and being polite costs only time.
+        return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
