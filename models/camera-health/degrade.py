@@ -301,7 +301,7 @@ def _lamp(seen: NDArray[np.float32], random: np.random.Generator) -> None:
     cv2.ellipse(seen, at, size, random.uniform(0, 180), 0, 360, (250, 250, 250), -1, cv2.LINE_AA)
 
 
-_OUTLINES: tuple[Outline, ...] = (_straight, _straight, _straight, _ragged, _ragged, _rounded, _rounded)
+_OUTLINES: tuple[Outline, ...] = (_straight, _straight, _ragged, _ragged, _rounded, _rounded)
 FAULTS: dict[str, Fault] = {
     "ok": ok, "dark": dark, "overexposed": overexposed, "blurred": blurred, "occluded": occluded, "tilted": tilted, "noise": noise,
 }  # fmt: skip

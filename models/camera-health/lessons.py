@@ -24,7 +24,7 @@ _PHOTOGRAPHED = 0.5
 _TRIES = 6
 _PLAIN, _SCENE_SHARE = 6.0, 0.4
 """A cell of the view with a smaller deviation is plain."""
-_HARD = {"ok": 2.8, "tilted": 1.6, "occluded": 1.6, "noise": 1.5}
+_HARD = {"ok": 2.4, "tilted": 1.6, "occluded": 1.6, "noise": 1.5}
 """How much oftener than others a label is drawn: what the rest is told from, and what takes more forms."""
 
 
@@ -68,8 +68,7 @@ def framed(picture: Picture, random: np.random.Generator) -> Picture:
     h, w = seen.shape[:2]
     to = w if chance(random, 0.3) else round(random.uniform(WIDTHS[0], WIDTHS[1 + random.integers(2)]))
     seen = seen[:, :: random.choice([-1, 1])]
-    fewer = cv2.INTER_AREA if chance(random, 0.5) else cv2.INTER_NEAREST  # as large pictures look when they are sampled
-    seen = cv2.resize(seen, (to, round(to * h / w)), interpolation=fewer if to < w else cv2.INTER_CUBIC)
+    seen = cv2.resize(seen, (to, round(to * h / w)), interpolation=cv2.INTER_AREA if to < w else cv2.INTER_CUBIC)
     if chance(random, 0.15):
         seen = cv2.cvtColor(cv2.cvtColor(seen, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     elif chance(random, 0.4):

@@ -33,7 +33,7 @@ class Size:
     epochs: int
 
 
-SIZES = (Size("large", 160, 96, (12, 24, 40, 64), epochs=24), Size("small", 96, 64, (14, 28, 40, 56), epochs=40))
+SIZES = (Size("large", 160, 96, (12, 24, 40, 64), epochs=20), Size("small", 96, 64, (14, 28, 40, 56), epochs=40))
 
 
 class Classifier(nn.Module):
