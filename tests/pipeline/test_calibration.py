@@ -127,10 +127,12 @@ def test_of_normal_running_about_a_hundredth_lies_above_the_threshold_and_what_i
     assert np.mean(distance(learned.normalisation, shifted) > learned.threshold) == 1.0
 
 
-@given(seed=st.integers(0, 100_000), count=st.integers(32, 200))
-def test_normal_running_of_any_length_is_of_one_kind(seed: int, count: int) -> None:
+@pytest.mark.parametrize("count", [32, 64, 200])
+def test_normal_running_of_any_length_is_hardly_ever_taken_for_several_kinds(count: int) -> None:
     shipped = WANTED.model_copy(update={"unlike": 3.0})
-    assert isinstance(learn(normal(count, columns=75, seed=seed), shipped, distance), Learned)
+    learned = [learn(normal(count, columns=75, seed=seed), shipped, distance) for seed in range(100)]
+
+    assert sum(not isinstance(one, Learned) for one in learned) <= 1  # chance: one in a few hundred of the shortest
 
 
 @given(seed=st.integers(0, 1000), starts=st.integers(0, 60), lasts=st.integers(20, 60), up=st.booleans())
