@@ -53,8 +53,8 @@ bench: $(VENV)/.installed  ## the figures, measured here, into benchmarks/RESULT
 models: $(VENV)/.installed  ## make the shipped models again in build/models and compare; BUNDLES="vibration" for some of them (all: an hour)
 	$(BIN)/python tools/remake.py --python "$(PYTHON)" $(if $(VENV_MODELS),--venv "$(VENV_MODELS)") $(BUNDLES)
 
-soak: $(VENV)/.installed  ## what takes long: a million frames through the daemon (`make test` runs a tenth of it)
-	EDGED_SOAK_FRAMES=1000000 $(BIN)/pytest -p no:cacheprovider tests/e2e/test_soak.py $(ARGS)
+soak: $(VENV)/.installed  ## what takes long: a million frames through the daemon (`make test` runs a tenth of it), measuring behind pipelines
+	EDGED_SOAK_FRAMES=1000000 $(BIN)/pytest -p no:cacheprovider tests/e2e/test_soak.py tests/e2e/test_measuring.py $(ARGS)
 
 wheel: $(VENV)/.ready  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null

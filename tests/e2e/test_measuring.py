@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ def test_the_first_possible_variant_runs_at_once_and_a_better_one_takes_over_whe
     assert again.stop()[0] == 0
 
 
+@pytest.mark.skipif("EDGED_SOAK_FRAMES" not in os.environ, reason="takes minutes: make soak")
 def test_behind_the_pipelines_it_is_measured_bit_by_bit(
     fleet: Subscriber, run: Run, config: Path, tmp_path: Path
 ) -> None:
