@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,9 @@ from edged.assembly import figures_store
 from edged.assembly.figures_store import FiguresStore, Known, brought
 from edged.control.benchmark import Refused
 from edged.control.figures import to_document
-from edged.domain.figures import Figures, Measured, Subject
 from edged.update.manifest import files_of, read_bundle
 from fakes.bundle import make_bundle
-
-SUBJECT = Subject("a" * 64, "tflite", "2.3.0", "cpu", "generic")
-AT = "2026-11-21T12:00:00.000Z"
-
-
-def measured(threads: int = 1, *, sha256: str = "a", at: str = AT, origin: str = "here") -> Measured:
-    row = Figures(threads, 30, 2.0, 3.0, 2.0, 40.0, 12.0)
-    return Measured(replace(SUBJECT, sha256=sha256 * 64), (row,), origin, at)
+from fakes.figures import AT, SUBJECT, keep_many, measured
 
 
 @pytest.fixture
@@ -148,16 +139,10 @@ def test_a_bundles_figures_go_with_it_into_the_store(tmp_path: Path) -> None:
     assert "benchmarks.json" in files_of(read_bundle(folder))
 
 
-def _keep_many(folder: Path, digits: str) -> None:
-    store = FiguresStore(folder)
-    for digit in digits:
-        store.keep(measured(sha256=digit))
-
-
 @pytest.mark.slow
 def test_two_programs_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
-    writers = [spawn.Process(target=_keep_many, args=(tmp_path, digits)) for digits in ("01234567", "89abcdef")]
+    writers = [spawn.Process(target=keep_many, args=(tmp_path, digits)) for digits in ("01234567", "89abcdef")]
     for writer in writers:
         writer.start()
     for writer in writers:
