@@ -14,6 +14,7 @@ from edged.assembly.allowance import Allowance
 from edged.assembly.lines import secret
 from edged.assembly.notes import drop_note, read_note, write_note
 from edged.assembly.orders import Orders
+from edged.assembly.roster import Roster
 from edged.config.schema import Config
 from edged.daemon import DEAD, Part
 from edged.domain.health import Grade, Reason
@@ -27,7 +28,6 @@ from edged.fleet.topics import ALERT, HEALTH, INVENTORY, MODELS, TELEMETRY, Stam
 from edged.fleet.trouble import Trouble
 from edged.hardware.process import ProcessProbe
 from edged.hardware.readings import read
-from edged.pipeline.line import Line
 from edged.telemetry import logs
 
 LEVEL_PRIORITY, TELEMETRY_PRIORITY = 0, 2
@@ -60,11 +60,13 @@ class FleetOffice:
         allowance: Allowance,
         inventory: Body,
         models: Body,
+        roster: Roster,
         ills: Callable[[], Sequence[Reason]] = lambda: (),
         settle: Callable[[], None] = lambda: None,
         felt: Body | None = None,
         more: Body = dict,
     ) -> None:
+        self._roster = roster
         self._felt = felt
         self._more = more
         self._outbox = outbox
@@ -90,7 +92,6 @@ class FleetOffice:
         self._levels_due_ns = 0
         self._said: dict[str, Any] = {}
         self._counted: dict[str, int] = {}
-        self._parts: Sequence[Part] = ()
         self._since_ns: dict[tuple[str, str], int] = {}
         self._alert: dict[str, Any] | None = None
         self._unsynced = config.state.directory / UNSYNCED
@@ -107,7 +108,7 @@ class FleetOffice:
 
     def report(self, grade: Grade, reasons: Sequence[Reason], parts: Sequence[Part]) -> None:
         """Publish what changed, and telemetry when it is due."""
-        self._parts = parts
+        self._roster.parts = parts
         self._orders.begin()
         now_ns = self._clock.monotonic_ns()
         self._say_clock()
@@ -127,10 +128,6 @@ class FleetOffice:
         found = [*(self._reason(trouble) for trouble in troubles), *self._allowance.reasons(self._since_ns)]
         self._since_ns = {(reason.code, reason.component): reason.since_mono_ns for reason in found}
         return [*found, *self._ills()]
-
-    def lines(self) -> list[Line]:
-        """Give what runs, as of the last report. Safe on any thread."""
-        return [part for part in self._parts if isinstance(part, Line)]
 
     def delivered(self) -> bool:
         """Whether nothing waits for the broker."""
@@ -192,7 +189,7 @@ class FleetOffice:
             self._said[stream] = body
 
     def _say_telemetry(self, now_ns: int) -> None:
-        lines = self.lines()
+        lines = self._roster.lines()
         seconds = (now_ns - self._telemetry_ns) / NS_PER_S
         self._telemetry_ns = now_ns
         pipelines = levels.pipelines(lines, seconds, self._counted, self._allowance.thinned)

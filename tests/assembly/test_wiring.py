@@ -7,9 +7,10 @@ import pytest
 
 from edged.assembly.box import Box, survey
 from edged.assembly.lines import Lines
+from edged.assembly.planner import Planner
 from edged.assembly.state import kept_config
 from edged.assembly.supply import Supply
-from edged.assembly.wiring import Planner, load_or_fall_back
+from edged.assembly.wiring import load_or_fall_back
 from edged.config.load import RejectedConfigError
 from edged.fleet.topics import Stamper
 from fakes.clock import FakeClock

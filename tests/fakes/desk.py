@@ -8,6 +8,7 @@ from typing import Any
 from edged.assembly.allowance import Allowance
 from edged.assembly.office import FleetOffice
 from edged.assembly.orders import Orders
+from edged.assembly.roster import Roster
 from edged.config.schema import Config
 from edged.domain.health import Reason
 from edged.fleet.outbox import Outbox
@@ -38,6 +39,7 @@ class Desk:
             allowance=allowance,
             inventory=lambda: {"schema": "edged.inventory/1"},
             models=lambda: {"schema": "edged.models/1"},
+            roster=Roster(),
             ills=lambda: self.ills,
         )
 
