@@ -122,7 +122,7 @@ def test_it_gives_the_answers_of_litert_on_the_shipped_vibration_model(python: P
         ours, theirs = _both(bundle, variant, np.load(sample), python, tmp_path)
         assert isinstance(ours, Anomaly)
         assert isinstance(theirs, Anomaly)
-        # Scores run from 0.7 to some tens around a threshold of 2: one percent is less than one step of the int8 output.
+        # Scores run from 0.7 to some tens around a threshold of about 2: a share of them says more than a fixed difference.
         assert theirs.score == pytest.approx(ours.score, rel=0.01)
         assert theirs.is_anomaly == ours.is_anomaly
 
