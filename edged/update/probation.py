@@ -1,0 +1,170 @@
+"""Probation: whether a model that has just gone live behaves at least as well on this box as the one before it did.
+
+Pure: two stretches of conduct and the time in, a verdict out. The first gate that fails decides; the fleet reads its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import sqrt
+
+LEAST_RESULTS = 20
+"""Fewer results say nothing of a share or a p95."""
+SURE_Z = 3.0
+"""One false alarm in 740 looks at a model that fails as often as the one before it."""
+FREE_SHARE = 0.01
+"""A failed frame in a hundred costs no model its place, however good the one before was."""
+SLOWER = 1.5
+"""Of the p95 before: less lies within what other load on the box does to either of the two."""
+HEAVIER, HEAVIER_MB = 1.25, 64.0
+"""Of the memory before, and besides: runtimes keep arenas that differ by some tens of MB from one load to the next."""
+OTHER_SHARE = 0.35
+"""Of the frames that tell something else than before. Coarse on purpose: a model that finds more is no fault, one that sees nothing is."""
+SILENT_S = 300.0
+"""Brokers restart and links flap; five minutes without one, of a box that had one, is what a bad model may do to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How a model behaved over a stretch, over all of its pipelines; None is not known."""
+
+    results: int = 0
+    failures: int = 0
+    """Frames without an answer by the model's or its engine's fault; what a camera did not give is none."""
+    crashes: int = 0
+    """Of its engine, or of the daemon."""
+    p95_ms: float | None = None
+    """Capture to result."""
+    memory_mb: float | None = None
+    """Of the daemon and its children."""
+    is_overheated: bool = False
+    """Throttled, or above the hard limit."""
+    told: Mapping[str, int] = field(default_factory=dict)
+    """Frames by what they told: the best label, ``anomaly`` or ``normal``, ``nothing``."""
+    unrest: float = 0.0
+    """The largest share of frames by which two parts of the stretch differed: what the scene itself does."""
+    silent_s: float | None = None
+    """Since the broker was last there; None when it never was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is asked of a candidate. ``latency_ms`` is the pipelines' objective, which excuses a slower model."""
+
+    probation_s: float = 900.0
+    min_results: int = 100
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``watch`` on, ``commit``, or ``roll-back`` for ``reason``."""
+
+    what: str
+    reason: str = ""
+
+
+WATCH, COMMIT = Verdict("watch"), Verdict("commit")
+
+
+def judge(before: Conduct | None, now: Conduct, terms: Terms, elapsed_s: float) -> Verdict:
+    """Judge a candidate ``elapsed_s`` after it went live; ``before`` is its predecessor's conduct, None when there is none.
+
+    A candidate that had too little to answer is watched on, for as long as it takes: silence is no proof.
+    """
+    base = before or Conduct()
+    for gate in _GATES:
+        reason = gate(base, now, terms)
+        if reason:
+            return Verdict("roll-back", reason)
+    return COMMIT if elapsed_s >= terms.probation_s and now.results >= terms.min_results else WATCH
+
+
+def _crashes(_before: Conduct, now: Conduct, _terms: Terms) -> str:
+    return f"crashed {now.crashes} times in probation, expected none" if now.crashes else ""
+
+
+def _failures(before: Conduct, now: Conduct, _terms: Terms) -> str:
+    if now.results < LEAST_RESULTS:
+        return ""
+    usual = before.failures / before.results if before.results else 0.0
+    allowed = max(FREE_SHARE, usual)
+    if surely_above(now.failures, now.results) <= allowed:
+        return ""
+    return f"gave no answer to {now.failures} of {now.results} frames, expected at most {allowed:.1%}"
+
+
+def _latency(before: Conduct, now: Conduct, terms: Terms) -> str:
+    if now.results < LEAST_RESULTS or now.p95_ms is None or before.p95_ms is None:
+        return ""
+    allowed_ms = max(SLOWER * before.p95_ms, terms.latency_ms or 0.0)
+    if now.p95_ms <= allowed_ms:
+        return ""
+    return f"p95 {now.p95_ms:.1f} ms in service, expected at most {allowed_ms:.1f} ms (before: {before.p95_ms:.1f} ms)"
+
+
+def _memory(before: Conduct, now: Conduct, _terms: Terms) -> str:
+    if now.memory_mb is None or before.memory_mb is None:
+        return ""
+    allowed_mb = HEAVIER * before.memory_mb + HEAVIER_MB
+    if now.memory_mb <= allowed_mb:
+        return ""
+    return (
+        f"{now.memory_mb:.0f} MB in service, expected at most {allowed_mb:.0f} MB (before: {before.memory_mb:.0f} MB)"
+    )
+
+
+def _heat(before: Conduct, now: Conduct, _terms: Terms) -> str:
+    is_new = now.is_overheated and not before.is_overheated
+    return "the box overheats since it went live, expected it as cool as before" if is_new else ""
+
+
+def _answers(before: Conduct, now: Conduct, _terms: Terms) -> str:
+    if sum(now.told.values()) < LEAST_RESULTS or sum(before.told.values()) < LEAST_RESULTS:
+        return ""
+    allowed = max(OTHER_SHARE, 2 * before.unrest)
+    observed = difference(before.told, now.told)
+    if observed <= allowed:
+        return ""
+    return f"{observed:.0%} of the frames tell something else than before, expected at most {allowed:.0%}"
+
+
+def _broker(before: Conduct, now: Conduct, _terms: Terms) -> str:
+    # Only what worked before can have been broken by the model (balena's rule of the VPN).
+    was_there = before.silent_s is not None and before.silent_s < SILENT_S
+    if not was_there or now.silent_s is None or now.silent_s < SILENT_S:
+        return ""
+    return f"no broker for {now.silent_s:.0f} s since it went live, expected one as before"
+
+
+_GATES: tuple[Callable[[Conduct, Conduct, Terms], str], ...] = (
+    _crashes,
+    _failures,
+    _latency,
+    _memory,
+    _heat,
+    _answers,
+    _broker,
+)
+
+
+def surely_above(hits: int, tries: int) -> float:
+    """Give the share that ``hits`` of ``tries`` surely exceeds: Wilson's lower bound (1927) at ``SURE_Z``; 0 for no tries."""
+    if not tries:
+        return 0.0
+    share, square = hits / tries, SURE_Z**2
+    middle = share + square / (2 * tries)
+    spread = SURE_Z * sqrt(share * (1 - share) / tries + square / (4 * tries**2))
+    return max(0.0, (middle - spread) / (1 + square / tries))
+
+
+def difference(one: Mapping[str, int], other: Mapping[str, int]) -> float:
+    """Give the share of frames by which two counts differ: total variation distance, 0 for the same mix, 1 for nothing in common.
+
+    0 when one of the two is empty: nothing is known then.
+    """
+    ones, others = sum(one.values()), sum(other.values())
+    if not ones or not others:
+        return 0.0
+    return sum(abs(one.get(key, 0) / ones - other.get(key, 0) / others) for key in {*one, *other}) / 2
