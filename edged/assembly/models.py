@@ -194,7 +194,7 @@ def try_bundle(bundle: Bundle, box: Box, keep: Callable[[Opened], None] | None =
         opened = open_best(bundle, box)
     except BundleError as error:
         return str(error)
-    reason = _try_opened(opened)
+    reason = golden_fault(opened.bundle, opened.variant, opened.model)
     if reason is None and keep is not None and not bundle.state_of(opened.variant):
         keep(opened)
     else:
@@ -202,12 +202,13 @@ def try_bundle(bundle: Bundle, box: Box, keep: Callable[[Opened], None] | None =
     return reason
 
 
-def _try_opened(opened: Opened) -> str | None:
-    golden = opened.bundle.golden_of(opened.variant)
+def golden_fault(bundle: Bundle, variant: Variant, model: Model) -> str | None:
+    """Run a variant's golden samples through its opened model; the first that it does not reproduce, or None."""
+    golden = bundle.golden_of(variant)
     if golden is None:
         return None
     try:
-        return try_golden(opened.bundle.folder, golden, answering(opened.model), agrees, _read_picture)
+        return try_golden(bundle.folder, golden, answering(model), agrees, _read_picture)
     except BundleError as error:
         return str(error)
 

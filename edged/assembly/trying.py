@@ -1,0 +1,185 @@
+"""Tries a candidate in a limited child before anything changes: that it crashes, hangs or eats memory is a result like any other."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from edged.assembly.box import Box, free_mb, ladder
+from edged.assembly.models import try_bundle
+from edged.assembly.trial_child import FAILED, OPENS, PASSED, REFUSED, TrialOrder
+from edged.domain.bundle import Bundle
+from edged.domain.errors import DeviceError
+from edged.domain.variant import Rung
+
+PROGRAM = "from edged.assembly.trial_child import main; main()"
+ELSEWHERE = "/"
+"""In its working directory Python would look for modules first."""
+LOOK_S = 0.1
+"""How often its memory is looked at: a runaway takes some hundred MB until then."""
+DEADLINE_S = 60.0
+OWN_MB = 200.0
+"""What Python, NumPy, OpenCV and a runtime take besides the model."""
+TAIL_BYTES = 300
+_READ_BYTES = 65_536
+_KIB_PER_MIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a candidate may take; None is not bounded. ``latency_ms`` bounds the p95 of its calls."""
+
+    latency_ms: float | None = None
+    memory_mb: float | None = None
+    deadline_s: float = DEADLINE_S
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """How a trial ended: ``reason`` is empty when it was passed. ``figures`` in ms and MB."""
+
+    reason: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether the candidate may go live."""
+        return not self.reason
+
+
+def try_candidate(bundle: Bundle, box: Box, budget: Budget | None = None) -> TrialResult:
+    """Try the rung that would run; the next one where its file does not open on this box.
+
+    An accelerator's rung is tried through its own sandbox, which is such a child already. Raises DeviceError when it is the box that
+    cannot: no fault of the bundle.
+    """
+    budget = budget or Budget(memory_mb=free_mb(box))
+    unopened: list[str] = []
+    for rung in ladder(bundle, box).runnable:
+        if box.engines.isolates(rung):
+            reason = try_bundle(bundle, box)
+            return TrialResult(reason or "")
+        result, has_opened = try_rung(bundle, rung, budget)
+        if result.is_passed or has_opened:
+            return result
+        unopened.append(f"{rung.variant.id} on {rung.accelerator}: {result.reason}")
+    if unopened:
+        return TrialResult("; ".join(unopened))
+    message = f"cannot try {bundle.manifest.name} {bundle.manifest.version}: this box can run none of its variants"
+    raise DeviceError(message, remedy=f"edged explain {bundle.manifest.name} shows every variant")
+
+
+def try_rung(bundle: Bundle, rung: Rung, budget: Budget) -> tuple[TrialResult, bool]:
+    """Try one rung, and tell whether its file opened. Raises DeviceError."""
+    order = TrialOrder(str(bundle.folder.resolve()), rung.variant.id, rung.accelerator, rung.threads, cpu_s=2 * budget.deadline_s)
+    with tempfile.TemporaryFile() as log:
+        child = _Child(order, log)
+        try:
+            said, reason = child.watched(budget)
+        finally:
+            child.end()
+    if FAILED in said:
+        raise DeviceError(said[FAILED]["message"], code=said[FAILED]["code"])
+    reason = reason or said.get(REFUSED, "")
+    figures = {name: float(value) for name, value in said.get(PASSED, {}).items()}
+    return TrialResult(reason or _above(figures, budget), figures), OPENS in said
+
+
+def _above(figures: Mapping[str, float], budget: Budget) -> str:
+    p95_ms, memory_mb = figures.get("p95_ms", 0.0), figures.get("peak_memory_mb", 0.0)
+    if budget.latency_ms is not None and p95_ms > budget.latency_ms:
+        return f"p95 of its calls {p95_ms:.1f} ms, expected at most {budget.latency_ms:.1f} ms"
+    if budget.memory_mb is not None and memory_mb > budget.memory_mb:
+        return f"takes {memory_mb:.0f} MB, expected at most {budget.memory_mb:.0f} MB"
+    return ""
+
+
+class _Child:
+    """The process, what it says, and what it weighs."""
+
+    def __init__(self, order: TrialOrder, log: IO[bytes]) -> None:
+        self._log = log
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, with our own words
+                [sys.executable, "-c", PROGRAM, order.text()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=ELSEWHERE,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                start_new_session=True,
+            )
+        except OSError as error:
+            message = f"cannot try a model: no process: {error.strerror}, expected one"
+            raise DeviceError(message, code="process") from error
+        self._heard = b""
+
+    def watched(self, budget: Budget) -> tuple[dict[str, Any], str]:
+        """Wait for its end; gives what it said, and why it was ended or how it died (empty when it ended well)."""
+        most_mb = None if budget.memory_mb is None else budget.memory_mb + OWN_MB
+        until_s = time.monotonic() + budget.deadline_s
+        stdout = self._process.stdout
+        assert stdout is not None  # noqa: S101 - it is a pipe, as asked for above
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            while True:
+                if selector.select(LOOK_S):
+                    got = os.read(stdout.fileno(), _READ_BYTES)
+                    if not got:
+                        return self._said(), self._death()
+                    self._heard += got
+                memory_mb = self._memory_mb()
+                if most_mb is not None and memory_mb > most_mb:
+                    return self._said(), f"took {memory_mb:.0f} MB, expected at most {most_mb:.0f} MB"
+                if time.monotonic() > until_s:
+                    return self._said(), f"did not end within {budget.deadline_s:.0f} s"
+
+    def end(self) -> None:
+        """End the whole group, at once."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _said(self) -> dict[str, Any]:
+        said: dict[str, Any] = {}
+        for line in self._heard.splitlines():
+            # The last line of one that was killed may be torn.
+            with suppress(ValueError):
+                said |= json.loads(line)
+        return said
+
+    def _death(self) -> str:
+        status = self._process.wait()
+        if status == 0:
+            return ""
+        how = f"crashed with {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        return f"{how} in its trial{self._tail()}"
+
+    def _tail(self) -> str:
+        """Give the last line that it printed, if any."""
+        self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, self._log.tell() - TAIL_BYTES))
+        lines = [line.strip() for line in self._log.read().decode("utf-8", "replace").split("\n")]
+        said = [line for line in lines if line]
+        return f": {said[-1]}" if said else ""
+
+    def _memory_mb(self) -> float:
+        try:
+            text = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return 0.0
+        rows = (line.split() for line in text.splitlines() if line.startswith("VmRSS:"))
+        return next((int(row[1]) for row in rows), 0) / _KIB_PER_MIB

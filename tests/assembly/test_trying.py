@@ -1,0 +1,125 @@
+"""A candidate is tried in a child that nothing can get out of: each bad end is a reason, and the daemon's process lives on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edged.assembly.box import survey
+from edged.assembly.trying import Budget, TrialResult, try_candidate, try_rung
+from edged.config.share import shipped
+from edged.domain.errors import DeviceError
+from edged.domain.variant import Rung
+from edged.update.manifest import read_bundle
+from fakes.brought import bring
+from fakes.sensor import sensor_bundle
+
+pytestmark = pytest.mark.slow
+
+STRANGE = """
+import ctypes, os, signal, socket, sys, time
+import numpy as np
+from edged.domain.errors import BundleError
+from edged.domain.tensor import TensorSpec
+
+class Engine:
+    runtime = "strange"
+    inputs = (TensorSpec("x", (1, 64), "float32"),)
+    outputs = (TensorSpec("y", (1, 64), "float32"),)
+    calls = 0
+    kept = []
+    def infer(self, tensors):
+        self.calls += 1
+        answer = np.maximum(tensors[0], 0)
+        {infer}
+        return [answer]
+    def close(self):
+        pass
+
+def made(file, *, threads, accelerator):
+    {opens}
+    return Engine()
+"""
+LONG = Budget(memory_mb=400.0)
+
+
+def strange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, opens: str = "pass", infer: str = "pass") -> Path:
+    """Give a bundle that wants a runtime that a package brings, which does as it is told."""
+    monkeypatch.syspath_prepend(str(tmp_path / "packages"))
+    bring(tmp_path / "packages", "edged.engines", "strange", STRANGE.format(opens=opens, infer=infer))
+    folder = sensor_bundle(tmp_path / "level")
+    file = folder / "model.toml"
+    file.write_text(file.read_text("utf-8").replace('runtime = "tflite"', 'runtime = "strange"'), "utf-8")
+    return folder
+
+
+def tried(folder: Path, budget: Budget = LONG) -> tuple[TrialResult, bool]:
+    bundle = read_bundle(folder)
+    return try_rung(bundle, Rung(bundle.manifest.variant[0], "cpu", 1, "chosen", "under test"), budget)
+
+
+@pytest.mark.parametrize("name", ["parts", "vibration"])
+def test_a_shipped_model_passes_with_its_figures(name: str) -> None:
+    result = try_candidate(read_bundle(shipped("models") / name), survey(Path("/"), "auto", ()))
+    assert result.is_passed
+    assert result.figures["p95_ms"] >= result.figures["p50_ms"] > 0
+    assert 1 < result.figures["peak_memory_mb"] < 300
+    assert result.figures["closed_off"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("how", "words", "opened"),
+    [
+        ({"opens": "os.kill(os.getpid(), signal.SIGSEGV)"}, "crashed with SIGSEGV in its trial", False),
+        ({"opens": "os.kill(os.getpid(), signal.SIGILL)"}, "crashed with SIGILL in its trial", False),
+        ({"infer": "self.calls > 20 and os.abort()"}, "crashed with SIGABRT in its trial", True),
+        ({"infer": "answer[:] = np.nan if self.calls > 20 else answer"}, "output 0 holds numbers that are none", True),
+        ({"infer": "self.kept.append(bytearray(os.urandom(200_000)))"}, "its memory grew by ", True),
+        ({"infer": "socket.socket()"}, "Operation not permitted", True),
+        ({"infer": "os.execv('/bin/true', ['true'])"}, "Operation not permitted", True),
+    ],
+)
+def test_it_is_refused_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, str], words: str, opened: bool
+) -> None:
+    """Cases 39 and 42 of the list that an update has to survive."""
+    result, has_opened = tried(strange(tmp_path, monkeypatch, **how))
+    assert words in result.reason
+    assert has_opened == opened
+
+
+def test_one_that_hangs_is_ended_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Case 40."""
+    result, _ = tried(strange(tmp_path, monkeypatch, infer="time.sleep(600)"), Budget(deadline_s=4.0))
+    assert result.reason == "did not end within 4 s"
+
+
+def test_one_that_takes_all_memory_is_ended_before_the_box_suffers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 41: it asks for 4 GB, in steps so that it is seen on the way."""
+    eats = "[(self.kept.append(b'x' * 50_000_000), time.sleep(0.05)) for _ in range(80)]"
+    result, _ = tried(strange(tmp_path, monkeypatch, infer=eats))
+    assert result.reason.endswith("MB, expected at most 600 MB")
+
+
+def test_golden_samples_that_it_does_not_reproduce_are_its_end(tmp_path: Path) -> None:
+    """Case 42."""
+    result, has_opened = tried(sensor_bundle(tmp_path / "level", golden=5.0))
+    assert result.reason == "golden sample first.npy: the score is 4, expected 5"
+    assert has_opened
+
+
+def test_a_slow_one_misses_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result, _ = tried(strange(tmp_path, monkeypatch, infer="time.sleep(0.005)"), Budget(latency_ms=1.0))
+    assert result.reason.startswith("p95 of its calls ")
+    assert result.reason.endswith("expected at most 1.0 ms")
+
+
+def test_a_box_without_the_runtime_is_no_fault_of_the_bundle(tmp_path: Path) -> None:
+    folder = sensor_bundle(tmp_path / "level")
+    file = folder / "model.toml"
+    file.write_text(file.read_text("utf-8").replace('runtime = "tflite"', 'runtime = "absent"'), "utf-8")
+    with pytest.raises(DeviceError):
+        try_candidate(read_bundle(folder), survey(Path("/"), "auto", ()))
