@@ -53,7 +53,7 @@ class TrialResult:
     figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def is_passed(self) -> bool:
+    def passed(self) -> bool:
         """Whether the candidate may go live."""
         return not self.reason
 
@@ -71,7 +71,7 @@ def try_candidate(bundle: Bundle, box: Box, budget: Budget | None = None) -> Tri
             reason = try_bundle(bundle, box)
             return TrialResult(reason or "")
         result, has_opened = try_rung(bundle, rung, budget)
-        if result.is_passed or has_opened:
+        if result.passed or has_opened:
             return result
         unopened.append(f"{rung.variant.id} on {rung.accelerator}: {result.reason}")
     if unopened:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from edged.domain.result import Event, Latency, Result
+from edged.domain.result import Anomaly, Event, Latency, Output, Result
 
 STAGES = ("age", "preprocess", "inference", "postprocess", "total")
 """``total`` is capture to result."""
@@ -51,6 +51,8 @@ class PipelineMetrics:
     events: int = 0
     unknown_by: dict[str, int] = field(default_factory=dict)
     """By the results' reason."""
+    told: dict[str, int] = field(default_factory=dict)
+    """Answers by their gist."""
     stages: dict[str, Histogram] = field(default_factory=lambda: {stage: Histogram() for stage in STAGES})
 
     def result(self, result: Result) -> None:
@@ -62,6 +64,8 @@ class PipelineMetrics:
             return
         if result.status == "suspect":
             self.suspect += 1
+        key = gist(result.output)
+        self.told[key] = self.told.get(key, 0) + 1
         stages = self.stages
         latency = result.latency
         stages["age"].add(latency.age_ms)
@@ -80,6 +84,15 @@ class PipelineMetrics:
             stage: {"p50": rounded(hist.quantile(0.5)), "p99": rounded(hist.quantile(0.99))}
             for stage, hist in self.stages.items()
         }
+
+
+def gist(output: Output) -> str:
+    """Give an answer in a word: the best label, ``anomaly`` or ``normal``, ``nothing``; of numbers and points only that there are some."""
+    if isinstance(output, Anomaly):
+        return "anomaly" if output.is_anomaly else "normal"
+    if not output.items:
+        return "nothing"
+    return getattr(output.items[0], "label", "something")
 
 
 def total_ms(latency: Latency) -> float:

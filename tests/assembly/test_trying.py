@@ -62,7 +62,7 @@ def tried(folder: Path, budget: Budget = LONG) -> tuple[TrialResult, bool]:
 @pytest.mark.parametrize("name", ["parts", "vibration"])
 def test_a_shipped_model_passes_with_its_figures(name: str) -> None:
     result = try_candidate(read_bundle(shipped("models") / name), survey(Path("/"), "auto", ()))
-    assert result.is_passed
+    assert result.passed
     assert result.figures["p95_ms"] >= result.figures["p50_ms"] > 0
     assert 1 < result.figures["peak_memory_mb"] < 300
     assert result.figures["closed_off"] == 1.0

@@ -37,7 +37,7 @@ def test_the_first_model_of_a_box_is_judged_by_what_it_does_alone() -> None:
 @pytest.mark.parametrize(
     ("now", "reason"),
     [
-        (replace(BEFORE, crashes=1), "crashed 1 times in probation, expected none"),
+        (replace(BEFORE, crashes=2), "crashed 2 times in probation, expected at most 1"),
         (replace(BEFORE, failures=40), "gave no answer to 40 of 1000 frames, expected at most 1.0%"),
         (replace(BEFORE, p95_ms=60.0), "p95 60.0 ms in service, expected at most 30.0 ms (before: 20.0 ms)"),
         (replace(BEFORE, memory_mb=190.0), "190 MB in service, expected at most 189 MB (before: 100 MB)"),
@@ -57,6 +57,7 @@ def test_it_is_rolled_back_for(now: Conduct, reason: str) -> None:
 @pytest.mark.parametrize(
     "now",
     [
+        replace(BEFORE, crashes=1),
         replace(BEFORE, failures=15),
         replace(BEFORE, p95_ms=30.0),
         replace(BEFORE, memory_mb=189.0),
@@ -65,7 +66,7 @@ def test_it_is_rolled_back_for(now: Conduct, reason: str) -> None:
         replace(BEFORE, silent_s=None),
         Conduct(results=19, failures=19, p95_ms=500.0, told={"nut": 19}),
     ],
-    ids=["failures", "p95", "memory", "answers", "broker", "never-connected", "too-few"],
+    ids=["crash", "failures", "p95", "memory", "answers", "broker", "never-connected", "too-few"],
 )
 def test_it_stays_for(now: Conduct) -> None:
     assert judge(BEFORE, now, TERMS, 60.0) == WATCH
