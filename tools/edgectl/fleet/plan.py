@@ -1,0 +1,111 @@
+"""A rollout as its file has it: what shall run, where first, and what stops it.
+
+TOML. The file is all that a rollout is: how far it has come is read from what the boxes retain.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edged.config.faults import explain
+from edged.config.read import read_toml
+from edged.domain.errors import ConfigError
+
+MAX_BYTES = 131_072
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
+HOUR_S, DAY_S = 3600.0, 86_400.0
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Wanted(_Part):
+    """The release that shall run."""
+
+    name: Name
+    version: str
+    force: bool = False
+    """Whether a release that a box holds in quarantine is tried again."""
+
+
+class Stage(_Part):
+    """How many boxes take part up to and including this stage, and how long they run before the next one begins."""
+
+    name: Name
+    share: Annotated[float, Field(gt=0, le=1)]
+    at_least: Annotated[int, Field(ge=1)] = 1
+    """Of the whole fleet, when it has so many; and one of each device profile besides."""
+    soak_s: Annotated[float, Field(ge=0)] = HOUR_S
+
+
+class Gates(_Part):
+    """What a stage must show before the next one begins."""
+
+    success: Share = 0.95
+    """Of the boxes that can be reached and may run it."""
+    p95_ratio: Annotated[float, Field(gt=0)] = 1.25
+    """The p95 of a box against its own before the change; boxes above it count against ``success``."""
+    error_share: Share = 0.02
+    """Frames without an answer; boxes above it count likewise."""
+    max_unknown: Share = 0.2
+    """Of the boxes of a stage that are offline: with more, it waits for them."""
+
+
+class Abort(_Part):
+    """When it is over: with more failures than either of the two. Exactly at the threshold nothing happens."""
+
+    share: Share = 0.05
+    """Of the boxes that have come to an end."""
+    at_least: Annotated[int, Field(ge=0)] = 2
+    min_finished: Annotated[int, Field(ge=1)] = 3
+    """Before so many have come to an end a share says nothing."""
+
+
+class Plan(_Part):
+    """A rollout's file."""
+
+    name: Name
+    model: Wanted
+    groups: tuple[str, ...] = ()
+    """Only boxes of one of these groups; of none: the whole fleet."""
+    exclude: tuple[str, ...] = ()
+    """Device ids."""
+    stage: Annotated[tuple[Stage, ...], Field(min_length=1)] = (
+        Stage(name="canary", share=0.01, at_least=3),
+        Stage(name="few", share=0.1),
+        Stage(name="half", share=0.5),
+        Stage(name="all", share=1.0, soak_s=0),
+    )
+    gates: Gates = Gates()
+    abort: Abort = Abort()
+    per_minute: Annotated[int, Field(ge=1, le=1000)] = 60
+    timeout_s: Annotated[float, Field(gt=0)] = DAY_S
+    """A box that is online and has not come to an end by then counts as failed."""
+    valid_s: Annotated[float, Field(gt=0)] = 30 * DAY_S
+    """How long an order may be followed after it was given."""
+    probation_s: Annotated[int, Field(ge=0)] = 900
+    min_inferences: Annotated[int, Field(ge=0)] = 100
+
+    @model_validator(mode="after")
+    def _rises(self) -> Plan:
+        shares = [stage.share for stage in self.stage]
+        if shares != sorted(set(shares)) or shares[-1] != 1.0:
+            message = f"the stages' shares are {shares}, expected rising ones that end with 1.0"
+            raise ValueError(message)
+        return self
+
+
+def read_plan(file: Path) -> Plan:
+    """Read a rollout's file. Raises ConfigError with every fault."""
+    document = read_toml(file)
+    try:
+        return Plan.model_validate(document)
+    except ValidationError as error:
+        faults = [f"{'.'.join(str(part) for part in path)}: {line}" for path, line in explain(error, [Plan], document)]
+        message = f"cannot use rollout {file}: {'; '.join(faults)}"
+        raise ConfigError(message, remedy="mend the file") from error
