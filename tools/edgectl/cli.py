@@ -17,6 +17,7 @@ VERBS: tuple[tuple[str, str], ...] = (
     ("bundle", "edgectl.bundle.verbs"),
     ("coverage", "edgectl.coverage"),
     ("drift", "edgectl.drift"),
+    ("fleet", "edgectl.fleet.verbs"),
     ("govern", "edgectl.govern"),
 )
 """Each verb's name and the module whose ``app`` is the typer program behind it; in the order of the help page."""
