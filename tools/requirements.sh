@@ -29,8 +29,9 @@ with open("pyproject.toml", "rb") as file:
     data = tomllib.load(file)
 project, extras = data["project"], data["project"]["optional-dependencies"]
 wanted = data["build-system"]["requires"] + project["dependencies"] + extras["dev"]
-for extra in ("tflite", "onnx", "camera", "serial", "modbus", "audio", "demo", "tools", "workshop"):
-    wanted += [need for need in extras[extra] if not need.startswith("edged[")]
+(everything,) = extras["all"]
+for extra in (*everything[len("edged[") : -1].split(","), "workshop"):
+    wanted += extras[extra]
 print("\n".join(wanted))
 PY
 "$VENV/bin/pip" install --quiet --disable-pip-version-check -c constraints.txt -r "$VENV/requirements.txt"

@@ -5,30 +5,22 @@ payload → read_command → judge (against what was handled before) → VERBS s
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any
 
 from edged.control.handled import Handled
+from edged.domain.strict import read_json, unix_ms
 
 MAX_COMMAND_BYTES = 16 * 1024
 """A command is a verb and a few words; whatever needs more comes as a desired state or a file."""
 MAX_DEPTH = 8
 """Arguments nest once. The bound is checked before anything is parsed: the parser recurses."""
-MAX_DIGITS = 18
-"""Every integer of so many digits fits into 64 bits; longer ones cost quadratic time to read."""
 ID = re.compile(r"[\x21-\x7e]{1,64}")
 """Printable ASCII without spaces: a UUID, a ULID, or what people type."""
 MAX_SHOWN = 64
 """Of what a sender wrote, at most so much is repeated in an answer."""
-
-_RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +73,7 @@ def read_command(payload: bytes) -> Command | Refused:
         message = f"cannot read the command: {len(payload)} bytes, expected at most {MAX_COMMAND_BYTES}"
         return Refused("oversized", message)
     try:
-        document = _strict_json(payload)
+        document = read_json(payload, MAX_DEPTH)
     except ValueError as error:
         return Refused("malformed", f"cannot read the command: {error}, expected a JSON object in UTF-8")
     if not isinstance(document, dict):
@@ -135,7 +127,7 @@ def _command(document: Mapping[str, Any]) -> Command | Refused:
         return Refused(
             "not-available", f"cannot {name}: this version does not know how, expected a later one", id_, name
         )
-    expires_ms = _unix_ms(document.get("expires_at"))
+    expires_ms = unix_ms(document.get("expires_at"))
     if expires_ms is None:
         message = f"cannot take expires_at {_shown(document.get('expires_at'))}, expected RFC 3339 such as 2026-11-20T23:10:04Z"
         return Refused("malformed", message, id_, name)
@@ -156,82 +148,3 @@ def _fits(args: Any, verb: Verb) -> bool:
 def _shown(value: Any) -> str:
     text = ascii(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
-
-
-def _unix_ms(text: Any) -> int | None:
-    found = _RFC3339.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
-        return None
-    year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
-    fraction, sign, offset_h, offset_min = found.groups()[6:]
-    try:
-        # A leap second is told as 60, which no calendar here has: the second before it is near enough.
-        whole = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=timezone.utc).timestamp()
-    except ValueError:
-        return None
-    east_s = (int(offset_h) * 60 + int(offset_min)) * 60 if sign else 0
-    ms = int((fraction or "").ljust(3, "0")[:3])
-    return (int(whole) - (-east_s if sign == "-" else east_s)) * 1000 + ms
-
-
-# -- JSON that hides nothing
-
-
-def _strict_json(payload: bytes) -> Any:
-    """Parse JSON. Raises ValueError, with the reason in words, for what the standard library would let pass or choke on."""
-    try:
-        text = payload.decode()
-    except UnicodeDecodeError as error:
-        message = f"no UTF-8 at byte {error.start}"
-        raise ValueError(message) from error
-    if _depth(text) > MAX_DEPTH:
-        message = f"nested deeper than {MAX_DEPTH}"
-        raise ValueError(message)
-    return json.loads(
-        text, object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_integer, parse_float=_finite
-    )
-
-
-def _depth(text: str) -> int:
-    """Count brackets outside of strings. One pass: a regular expression for strings takes a second on hostile quotes."""
-    depth = deepest = 0
-    in_string = escaped = False
-    for character in text:
-        if in_string:
-            in_string = escaped or character != '"'
-            escaped = character == "\\" and not escaped
-        elif character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        else:
-            in_string = character == '"'
-            depth -= character in "]}"
-    return deepest
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = dict(pairs)
-    if len(names) != len(pairs):
-        message = "a key comes twice"
-        raise ValueError(message)
-    return names
-
-
-def _no_constant(name: str) -> Any:
-    message = f"{name} is no JSON"
-    raise ValueError(message)
-
-
-def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > MAX_DIGITS:
-        message = f"an integer of {len(digits)} digits"
-        raise ValueError(message)
-    return int(digits)
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        message = "a number out of range"
-        raise ValueError(message)
-    return value

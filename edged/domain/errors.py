@@ -79,3 +79,15 @@ class BudgetError(EdgedError):
     """What was asked does not fit into the memory, disk or time that the box has for it."""
 
     code = "budget"
+
+
+class RejectedError(BundleError):
+    """An order or what it names must not be carried out, now or later: its signature, a replay, its end date, or it is not for this box."""
+
+    code = "rejected"
+
+
+class RetryableError(DeviceError):
+    """An order could not be carried out now: the network, the disk, or a repository that shows nothing valid; a later try may succeed."""
+
+    code = "retryable"

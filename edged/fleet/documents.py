@@ -83,6 +83,11 @@ def event_draft(event: Event, stamper: topics.Stamper) -> Draft:
     return Draft(topics.event_stream(event.pipeline), event_body(event, stamper), priority=0)
 
 
+def output_body(output: Output) -> dict[str, Any]:
+    """Give what a model said, as results carry it."""
+    return _output(output)
+
+
 @lru_cache(maxsize=32)  # one a pipeline's model: the same few come again with every frame
 def _model(model: ModelRef) -> Mapping[str, str]:
     return {

@@ -273,6 +273,11 @@ class SuspectDocument(Part):
     digest: str
     results: int = Field(ge=1)
     """How many frames were judged; fewer were told when the pipeline reports changes only."""
+    told: int = Field(ge=0)
+    """How many of them were told."""
+    first_seq: int | None = Field(default=None, ge=1)
+    last_seq: int | None = Field(default=None, ge=1)
+    """Their numbers in ``stream``; absent when none was told."""
     first_frame: int = Field(ge=0)
     last_frame: int = Field(ge=0)
     first_at: str = Field(pattern=RFC3339)
@@ -292,7 +297,7 @@ class StepDocument(Part):
 
 
 class AlertDocument(Reported):
-    """``out/alert``: governor steps, drift, suspect results, a clock that was set."""
+    """``out/alert``: governor steps, drift, suspect results, models compiled for accelerators, a clock that was set."""
 
     schema_: Literal["edged.alert/1"] = Field(alias="schema")
     code: str
@@ -354,6 +359,59 @@ class ModelsDocument(Reported):
     """Of the pipelines whose models learn what is normal on the box."""
 
 
+class OrderDocument(Part):
+    """Who ordered what: the document's audience (``device:…`` or ``group:…``) and number, and the release that it names."""
+
+    audience: str
+    seq: int = Field(ge=1)
+    campaign: str = ""
+    by: str = ""
+    version: str
+    target: str
+    sha256: str
+
+
+class ProgressDocument(Part):
+    """How far a download is."""
+
+    done_bytes: int = Field(ge=0)
+    total_bytes: int = Field(ge=1)
+
+
+class UpdateDocument(Reported):
+    """``out/update``: a transition of a model's slot, the progress of a download, or an order that was refused (docs/updates.md)."""
+
+    schema_: Literal["edged.update/1"] = Field(alias="schema")
+    model: str | None
+    """``configuration`` for an ordered configuration; None for an order that was not even accepted."""
+    state: str
+    """As in docs/reference/rollout.md, or ``cancel-rejected``."""
+    event: str | None = None
+    order: OrderDocument | None
+    """None for a bundle from a folder."""
+    version: str | None = None
+    digest: str | None = None
+    """Of the release: ``sha256:…``."""
+    attempt: int = Field(default=0, ge=0)
+    reason: str = ""
+    code: str = ""
+    figures: dict[str, Any] = Field(default_factory=dict)
+    """What the trial measured."""
+    progress: ProgressDocument | None = None
+    audience: str | None = None
+
+
+class GetDocument(Reported):
+    """``out/get``, QoS 0: asks for ``length`` bytes of a repository's ``file``, which come on ``in/file`` (docs/repository.md)."""
+
+    schema_: Literal["edged.get/1"] = Field(alias="schema")
+    id: str
+    """Comes back with the answer."""
+    file: str
+    offset: int = Field(ge=0)
+    length: int = Field(ge=1)
+
+
 class ReplyDocument(Reported):
     """``out/reply``, or the command's response topic: the answer to the command ``id`` (empty when it could not be read)."""
 
@@ -380,6 +438,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     AlertDocument,
     GapDocument,
     ModelsDocument,
+    GetDocument,
     ReplyDocument,
 )
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from edgectl.bundle import pack as packing
-from edgectl.bundle.pack import pack, packed, unpack, unpacked
+from edgectl.bundle.pack import pack, packed, unpacked
 from edgectl.cli import main
 from edged.domain.bundle import Bundle
 from edged.domain.errors import BundleError, ConfigError
+from edged.update import archive as packing
+from edged.update.archive import unpack
 from edged.update.manifest import files_of, read_bundle, sha256_of
 from fakes.modelfile import onnx_model
 
@@ -154,6 +155,21 @@ def test_more_than_the_bounds_is_refused(bundle: Bundle, tmp_path: Path, monkeyp
     monkeypatch.setattr(packing, "MAX_FILES", 2)
     with pytest.raises(BundleError, match="is one too many, expected at most 2 files"):
         unpack(file, tmp_path / "out")
+
+
+def test_a_name_that_no_tar_holds_is_not_packed(bundle: Bundle, tmp_path: Path) -> None:
+    place = bundle.folder / ("x" * 200) / ("y" * 200)
+    place.parent.mkdir()
+    (bundle.folder / "labels.txt").rename(place)
+    text = (bundle.folder / "model.toml").read_text()
+    (bundle.folder / "model.toml").write_text(text.replace("labels.txt", place.relative_to(bundle.folder).as_posix()))
+    with pytest.raises(BundleError, match="expected a path of at most 255 characters"):
+        pack(read_bundle(bundle.folder), tmp_path)
+
+
+def test_a_file_that_is_not_there_cannot_be_unpacked(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"cannot read absent\.edgemodel"):
+        unpack(tmp_path / "absent.edgemodel", tmp_path)
 
 
 CUTS: dict[str, Callable[[bytes], bytes]] = {

@@ -13,12 +13,15 @@ from edged.domain.errors import ConfigError, EdgedError
 DONE, FAULT, WRONG_REQUEST = 0, 1, 2
 
 VERBS: tuple[tuple[str, str], ...] = (
+    ("audit", "edgectl.audit"),
     ("bench", "edgectl.bench"),
     ("bundle", "edgectl.bundle.verbs"),
     ("coverage", "edgectl.coverage"),
+    ("doctor", "edgectl.doctor"),
     ("drift", "edgectl.drift"),
     ("fleet", "edgectl.fleet.verbs"),
     ("govern", "edgectl.govern"),
+    ("repo", "edgectl.repo.verbs"),
 )
 """Each verb's name and the module whose ``app`` is the typer program behind it; in the order of the help page."""
 

@@ -1,28 +1,18 @@
-"""``bundle pack``: a bundle as one file, ``NAME-VERSION.edgemodel``, and back.
-
-The file is a plain tar: the manifest first, then every file that it names, by name; no times, owners or modes but fixed ones, so that
-the same bundle gives the same bytes anywhere.
-"""
+"""``bundle pack``: a bundle as one file, ``NAME-VERSION.edgemodel``, and back."""
 
 from __future__ import annotations
 
 import io
-import shutil
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from edged.domain.bundle import Bundle
 from edged.domain.errors import BundleError, ConfigError
+from edged.update.archive import SUFFIX, pack_into, packed_name, unpack
 from edged.update.manifest import MANIFEST, files_of, read_bundle, verify
 
-SUFFIX = ".edgemodel"
-MODE = 0o644
-MAX_FILES = 4096
-MAX_BYTES = 4 * 1024**3
-"""Of all files together; twice what one may have."""
 README = "README.md"
 BESIDE = frozenset({README, "demo"})
 """What may lie in a bundle's folder without belonging to what runs; so may what the README links to, and Python sources, the recipe."""
@@ -40,7 +30,7 @@ def pack(bundle: Bundle, folder: Path) -> Path:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         message = f"cannot pack {bundle.folder}: {faults[0]}{more}"
         raise BundleError(message, remedy="edgectl bundle verify tells every fault")
-    target = folder / f"{bundle.manifest.name}-{bundle.manifest.version}{SUFFIX}"
+    target = folder / packed_name(bundle.manifest)
     content = packed(bundle)
     if target.exists() and target.read_bytes() != content:
         message = f"cannot write {target}: it is there already with other content, expected a new file"
@@ -54,18 +44,8 @@ def pack(bundle: Bundle, folder: Path) -> Path:
 
 def packed(bundle: Bundle) -> bytes:
     """Give the bundle as one file's content."""
-    files = files_of(bundle)
     stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name in sorted(files, key=lambda one: (one != MANIFEST, one)):
-            content = files[name].read_bytes()
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(content), MODE
-            try:
-                archive.addfile(entry, io.BytesIO(content))
-            except ValueError as error:
-                message = f"cannot pack {name!r}: {error}, expected a path of at most 255 characters"
-                raise BundleError(message) from error
+    pack_into(bundle, stream)
     return stream.getvalue()
 
 
@@ -106,58 +86,3 @@ def unpacked(place: Path) -> Iterator[Bundle]:
     else:
         message = f"cannot find bundle {place}: there is none, expected a folder with {MANIFEST} or a file {SUFFIX}"
         raise ConfigError(message)
-
-
-def unpack(file: Path, folder: Path) -> None:
-    """Write a packed file's content below ``folder``, which is empty.
-
-    Every entry is checked before anything is written, and only what is checked is: no links, devices, absolute or climbing names, none
-    twice, and no more than the bounds.
-
-    Raises:
-        BundleError: An entry is none of a packed bundle's, or the file is cut off.
-    """
-    try:
-        with tarfile.open(file, mode="r:") as archive:
-            entries = list(_entries(archive, file.name))
-            for entry, path in entries:
-                target = folder.joinpath(*path.parts)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                content = archive.extractfile(entry)
-                with target.open("wb") as stream:
-                    shutil.copyfileobj(content or io.BytesIO(), stream)
-    except (tarfile.TarError, EOFError, OSError, UnicodeError) as error:
-        message = (
-            f"cannot read {file.name}: {' '.join(str(error).split())[:120]}, expected a file that bundle pack wrote"
-        )
-        raise BundleError(message, remedy="pack the bundle again") from error
-
-
-def _entries(archive: tarfile.TarFile, name: str) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
-    seen: set[PurePosixPath] = set()
-    total = 0
-    for entry in archive:
-        path = PurePosixPath(entry.name)
-        total += entry.size
-        why = _objection(entry, path, seen, total)
-        if why:
-            message = f"cannot unpack {name}: {entry.name!r} {why}"
-            raise BundleError(message, remedy="do not use this file; pack the bundle again")
-        seen.add(path)
-        yield entry, path
-    if PurePosixPath(MANIFEST) not in seen:
-        message = f"cannot unpack {name}: it holds no {MANIFEST}, expected a packed bundle"
-        raise BundleError(message)
-
-
-def _objection(entry: tarfile.TarInfo, path: PurePosixPath, seen: set[PurePosixPath], total: int) -> str:
-    # Sparse files count as regular for tarfile, and would fill the disk out of nothing.
-    if entry.type not in {tarfile.REGTYPE, tarfile.AREGTYPE}:
-        return "is no regular file, expected files only"
-    if path.is_absolute() or ".." in path.parts or "\\" in entry.name or not path.parts:
-        return "leads out of the bundle, expected a path inside it"
-    if path in seen or any(parent in seen for parent in path.parents):
-        return "stands twice, expected each file once"
-    if total > MAX_BYTES or len(seen) >= MAX_FILES:
-        return f"is one too many, expected at most {MAX_FILES} files of {MAX_BYTES} bytes in all"
-    return ""
