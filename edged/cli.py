@@ -107,7 +107,9 @@ def hardware(given: argparse.Namespace) -> int:
     from edged.hardware.inventory import to_document  # noqa: PLC0415
 
     box = survey_for(_config(given), _sysroot(given))
-    document = to_document(box.inventory, box.profile.name, box.runtimes)
+    compiling = box.engines.compiling
+    idle = compiling.idle() if compiling is not None else ()
+    document = to_document(box.inventory, box.profile.name, box.runtimes, idle)
     _show(given, document, hardware_text)
     return DONE
 

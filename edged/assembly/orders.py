@@ -74,6 +74,8 @@ class Orders:
         self._ignored: set[str] = set()
         self.counts: Counter[str] = Counter()
         """Commands by what became of them: ``done`` or the refusal's code, and ``unanswered``."""
+        self.lasting: Callable[[Inbound], bool] = lambda _inbound: False
+        """Takes orders that last, and blocks of files; False when it has no use for a message."""
 
     def steer(self, controls: Controls) -> None:
         """Name what commands move."""
@@ -87,7 +89,8 @@ class Orders:
     def take(self, inbound: Inbound) -> None:
         """Take a message from the fleet; called on the link's inbox thread."""
         if not inbound.topic.endswith(f"/in/{COMMAND}"):
-            self._ignore(inbound)
+            if not self.lasting(inbound):
+                self._ignore(inbound)
             return
         command = self._permitted(inbound)
         if isinstance(command, Refused):
@@ -146,7 +149,7 @@ class Orders:
         self._outbox.put(reply_draft(stream, body, inbound.correlation))
 
     def _ignore(self, inbound: Inbound) -> None:
-        """Orders that last are a later version's; what comes is told once a topic."""
+        """Without a repository nothing that lasts is taken; what comes is told once a topic."""
         self.counts["ignored"] += 1
         if inbound.topic not in self._ignored:
             self._ignored.add(inbound.topic)

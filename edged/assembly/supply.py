@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +13,18 @@ from edged.assembly.box import Box, free_mb, ladder
 from edged.assembly.models import Opened, open_best, open_rung, try_bundle
 from edged.config.schema import Objective
 from edged.control.descent import NOTHING_LESS, Less, descend
-from edged.control.fallback import way_of
+from edged.control.fallback import Way, way_of
 from edged.domain.bundle import Bundle
-from edged.domain.errors import DeviceError, EngineLostError
+from edged.domain.errors import BundleError, DeviceError, EngineLostError
 from edged.domain.ports import Clock
 from edged.domain.variant import Identity, Ladder, Rung
 from edged.hardware import heap
 from edged.telemetry import logs
+from edged.update.delivered import DeliveredWay
 from edged.update.disk import LocalDisk
 from edged.update.manifest import find_bundles, verify
-from edged.update.records import Records
+from edged.update.ports import Site
+from edged.update.records import Ordered, Records, Release
 from edged.update.store import Store
 from edged.update.updater import Standing, Updater
 
@@ -37,13 +39,24 @@ class Supply:
     """Gives pipelines the best model that this box runs. Thread-safe."""
 
     def __init__(
-        self, folders: tuple[Path, ...], state: Path, box: Box, clock: Clock, expected: tuple[Path, ...] = ()
+        self,
+        folders: tuple[Path, ...],
+        state: Path,
+        box: Box,
+        clock: Clock,
+        expected: tuple[Path, ...] = (),
+        boot: str = "",
     ) -> None:
-        """``expected`` are those of ``folders`` that should be there: while one is gone, nothing older goes live."""
-        disk = LocalDisk()
+        """``expected`` are those of ``folders`` that should be there: while one is gone, nothing older goes live.
+
+        ``boot`` is this boot's id.
+        """
+        self._disk = LocalDisk()
         self._folders = folders
         self._box = box
-        self._updater = Updater(folders, Store(state, disk), Records(state, disk, clock), self._try, expected)
+        self._clock, self._boot = clock, boot
+        self.store, self.records = Store(state, self._disk), Records(state, self._disk, clock)
+        self.updater = Updater(folders, self.store, self.records, self._try, expected, boot)
         self._tried: Opened | None = None
         self._lock = threading.Lock()
         self._opens = 0
@@ -94,10 +107,56 @@ class Supply:
 
         In no turn: what relieves a box must not wait until another model was tried.
         """
-        model = open_rung(bundle, rung, self._box.engines)
+        lost = self._box.lost
+        try:
+            model = open_rung(bundle, rung, self._box.engines)
+        except (BundleError, DeviceError) as error:
+            name = bundle.manifest.name
+            logs.event(_LOG, "rung.failed", level=logging.WARNING, model=name, variant=rung.variant.id, error=error)
+            if lost is not None and self._box.engines.isolates(rung):
+                lost.failed(rung, error)
+            raise
+        if lost is not None:
+            lost.opened(rung)
+        logs.event(_LOG, "rung.opened", model=bundle.manifest.name, variant=rung.variant.id, threads=rung.threads)
         opened = Opened(model, bundle, bundle.input_of(rung.variant), "", rung, rungs=rungs)
         heap.drop_file_pages(opened.file.resolve())
         return opened
+
+    def better(
+        self, bundle: Bundle, pin: str | None, objective: Objective | None, rungs: Sequence[Rung], whole: Ladder
+    ) -> tuple[Opened | None, str]:
+        """Open the first of ``rungs`` that opens, all of which are better than what runs; with why others do not.
+
+        What runs is not opened a second time, as it would be at the end of a ladder.
+        """
+        key = bundle.manifest.name, pin, objective
+        failed: dict[Way, str] = {}
+        for rung in rungs:
+            if way_of(rung) in failed:
+                # What does not open does not open with another number of threads.
+                continue
+            try:
+                opened = self.open_rung(bundle, rung, whole.runnable)
+            except (BundleError, DeviceError) as error:
+                failed[way_of(rung)] = f"{rung.variant.id} on {rung.accelerator}: {error}"
+                continue
+            if not whole.held:
+                self._wants.pop(key, None)
+            wanted = self._wants.get(key) or (rungs[0].identity if failed else None)
+            later = rung.reason if rung.standing == "misses" else ""
+            unmet = whole.unmet if rung.verdict == "chosen" else later
+            opened = replace(opened, wanted=wanted, passed_over=_listed(whole, failed), unmet=unmet)
+            # As in ``open``: what runs for a while, since the box suffers, is not what later ones are held against.
+            self._rungs[key] = wanted or whole.runnable[0].identity
+            self._want(opened, key)
+            self._opens += 1
+            return opened, ""
+        return None, _listed(whole, failed)
+
+    def shared_threads(self, opened: Opened) -> int | None:
+        """Give the number of threads with which others in this process run the same file, where one session serves them all."""
+        return self._box.engines.shares.others(opened.file, opened.rung.accelerator, opened.rung.threads)
 
     def has_room(self, rung: Rung) -> bool:
         """Whether the memory holds this rung beside what runs; what nobody measured is tried."""
@@ -133,6 +192,11 @@ class Supply:
         """Whether a rung that was left alone may be tried again since this was asked last."""
         return self._box.lost is not None and self._box.lost.is_due()
 
+    def choose_anew(self) -> None:
+        """Hold what runs against nothing: the box has an accelerator that it had not, and that nobody has measured."""
+        self._rungs.clear()
+        self._wants.clear()
+
     @property
     def choices(self) -> int:
         """Counts what may have changed a ladder: models that were opened, and figures that were kept."""
@@ -162,7 +226,24 @@ class Supply:
         Without the lock, since each record is one file that is replaced whole: a model may take minutes to be tried, and the thread
         that asks here feeds the watchdog.
         """
-        return self._updater.installed()
+        return self.updater.installed()
+
+    def way(self, model: str, order: Ordered, site: Site) -> DeliveredWay:
+        """Give the way of an ordered release into this store."""
+        return DeliveredWay(model, order, site, self.store, self.records, self._disk, self._clock, self._boot)
+
+    def stored(self, model: str, release: Release) -> Bundle | None:
+        """Give a stored release, whole; None when it is not."""
+        return self.store.bundle(model, release)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Keep models from being brought in from folders meanwhile; what is told of them is built anew afterwards."""
+        with self._turn(lambda: None):
+            try:
+                yield
+            finally:
+                self.looks += 1
 
     @contextmanager
     def _turn(self, waits: Waits) -> Iterator[None]:
@@ -181,7 +262,7 @@ class Supply:
 
     def _look(self, model: str) -> Bundle:
         try:
-            return self._updater.ensure(model)
+            return self.updater.ensure(model)
         except DeviceError as error:
             return self._unstored(model, error)
         finally:
@@ -218,3 +299,7 @@ class Supply:
                 logs.event(_LOG, "model.unstored", level=logging.WARNING, model=model, reason=trouble)
                 return bundle
         raise trouble
+
+
+def _listed(whole: Ladder, failed: Mapping[Way, str]) -> str:
+    return "; ".join(filter(None, [whole.held, *failed.values()]))

@@ -82,7 +82,9 @@ def try_candidate(bundle: Bundle, box: Box, budget: Budget | None = None) -> Tri
 
 def try_rung(bundle: Bundle, rung: Rung, budget: Budget) -> tuple[TrialResult, bool]:
     """Try one rung, and tell whether its file opened. Raises DeviceError."""
-    order = TrialOrder(str(bundle.folder.resolve()), rung.variant.id, rung.accelerator, rung.threads, cpu_s=2 * budget.deadline_s)
+    order = TrialOrder(
+        str(bundle.folder.resolve()), rung.variant.id, rung.accelerator, rung.threads, cpu_s=2 * budget.deadline_s
+    )
     with tempfile.TemporaryFile() as log:
         child = _Child(order, log)
         try:

@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from edged.config.faults import explain, models_in, nearest
 from edged.config.identity import device_id
+from edged.config.ordered import in_force
 from edged.config.placed import Placed, find, merge, name_of, place, plain
 from edged.config.read import read_toml
-from edged.config.schema import Config, Pipeline, Source
+from edged.config.schema import Config, Pipeline, Source, State
 from edged.domain.errors import ConfigError
 
 DROP_INS = "conf.d"
@@ -70,8 +71,15 @@ class Loaded:
     files: tuple[Path, ...]
 
 
-def load(main: Path, *, root: Path = Path("/"), required: bool = True, named: bool = True) -> Loaded:
-    """Read ``main`` and its drop-ins.
+def load(
+    main: Path,
+    *,
+    root: Path = Path("/"),
+    required: bool = True,
+    named: bool = True,
+    ordered: Path | Literal["in-force"] | None = "in-force",
+) -> Loaded:
+    """Read ``main`` and its drop-ins, then what was ordered over the air: what is in force of that, another file, or nothing.
 
     ``root`` is where ``etc/machine-id`` hangs. Unless ``required``, a ``main`` that does not exist counts as empty; unless
     ``named``, a box that nothing gives an id is called ``unnamed``: who only looks at it needs none.
@@ -80,6 +88,12 @@ def load(main: Path, *, root: Path = Path("/"), required: bool = True, named: bo
     """
     documents, unreadable = _read(main, required=required)
     whole = reduce(merge, documents, place({}, main))
+    fragment = in_force(_state_of(whole)) if ordered == "in-force" else ordered
+    if fragment is not None:
+        document, fault = _read_one(fragment, required=True)
+        unreadable += [fault] if fault else []
+        documents += [document] if document else []
+        whole = merge(whole, document) if document else whole
     sources, source_faults = _judge(whole, "source", TypeAdapter(Source).validate_python, models_in(Source))
     pipelines, pipeline_faults = _judge(whole, "pipeline", Pipeline.model_validate, [Pipeline])
     # What an unreadable file would have said is missing from the others through no fault of theirs.
@@ -92,6 +106,13 @@ def load(main: Path, *, root: Path = Path("/"), required: bool = True, named: bo
     if unreadable or config is None:
         raise RejectedConfigError(faults)
     return Loaded(config, faults, tuple(document.file for document in documents))
+
+
+def _state_of(whole: Placed) -> Path:
+    """Give the state directory, which only the box's own files may name."""
+    section = plain(whole).get("state")
+    named = section.get("directory") if isinstance(section, dict) else None
+    return Path(named) if isinstance(named, str) and "\0" not in named else State().directory
 
 
 def _read(main: Path, *, required: bool) -> tuple[list[Placed], list[Fault]]:

@@ -7,6 +7,7 @@ slots/<model>/releases/<digest>/   a release as the folder that engines and deco
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,21 +60,25 @@ class Store:
 
     def __init__(self, directory: Path, disk: Disk) -> None:
         """Nothing is written until a bundle is staged."""
+        self.directory = directory
         self._blobs = directory / "store" / "sha256"
         self._slots = directory / "slots"
         self._disk = disk
+        self.turn = threading.RLock()
+        """Held while files come in or go: what is just being stored is needed by nothing yet."""
 
     def stage(self, bundle: Bundle, listing: Listing) -> Bundle:
         """Take a bundle in, durably, and give it as it lies in the store.
 
         Raises BundleError when a file no longer is the listed one, DeviceError when the disk refuses.
         """
-        for name, digest in listing.files.items():
-            self._add_file(bundle.folder / name, digest)
-        release = listing.release()
-        if not self._is_stored(release.digest):
-            self._add_blob(release.digest, iter([listing.document()]))
-        return self._build(listing)
+        with self.turn:
+            for name, digest in listing.files.items():
+                self._add_file(bundle.folder / name, digest)
+            release = listing.release()
+            if not self._is_stored(release.digest):
+                self._add_blob(release.digest, iter([listing.document()]))
+            return self._build(listing)
 
     def bundle(self, model: str, release: Release) -> Bundle | None:
         """Give a stored release after holding every file against its digest; None when it is not whole.

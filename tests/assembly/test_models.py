@@ -10,11 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edged.assembly import engines
 from edged.assembly.box import Box, survey
 from edged.assembly.models import answering, open_best, open_rung, read_labels, try_bundle
 from edged.config.share import shipped
-from edged.domain.bundle import Bundle
 from edged.domain.errors import BundleError, DeviceError
 from edged.domain.frame import Frame, Stamp
 from edged.domain.result import Anomaly, Detections
@@ -235,8 +233,3 @@ def test_labels_are_one_a_line(tmp_path: Path) -> None:
     assert read_labels(parts, parts.manifest.variant[0]) == ("washer", "nut", "bolt", "scratched", "bent")
     level = read_bundle(sensor_bundle(tmp_path / "level"))
     assert read_labels(level, level.manifest.variant[0]) == ()
-
-
-def test_every_accelerator_of_onnx_has_its_providers() -> None:
-    assert engines.PROVIDERS["cpu"] == ("CPUExecutionProvider",)
-    assert isinstance(read_bundle(shipped("models") / "parts"), Bundle)

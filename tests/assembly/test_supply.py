@@ -41,7 +41,7 @@ def test_a_model_is_brought_in_tried_and_opened(folder: Path, tmp_path: Path, bo
     assert opened.model.ref.version == "1.0.0"
     assert opened.bundle.folder.is_relative_to(tmp_path / "state")
     (one,) = supply.installed().models
-    assert (one.model, one.pointer.state.value) == ("level", "active")
+    assert (one.model, one.pointer.state.value) == ("level", "committed")
 
 
 def test_each_look_is_counted(folder: Path, tmp_path: Path, box: Box) -> None:

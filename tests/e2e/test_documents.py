@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.domain.strict import unix_ms
 from edged.fleet import schemas
 from fakes.brokers import BrokerProcess
 from fakes.daemon import DEVICE, Run, write_config
@@ -64,5 +65,8 @@ def test_what_a_newcomer_hears_at_once_is_how_the_box_is_now(
     (ladder,) = newcomer.last("inventory")["models"]
     assert (ladder["model"], [rung["verdict"] for rung in ladder["variants"]]) == ("level", ["chosen"])
     assert newcomer.last("inventory")["versions"].keys() >= {"edged", "python"}
-    states = {model["name"]: model["state"] for model in newcomer.last("models")["models"]}
-    assert states["level"] == "active"
+    told = {model["name"]: model for model in newcomer.last("models")["models"]}
+    assert (told["level"]["state"], told["level"]["conduct"]) == ("committed", None)
+    assert unix_ms(told["level"]["since"]) is not None
+    assert newcomer.last("inventory")["groups"] == []
+    assert newcomer.last("inventory")["memory_free_mb"] > 0

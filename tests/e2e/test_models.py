@@ -50,7 +50,7 @@ def test_a_new_version_goes_live_without_a_restart_and_bad_ones_are_refused(
 
     sensor_bundle(models / "level-3", version="3.0.0", golden=5.0)
     daemon.reload()
-    until(lambda: slot(fleet).get("state") == "rejected", "the third version is refused")
+    until(lambda: slot(fleet).get("state") == "failed", "the third version is refused")
     assert "golden sample first.npy" in slot(fleet)["reason"]
 
     weights = sensor_bundle(models / "level-4", version="4.0.0") / "model.tflite"

@@ -108,7 +108,7 @@ def test_an_update_that_was_reported_done_survives_the_cut_right_after_it(memory
     shutil.rmtree(path / "models")
 
     assert ensure(path, FragileDisk()) == "3.0.0"
-    assert state_of(path) is State.ACTIVE
+    assert state_of(path) is State.COMMITTED
 
 
 def state_of(path: Path) -> State:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.update.records import MAX_JOURNAL_BYTES, Pointer, Records, Release
+from edged.update.records import Pointer, Records, Release
 from edged.update.rollout import State
 from fakes.clock import FakeClock
 from fakes.disk import FragileDisk
@@ -70,26 +70,48 @@ def test_a_quarantined_release_keeps_its_first_reason(records: Records, tmp_path
     assert quarantine.reason_for(Release(digest="3" * 64, version="3.0.0")) is None
 
 
-def test_a_line_torn_by_a_power_cut_does_not_take_the_next_one_with_it(records: Records, tmp_path: Path) -> None:
-    journal = tmp_path / "state" / "journal.ndjson"
-    records.note(event="one")
-    journal.write_bytes(journal.read_bytes() + b'{"event": "tw')
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("active", State.COMMITTED),
+        ("tried", State.READY),
+        ("verified", State.VERIFYING),
+        ("of-a-later-edged", State.IDLE),
+    ],
+)
+def test_a_state_of_another_version_does_not_cost_what_is_live(
+    records: Records, tmp_path: Path, written: str, read: State
+) -> None:
+    (tmp_path / "state").mkdir()
+    records.point("parts", Pointer(active=FIRST))
+    file = tmp_path / "state" / "slots" / "parts" / "pointer.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "state": written}))
 
-    records.note(event="three")
+    pointer = records.pointer("parts")
 
-    lines = journal.read_text().splitlines()
-    assert [lines[0], lines[2]] == [
-        '{"at_ms":1800000000123,"event":"one"}',
-        '{"at_ms":1800000000123,"event":"three"}',
-    ]
+    assert (pointer.active, pointer.state) == (FIRST, read)
 
 
-def test_the_journal_is_bounded(records: Records, tmp_path: Path) -> None:
-    journal = tmp_path / "state" / "journal.ndjson"
-    records.note(event="one")
-    journal.write_bytes(b"x" * MAX_JOURNAL_BYTES + b"x\n")
+def test_what_is_no_model_s_slot_is_no_model(records: Records, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    records.point(".configuration", Pointer(active=FIRST))
 
-    records.note(event="two")
+    assert records.models() == []
 
-    assert journal.read_text() == '{"at_ms":1800000000123,"event":"two"}\n'
-    assert journal.with_name("journal.1.ndjson").stat().st_size == MAX_JOURNAL_BYTES + 2
+
+def test_while_a_candidate_is_on_its_way_the_copy_tells_what_is_live(records: Records, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    records.point("parts", Pointer(active=FIRST, state=State.COMMITTED))
+    records.point("parts", Pointer(active=FIRST, candidate=SECOND, state=State.DOWNLOADING))
+    (tmp_path / "state" / "slots" / "parts" / "pointer.json").write_bytes(b"")
+
+    assert records.pointer("parts") == Pointer(active=FIRST, state=State.COMMITTED)
+
+
+def test_a_file_in_quarantine_is_known_by_its_digest(records: Records, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    records.quarantine_release("parts", FIRST.model_copy(update={"target": "a" * 64}), "why")
+
+    quarantine = records.quarantine()
+
+    assert (quarantine.reason_for_target("a" * 64), quarantine.reason_for_target("b" * 64)) == ("why", None)

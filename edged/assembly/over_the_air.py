@@ -1,0 +1,177 @@
+"""Puts together what takes orders over the air; imported when [updates] names a repository, and not before."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from edged.assembly.accepted import Accepted
+from edged.assembly.bases import bases
+from edged.assembly.box import Box
+from edged.assembly.configuring import Configuring, Running
+from edged.assembly.courier import Courier, CourierSettings
+from edged.assembly.going_live import GoingLive
+from edged.assembly.probing import Felt, Probing
+from edged.assembly.roster import Roster
+from edged.assembly.supply import Supply
+from edged.assembly.trying import try_candidate
+from edged.assembly.update_reports import UpdateReports
+from edged.assembly.updating import PART, Updating
+from edged.config.schema import Config
+from edged.daemon import Daemon, Wanted
+from edged.domain.artefact import VerifiedArtefact
+from edged.domain.bundle import Bundle
+from edged.domain.message import Draft
+from edged.domain.ports import Outbox
+from edged.fleet.session import Inbound
+from edged.fleet.topics import DESIRED, FILE, GET, Stamper, group_desired, inbound
+from edged.hardware.process import resident_mb
+from edged.update.archive import unpack
+from edged.update.desired import Audience, ModelOrder, audiences
+from edged.update.disk import LocalDisk
+from edged.update.ports import Progress, Site, Trial
+from edged.update.records import Ordered, Release
+from edged.update.trust_file import TrustFile
+from edged.update.window import waits_for
+
+LOOK_NS = 1_000_000_000
+OVERHEATED = "temperature-hard"
+"""The governor's word for a box above its hard limit."""
+
+
+class OverTheAir:
+    """The agent with all that it stands on. ``connect`` names what is made after it; nothing starts before the daemon does."""
+
+    def __init__(
+        self, config: Config, supply: Supply, box: Box, roster: Roster, outbox: Outbox, stamper: Stamper
+    ) -> None:
+        clock, state = stamper.clock, config.state.directory
+        self._config, self._supply, self._box, self._clock, self._stamper = config, supply, box, clock, stamper
+        self._outbox, self._roster = outbox, roster
+        own = audiences(config.device.id, config.device.groups)
+        self._topics = {_topic(config.device.id, one): one for one in own}
+        packed = partial(bases, supply.store, supply.records)
+        settings, trust = _courier_settings(config, box), TrustFile(state, LocalDisk())
+        self._courier = Courier(settings, trust, clock, ask=self._ask, bases=packed)
+        self._reports = UpdateReports(outbox, stamper)
+        self._models: Callable[[], Mapping[str, str]] = dict
+        self._online: Callable[[], bool] = lambda: False
+        self._feels: Callable[[], Mapping[str, Any]] = dict
+        self._seen_ns: int | None = None
+        self._look_ns = 0
+        self._probing = Probing(roster.lines, state, clock, self._felt)
+        live = GoingLive(roster.lines, lambda pipeline: self._models().get(pipeline), self._sleep)
+        self.updating = Updating(self._courier, Accepted(state, LocalDisk(), own), supply, live, self._reports, clock)
+        self.updating.site = self._site(live)
+
+    def __repr__(self) -> str:
+        return f"<OverTheAir {self._courier!r} {self.updating!r}>"
+
+    def connect(
+        self,
+        file: Path,
+        daemon: Daemon,
+        config: Callable[[], Config],
+        is_online: Callable[[], bool],
+        feels: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        """Name the configuration's file, the daemon, what is in force, whether the broker is there, and how the box feels."""
+        self._models = lambda: {pipeline.name: pipeline.model for pipeline in config().pipeline}
+        self._online, self._feels = is_online, feels
+        state, boot = self._config.state.directory, self._stamper.boot_id
+        running = Running(file, self._config, self._roster, is_online, daemon.reload, daemon.restart)
+        self.updating.configuring = Configuring(state, running, self._reports, self._clock, boot)
+
+    def parts(self) -> tuple[Wanted, ...]:
+        """Give what the daemon shall run."""
+        return (Wanted(PART, None, lambda: self.updating),)
+
+    def take(self, message: Inbound) -> bool:
+        """Take an order or a block of a file; False when the message is neither."""
+        audience = self._topics.get(message.topic)
+        if audience is not None:
+            self.updating.take(audience, message.payload)
+        elif message.topic == inbound(self._config.device.id, FILE):
+            self._courier.take(message.payload)
+        else:
+            return False
+        return True
+
+    def tick(self) -> None:
+        """Look how the models behave, once a second."""
+        now_ns = self._clock.monotonic_ns()
+        if self._online():
+            self._seen_ns = now_ns
+        if now_ns >= self._look_ns:
+            self._look_ns = now_ns + LOOK_NS
+            self._probing.tick()
+
+    def conduct(self, model: str) -> dict[str, Any] | None:
+        """Give how a model's last candidate did against the version before it; None when there was none."""
+        return self._probing.told(model)
+
+    def _sleep(self, seconds: float) -> bool:
+        return self.updating.sleep(seconds)
+
+    def _felt(self) -> Felt:
+        silent_s = None if self._seen_ns is None else (self._clock.monotonic_ns() - self._seen_ns) / 1e9
+        return Felt(resident_mb(), self._feels().get("cause") == OVERHEATED, silent_s)
+
+    def _site(self, live: GoingLive) -> Site:
+        state = self._config.state.directory
+
+        def activate(model: str, release: Release) -> str | None:
+            bundle = self._supply.stored(model, release)
+            return live.activate(bundle) if bundle is not None else "it is damaged in the store"
+
+        return Site(
+            fetch=self._fetch,
+            unpack=unpack,
+            trial=self._try,
+            free_bytes=lambda: shutil.disk_usage(state).free,
+            waits_for=partial(waits_for, self._config.updates.window, self._clock),
+            activate=activate,
+            watch=self._probing.watch,
+            cancelled=self.updating.is_called_back,
+            progress=self._reports.progress,
+        )
+
+    def _fetch(self, model: str, order: Ordered, progress: Progress, cancelled: Callable[[], bool]) -> VerifiedArtefact:
+        given = order.model_dump(include={one.name for one in fields(ModelOrder)})
+        return self._courier.fetch(ModelOrder(model=model, **given), progress, cancelled)
+
+    def _try(self, bundle: Bundle) -> Trial:
+        result = try_candidate(bundle, self._box)
+        self._reports.figures(bundle.manifest.name, result.figures)
+        return result
+
+    def _ask(self, document: dict[str, Any]) -> None:
+        self._outbox.put(Draft(GET, {**document, **self._stamper.now()}, lane="telemetry", qos=0, priority=1))
+
+
+def _topic(device: str, audience: Audience) -> str:
+    return inbound(device, DESIRED) if audience.kind == "device" else group_desired(audience.name)
+
+
+def _courier_settings(config: Config, box: Box) -> CourierSettings:
+    updates, device = config.updates, config.device
+    return CourierSettings(
+        repository=str(updates.repository),
+        trust=updates.trust or Path(),
+        state=config.state.directory,
+        device=device.id,
+        groups=device.groups,
+        profile=box.profile.name,
+        max_kbps=updates.max_kbps,
+    )
+
+
+def over_the_air(
+    config: Config, supply: Supply, box: Box, roster: Roster, outbox: Outbox, stamper: Stamper
+) -> OverTheAir:
+    """Put it together."""
+    return OverTheAir(config, supply, box, roster, outbox, stamper)

@@ -1,0 +1,119 @@
+"""The word to the fleet about updates: one document on out/update for each transition, progress in between, and what was refused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from edged.domain.errors import EdgedError
+from edged.domain.message import Draft
+from edged.domain.ports import Outbox
+from edged.fleet.topics import ALERT, UPDATE, Stamper
+from edged.telemetry import logs
+from edged.update.desired import Audience
+from edged.update.records import Ordered
+from edged.update.rollout import SETTLED, Event, State
+from edged.update.slots import Change
+
+SCHEMA = "edged.update/1"
+CANCEL_REJECTED = "cancel-rejected"
+PROGRESS_S = 2.0
+PROGRESS_SHARE = 0.05
+PRIORITY, PROGRESS_PRIORITY = 0, 2
+ROLLED_BACK = "model-rolled-back"
+_BACK = frozenset({Event.RESTORED, Event.EMPTIED, Event.LOST})
+
+_LOG = logging.getLogger("edged.updating")
+
+
+class UpdateReports:
+    """Puts them into the outbox. Thread-safe as that is."""
+
+    def __init__(self, outbox: Outbox, stamper: Stamper) -> None:
+        self._outbox, self._stamper = outbox, stamper
+        self._orders: dict[str, Ordered] = {}
+        self._figures: dict[str, Mapping[str, Any]] = {}
+        self._progress: dict[str, tuple[int, int]] = {}
+
+    def tell(self, change: Change) -> None:
+        """Tell of a transition. Of a folder's bundle only how it ended: nobody out there waits for it."""
+        after, subject = change.after, change.subject
+        order = after.order if after.order is not None else change.before.order
+        if order is None and after.state not in SETTLED:
+            return
+        if order is not None:
+            self._orders[change.model] = order
+        named = change.model.removeprefix(".")
+        logs.event(
+            _LOG, "update.state", model=named, state=after.state.value, event=change.event.value, reason=after.reason
+        )
+        body = {
+            "model": named,
+            "state": after.state.value,
+            "event": change.event.value,
+            "version": subject.version if subject else (order.version if order else None),
+            "digest": f"sha256:{subject.digest}" if subject else None,
+            "attempt": after.attempt,
+            "reason": after.reason,
+            "code": after.code,
+            "figures": dict(self._figures.pop(change.model, {})),
+        }
+        self._put(body, order)
+        if change.event in _BACK:
+            self._alert(named, change)
+
+    def figures(self, model: str, figures: Mapping[str, Any]) -> None:
+        """Keep what a trial measured for the next transition's document."""
+        self._figures[model] = figures
+
+    def progress(self, model: str, done: int, total: int) -> None:
+        """Tell how far a download is: every two seconds or twentieth part, whichever comes later, and never late."""
+        now_ns = self._stamper.clock.monotonic_ns()
+        told_ns, told = self._progress.get(model, (now_ns - int(PROGRESS_S * 1e9), -total))
+        if now_ns - told_ns < PROGRESS_S * 1e9 or abs(done - told) < PROGRESS_SHARE * total:
+            return
+        self._progress[model] = (now_ns, done)
+        body = {
+            "model": model,
+            "state": State.DOWNLOADING.value,
+            "progress": {"done_bytes": done, "total_bytes": total},
+        }
+        self._put(body, self._orders.get(model), qos=0, priority=PROGRESS_PRIORITY)
+
+    def refused(self, audience: Audience, error: EdgedError) -> None:
+        """Tell of an order that was not even accepted."""
+        logs.event(_LOG, "order.refused", level=logging.WARNING, audience=audience, code=error.code, error=error)
+        body = {"model": None, "audience": str(audience), "state": State.REJECTED.value}
+        self._put({**body, "reason": str(error), "code": error.code}, None)
+
+    def hindered(self, model: str, order: Ordered, error: EdgedError) -> None:
+        """Tell what not even the disk could be told."""
+        logs.event(_LOG, "update.hindered", level=logging.WARNING, model=model, error=error)
+        self._put({"model": model, "state": State.FAILED.value, "reason": str(error), "code": error.code}, order)
+
+    def not_cancelled(self, model: str, order: Ordered) -> None:
+        """Tell that it is too late to take an order back."""
+        reason = "it goes live, or is on probation: it comes to its end first"
+        self._put({"model": model, "state": CANCEL_REJECTED, "reason": reason, "code": CANCEL_REJECTED}, order)
+
+    def _alert(self, named: str, change: Change) -> None:
+        """Call somebody: what ran is withdrawn, or was lost, and what takes its place may be old."""
+        now = change.after.active
+        goes_on = (
+            f"{now.version} goes on"
+            if now is not None
+            else "nothing that was live is left, what the folders offer is next"
+        )
+        body = {
+            "schema": "edged.alert/1",
+            "code": ROLLED_BACK,
+            "component": f"model:{named}",
+            "message": f"{goes_on}: {change.after.reason}",
+            "remedy": "edgectl audit tells what ran when; order a mended release",
+        }
+        self._outbox.put(Draft(ALERT, {**body, **self._stamper.now()}, lane="event", priority=PRIORITY))
+
+    def _put(self, body: dict[str, Any], order: Ordered | None, qos: int = 1, priority: int = PRIORITY) -> None:
+        told = {"schema": SCHEMA, "order": order.told() if order else None, **body, **self._stamper.now()}
+        self._outbox.put(Draft(UPDATE, told, lane="event" if qos else "telemetry", qos=qos, priority=priority))

@@ -1,0 +1,280 @@
+"""The agent: takes orders, and brings what they name as far as it goes, on a thread of its own that holds up nothing else."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edged.assembly.accepted import Accepted
+from edged.assembly.going_live import GoingLive
+from edged.assembly.supply import Supply
+from edged.assembly.update_reports import UpdateReports
+from edged.domain.errors import EdgedError, RejectedError
+from edged.domain.health import Reason
+from edged.domain.ports import Clock
+from edged.fleet.backoff import Backoff, Retry
+from edged.pipeline.line import NEVER_STUCK_NS
+from edged.telemetry import logs
+from edged.update.delivered import DeliveredWay, ordered
+from edged.update.desired import Audience, Desired, Order
+from edged.update.ports import Courier, Site
+from edged.update.records import Ordered, Pointer
+from edged.update.rollout import CHANGING, SETTLED, Event
+from edged.update.slots import Change
+
+PART = ".updating"
+"""Its name among the daemon's parts; no source can have it."""
+IDLE_S = 30.0
+"""It is woken by every order; this is for what nobody tells: a clock that is right at last, a disk that has room again."""
+RETRIES = Backoff(base_s=5.0, cap_s=900.0)
+"""Full jitter: a fleet whose repository was away does not come back at once."""
+_BACK = frozenset({Event.RESTORED, Event.EMPTIED, Event.WITHDRAWN, Event.CANCELLED})
+"""After these another release shall run than the one that runs."""
+
+_LOG = logging.getLogger("edged.updating")
+
+
+class Slot(Protocol):
+    """Something else that takes orders by the same table: the configuration."""
+
+    def tick(self, desired: Desired | None) -> float | None:
+        """Go on as far as it goes now; gives the seconds until it shall go on, None when nothing is left to do."""
+
+    def ended_well(self) -> None:
+        """Note that edged ends because it was asked to."""
+
+
+@dataclass(slots=True)
+class _Tries:
+    """How often something failed in a row, and until when it is left alone."""
+
+    retry: Retry
+    not_before_ns: int = 0
+
+
+class Updating:
+    """A part of the daemon. ``take`` hands it what lies on a topic of orders; ``site`` is this box as an order meets it."""
+
+    ended = True
+    """Nobody waits for it."""
+    working = False
+    heartbeat_ns = NEVER_STUCK_NS
+
+    def __init__(
+        self,
+        courier: Courier,
+        accepted: Accepted,
+        supply: Supply,
+        live: GoingLive,
+        reports: UpdateReports,
+        clock: Clock,
+        configuring: Slot | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._courier, self._accepted, self._supply = courier, accepted, supply
+        self._live, self._reports, self._clock = live, reports, clock
+        self.configuring, self._jitter = configuring, jitter
+        self.site: Site | None = None
+        self._waiting: dict[Audience, bytes] = {}
+        self._has_news = False
+        self._ways: dict[str, DeliveredWay] = {}
+        self._tries: dict[str, _Tries] = {}
+        self._refused_cancels: set[tuple[str, str]] = set()
+        self._inbox = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._doing = "waits"
+        supply.updater.slots.told = self._told
+
+    def __repr__(self) -> str:
+        return f"<Updating: {self._doing}, {self._accepted!r}>"
+
+    # -- the daemon's part
+
+    def start(self) -> None:
+        """Begin, in the background. May be started again after it was stopped."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="edged-updating", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end; a download goes on where it was at the next start."""
+        self._stop.set()
+        self._wake.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end."""
+        if self._thread is None:
+            return True
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def reload(self) -> None:
+        """Look again now."""
+        self._wake.set()
+
+    def reasons(self) -> Sequence[Reason]:
+        """Nothing: what runs is not worse for an order that waits; out/update tells."""
+        return ()
+
+    # -- orders
+
+    def take(self, audience: Audience, envelope: bytes) -> None:
+        """Take what lies on an audience's topic; the newest of each counts. Safe on any thread; returns at once."""
+        with self._inbox:
+            if not envelope or self._accepted.is_known(audience, envelope):
+                return
+            self._waiting[audience] = envelope
+            self._has_news = True
+        self._wake.set()
+
+    def is_called_back(self) -> bool:
+        """Whether a download shall pause: something was ordered meanwhile, or edged ends."""
+        return self._has_news or self._stop.is_set()
+
+    def sleep(self, seconds: float) -> bool:
+        """Wait; gives whether edged ends."""
+        return self._stop.wait(seconds)
+
+    def tick(self) -> float:
+        """Do what is due; gives the seconds until something is due again."""
+        waits = [self._judge()]
+        orders = self._accepted.models()
+        updater = self._supply.updater
+        pointers = {model: updater.slots.pointer(model) for model in {*orders, *updater.models()}}
+        waits += [self._carry(model, orders.get(model), pointer) for model, pointer in sorted(pointers.items())]
+        if self.configuring is not None:
+            waits.append(self.configuring.tick(self._accepted.configuration()))
+        return min((wait for wait in waits if wait is not None), default=IDLE_S)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            wait_s = IDLE_S
+            try:
+                wait_s = self.tick()
+            except Exception:  # noqa: BLE001 - the pipelines run without updates, too: whatever happens here is no reason to end
+                _LOG.exception("updating.broken")
+            self._doing = "waits"
+            self._wake.wait(min(wait_s, IDLE_S))
+            self._wake.clear()
+        self._supply.updater.ended_well()
+        if self.configuring is not None:
+            self.configuring.ended_well()
+
+    def _judge(self) -> float | None:
+        """Judge what came; what cannot be judged now stays."""
+        with self._inbox:
+            waiting, self._has_news = dict(self._waiting), False
+        waits: list[float] = []
+        for audience, envelope in waiting.items():
+            held_s = self._held_s(str(audience))
+            if held_s is not None:
+                waits.append(held_s)
+                continue
+            self._doing = f"judges the order for {audience}"
+            try:
+                self._accepted.put(audience, envelope, self._courier.judge(envelope, audience))
+            except RejectedError as error:
+                self._reports.refused(audience, error)
+            except EdgedError as error:
+                logs.event(_LOG, "order.unjudged", level=logging.WARNING, audience=audience, error=error)
+                waits.append(self._put_off(str(audience)))
+                continue
+            self._tries.pop(str(audience), None)
+            with self._inbox:
+                if self._waiting.get(audience) == envelope:
+                    del self._waiting[audience]
+        return min(waits, default=None)
+
+    # -- models
+
+    def _carry(self, model: str, order: Order | None, pointer: Pointer) -> float | None:
+        """Bring a model to where its order wants it, as far as that goes now."""
+        wanted = ordered(order) if order is not None and order.wanted is not None else None
+        if order is not None and wanted is None:
+            pointer = self._withdraw(model, order, pointer)
+        target = pointer.order if wanted is None or pointer.state in CHANGING else wanted
+        if target is None or (wanted is None and pointer.wanted is None):
+            return None
+        is_new = pointer.order is None or pointer.order.document != target.document
+        if (not is_new and pointer.finished) or (is_new and order is not None and self._is_late(model, order)):
+            return None
+        if is_new:
+            self._tries.pop(model, None)
+        held_s = self._held_s(model)
+        return held_s if held_s is not None else self._go_on(model, target, wanted)
+
+    def _go_on(self, model: str, target: Ordered, wanted: Ordered | None) -> float | None:
+        way = self._way(model, target)
+        self._doing = f"brings {model} {target.version}"
+        try:
+            if not self._supply.updater.is_on_its_way(model, target):
+                with self._supply.turn():
+                    self._supply.updater.take_up(model, target)
+            pause = self._supply.updater.carry(way)
+        except EdgedError as error:
+            self._reports.hindered(model, target, error)
+            return self._put_off(model)
+        pointer = self._supply.updater.slots.pointer(model)
+        if pause.seconds is not None:
+            return pause.seconds
+        self._ways.pop(model, None)
+        if pointer.wanted is not None and pointer.state in SETTLED:
+            return self._put_off(model)
+        self._tries.pop(model, None)
+        return 0.0 if wanted is not None and wanted.document != target.document else None
+
+    def _withdraw(self, model: str, order: Order, pointer: Pointer) -> Pointer:
+        if pointer.order is None:
+            return pointer
+        with self._supply.turn():
+            is_done = self._supply.updater.withdraw(model)
+        key = (model, order.source.digest)
+        if not is_done and key not in self._refused_cancels:
+            self._refused_cancels.add(key)
+            self._reports.not_cancelled(model, pointer.order)
+        return self._supply.updater.slots.pointer(model)
+
+    def _is_late(self, model: str, order: Order) -> bool:
+        """Whether an order must not be begun any more; told once."""
+        if not self._clock.synced() or self._clock.wall_ns() // 1_000_000 < order.source.not_after_ms:
+            return False
+        key = (model, order.source.digest)
+        if key not in self._refused_cancels:
+            self._refused_cancels.add(key)
+            message = (
+                f"cannot begin order {order.source.seq} for {model}: it has ended, expected one that is still valid"
+            )
+            self._reports.refused(order.source.audience, RejectedError(message, code="expired"))
+        return True
+
+    def _way(self, model: str, order: Ordered) -> DeliveredWay:
+        way = self._ways.get(model)
+        if way is None or way.order != order:
+            assert self.site is not None  # noqa: S101 - set before it starts
+            way = self._ways[model] = self._supply.way(model, order, self.site)
+        return way
+
+    def _told(self, change: Change) -> None:
+        self._reports.tell(change)
+        self._supply.looks += 1
+        if change.event in _BACK:
+            self._live.look()
+
+    # -- patience
+
+    def _held_s(self, name: str) -> float | None:
+        tries = self._tries.get(name)
+        left_ns = tries.not_before_ns - self._clock.monotonic_ns() if tries is not None else 0
+        return left_ns / 1e9 if left_ns > 0 else None
+
+    def _put_off(self, name: str) -> float:
+        tries = self._tries.setdefault(name, _Tries(Retry(RETRIES, self._jitter)))
+        wait_s = tries.retry.after(0.0)
+        tries.not_before_ns = self._clock.monotonic_ns() + int(wait_s * 1e9)
+        return wait_s

@@ -1,0 +1,34 @@
+"""The part of the configuration that was ordered over the air: a file in the state directory, read after all others.
+
+slots/.configuration/pointer.json    says which is in force, by its digest (edged.update.records.Pointer)
+configuration/<sha256>.toml          what was ordered, now and before
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+SLOT = ".configuration"
+FOLDER = "configuration"
+NEVER = ("device", "state", "updates")
+"""Sections that no order may have: who the box is, where it keeps what it knows, and whom it trusts stay with whoever installs it."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def fragment(state: Path, digest: str) -> Path:
+    """Give the file of this digest."""
+    return state / FOLDER / f"{digest}.toml"
+
+
+def in_force(state: Path) -> Path | None:
+    """Give the file that is in force; None when nothing was ordered, or it may not be read by whoever asks."""
+    for name in ("pointer.json", "pointer.json~"):
+        try:
+            active = json.loads((state / "slots" / SLOT / name).read_bytes())["active"]
+            file = fragment(state, active["digest"] if active and _DIGEST.fullmatch(active["digest"]) else "")
+            return file if file.is_file() else None
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None

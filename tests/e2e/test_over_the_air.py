@@ -1,0 +1,173 @@
+"""Models over the air, whole: a signed repository in a folder, a signed order at a broker, the daemon as users run it."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.publish as mqtt
+import pytest
+
+from edged.update.archive import pack_into, packed_name
+from edged.update.manifest import read_bundle
+from fakes.brokers import BrokerProcess
+from fakes.daemon import DEVICE, DaemonProcess, Run, write_config
+from fakes.repository_simulator import Simulator, desired, ordered, written
+from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
+from fakes.subscriber import Subscriber
+from fakes.syncedclock import ENVIRONMENT, PROGRAM
+from fakes.waiting import until
+
+pytestmark = pytest.mark.slow
+
+WITHIN_S = 40.0
+STATES = (
+    "accepted",
+    "checking",
+    "downloading",
+    "verifying",
+    "staged",
+    "validating",
+    "ready",
+    "activating",
+    "probation",
+)
+TOPIC = f"edged/v1/d/{DEVICE}/in/desired"
+
+
+class Shop:
+    """Whoever signs: a repository in a folder, and orders."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port, self._seq = folder, port, 0
+        self._now = datetime.now(timezone.utc)
+        self._signers = Simulator(expires=self._now + timedelta(days=30))
+        self.trust = folder / "root.json"
+        folder.mkdir()
+        self.trust.write_bytes(self._signers.provisioned)
+        self._signers.write(folder / "repository")
+
+    def publish(self, version: str, **more: Any) -> dict[str, Any]:
+        """Offer a version; gives an order's part for it."""
+        bundle = read_bundle(sensor_bundle(self.folder / version, version=version, **more))
+        packed = BytesIO()
+        pack_into(bundle, packed)
+        name = packed_name(bundle.manifest)
+        self._signers.add(name, packed.getvalue(), name="level", version=version)
+        self._signers.publish()
+        self._signers.write(self.folder / "repository")
+        return ordered(name, packed.getvalue(), version=version, probation_s=1, min_inferences=5)
+
+    def order(self, wanted: dict[str, Any] | None, **more: Any) -> None:
+        """Sign the next order, and leave it at the broker."""
+        self._seq += 1
+        dates = {"issued": written(self._now), "not_after": written(self._now + timedelta(days=7))}
+        document = desired(seq=self._seq, models={"level": wanted}, **dates, **more)
+        mqtt.single(TOPIC, self._signers.desire(document), 1, retain=True, hostname="127.0.0.1", port=self.port)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, broker: BrokerProcess) -> Shop:
+    return Shop(tmp_path / "shop", broker.port)
+
+
+@pytest.fixture
+def daemon(run: Run, shop: Shop, broker: BrokerProcess, tmp_path: Path) -> DaemonProcess:
+    """Give a daemon that takes orders, on 1.0.0 from its folder, with about 16 windows a second."""
+    sensor_bundle(tmp_path / "models" / "level-1")
+    recording = write_windows(tmp_path / "spindle.csv", range(100))
+    source = csv_source(recording, more='pace = "recorded"\nloop = true')
+    updates = f'[updates]\nrepository = "{shop.folder / "repository"}"\ntrust = "{shop.trust}"\n'
+    config = write_config(tmp_path, broker.port, source + pipeline("a"), more=updates)
+    return run(config, program=PROGRAM, env=ENVIRONMENT)
+
+
+def told(fleet: Subscriber) -> list[str]:
+    return [body["state"] for body in fleet.of("update")]
+
+
+def versions(fleet: Subscriber) -> list[str]:
+    return [result["model"]["version"] for result in fleet.of("result/a")]
+
+
+def slot(fleet: Subscriber) -> dict[str, Any]:
+    return next((one for one in fleet.last("models").get("models", ()) if one["name"] == "level"), {})
+
+
+def test_an_order_by_strangers_is_refused(fleet: Subscriber, daemon: DaemonProcess, shop: Shop, tmp_path: Path) -> None:
+    until(lambda: versions(fleet), "a result")
+    stranger = Shop(tmp_path / "strangers", shop.port)
+
+    stranger.order(stranger.publish("2.0.0"))
+
+    until(
+        lambda: ("rejected", "signature") in [(one["state"], one["code"]) for one in fleet.of("update")], "no", WITHIN_S
+    )
+    assert set(versions(fleet)) == {"1.0.0"}
+    assert daemon.stop()[0] == 0
+
+
+def test_an_order_goes_live_between_two_frames_and_is_committed(
+    fleet: Subscriber, daemon: DaemonProcess, shop: Shop
+) -> None:
+    until(lambda: versions(fleet), "a result")
+
+    shop.order(shop.publish("2.0.0"))
+
+    until(lambda: told(fleet)[-1:] == ["committed"] and "probation" in told(fleet), "it is committed", WITHIN_S)
+    until(lambda: "2.0.0" in versions(fleet), "it gives results")
+    states = list(dict.fromkeys(told(fleet)))
+    assert [state for state in states if state != "committed"] == list(STATES)
+    until(lambda: (slot(fleet).get("desired") or {}).get("met"), "out/models tells that it is as ordered")
+    shop.order(shop.publish("3.0.0"))
+    until(lambda: "3.0.0" in versions(fleet), "a later one goes live, too", WITHIN_S)
+    frames = [result["frame"] for result in fleet.of("result/a")]
+    assert frames == list(range(frames[0], frames[0] + len(frames)))
+    assert versions(fleet) == sorted(versions(fleet))
+    assert daemon.stop()[0] == 0
+
+
+def test_crashes_during_the_probation_bring_the_old_one_back(
+    fleet: Subscriber, daemon: DaemonProcess, shop: Shop
+) -> None:
+    """Case 44 with the real daemon, kill -9 for a crash."""
+    until(lambda: versions(fleet), "a result")
+    shop.order({**shop.publish("2.0.0"), "probation_s": 3600})
+    until(lambda: "2.0.0" in versions(fleet), "it gives results", WITHIN_S)
+    file = daemon.config.parent / "state" / "slots" / "level" / "pointer.json"
+
+    for crashes in (1, 2):
+        daemon.kill()
+        daemon.start()
+        until(lambda: json.loads(file.read_text())["attempt"] == crashes, "it counts the start")  # noqa: B023 - used up at once
+    daemon.kill()
+    daemon.start()
+
+    until(lambda: json.loads(file.read_text())["state"] == "rolled-back", "the old one is back")
+    until(lambda: versions(fleet)[-1] == "1.0.0", "it gives results")
+    assert daemon.stop()[0] == 0
+
+
+def test_an_ordered_configuration_is_taken_up_by_a_restart_and_put_on_probation(
+    fleet: Subscriber, daemon: DaemonProcess, shop: Shop
+) -> None:
+    until(lambda: versions(fleet), "a result")
+
+    shop.order(None, configuration={"toml": "[telemetry]\ninterval_s = 3600\n"})
+
+    until(
+        lambda: ("configuration", "probation") in [(one["model"], one["state"]) for one in fleet.of("update")],
+        "it is",
+        WITHIN_S,
+    )
+    until(lambda: "restart.in-place" in daemon.said(), "it starts again", WITHIN_S)
+    fleet.heard.clear()
+    until(lambda: versions(fleet), "it goes on", WITHIN_S)
+    pointer = daemon.config.parent / "state" / "slots" / ".configuration" / "pointer.json"
+    until(lambda: json.loads(pointer.read_text())["state"] == "probation", "still on probation")
+    assert json.loads(pointer.read_text())["attempt"] == 0  # the restart was its own
+    assert daemon.stop()[0] == 0
+    assert "Traceback" not in daemon.said()
