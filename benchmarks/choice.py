@@ -4,168 +4,104 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import product
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
-from figure import Effort, Figure, median, quantile
+from figure import Effort, Figure, quantile
 from live import Live, live
+from oracle import Case, Tried, Way, cases, choice, tried
 
 from edged.assembly import bench
-from edged.assembly.box import Box, ladder, survey
+from edged.assembly.box import Box, survey
 from edged.assembly.candidate import Order
 from edged.assembly.figures_store import FiguresStore
-from edged.assembly.jobs import Job, candidates
 from edged.assembly.lines import Lines
 from edged.assembly.measuring import Measuring
 from edged.assembly.supply import Supply
 from edged.config.schema import ImagesSource, Objective, Pipeline, Report
 from edged.config.share import shipped
 from edged.control.benchmark import Effort as Budget
-from edged.control.benchmark import Later, Outcome, Run, summary
+from edged.control.benchmark import Later, Outcome
 from edged.domain.bundle import Bundle
-from edged.domain.figures import Figures, Measured
+from edged.domain.figures import Figures
 from edged.domain.variant import Identity
 from edged.pipeline.line import Line
 from edged.telemetry.metrics import Histogram
 from edged.update.manifest import find_bundles
 
-ROUNDS = 5
-"""Of the oracle: each tries every way to run every model, in turns, so that a minute in which the machine is slow is nobody's."""
 SAME_TARGET, WORST_TARGET = 0.95, 1.10
 DISTURBANCE_TARGET = 1.10
 FPS, BLOCK_S, BLOCKS = 50.0, 12.0, 16
 SETTLE_S, READY_S = 2.0, 60.0
-PREFERENCES: tuple[Literal["accuracy", "latency", "memory", "energy"], ...] = (
-    "accuracy",
-    "latency",
-    "memory",
-    "energy",
-)
-BOUNDS_MS = (None, 50.0, 5.0, 1.0)
-TIE = 1.10
-"""What lies closer together cannot be told apart by a second measurement: either of both is the right answer."""
-Way = tuple[str, Identity]
-"""Model and rung."""
 
 
 def measure(effort: Effort) -> list[Figure]:
     """Give a row for each question."""
     box = survey(Path("/"), "auto", ())
     bundles = [found[0] for _, found in sorted(find_bundles((shipped("models"),)).bundles.items())]
-    known, oracle = _tried(bundles, box, effort)
-    return [_against_oracle(bundles, box, known, oracle), _gain(bundles, box, known, oracle), _disturbance(effort)]
+    found = tried(bundles, box, effort)
+    return [_against_oracle(found), _gain(found), _disturbance(effort)]
 
 
-def _tried(bundles: Sequence[Bundle], box: Box, effort: Effort) -> tuple[dict[Way, Figures], dict[Way, Figures]]:
-    """Give what edged measures in one go, and what the oracle knows: each number the median of its own rounds."""
-    jobs = [Job(one, bundle) for bundle in bundles for one in candidates(bundle, box)]
-    known = _round(jobs, effort)
-    rounds = [_round(jobs, effort) for _ in range(effort.times(ROUNDS))]
-    everywhere = [way for way in known if all(way in one for one in rounds)]
-    return {way: known[way] for way in everywhere}, {way: _middle([one[way] for one in rounds]) for way in everywhere}
-
-
-def _round(jobs: Sequence[Job], effort: Effort) -> dict[Way, Figures]:
-    found = {}
-    for job in jobs:
-        budget = Budget(measure_s=max(0.1, 0.5 * effort.share), max_runs=1000)
-        outcome = bench.measure(job.order(polite=False), budget, lambda _busy_s: True)
-        if isinstance(outcome, Run):
-            one = job.candidate
-            way = job.bundle.manifest.name, (one.variant, one.subject.accelerator, one.threads)
-            found[way] = summary(outcome, one.threads)
-    return found
-
-
-def _middle(rows: Sequence[Figures]) -> Figures:
-    names = ("p50_ms", "p99_ms", "cpu_ms", "load_ms", "peak_memory_mb")
-    return replace(rows[0], **{name: median([getattr(row, name) for row in rows]) for name in names})
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One model with one objective and one bound of threads: what was chosen, and what the oracle would have."""
-
-    name: str
-    chosen: Identity
-    best: Identity
-    worse: float
-    """What the chosen rung takes ÷ what the oracle's takes, both as the oracle measured them: p50, or what is preferred to it."""
-
-    @property
-    def is_same(self) -> bool:
-        """Whether the same variant was chosen, or one that no second measurement tells from it."""
-        return self.chosen[:2] == self.best[:2] or self.worse <= TIE
-
-
-def _against_oracle(
-    bundles: Sequence[Bundle], box: Box, known: dict[Way, Figures], oracle: dict[Way, Figures]
-) -> Figure:
-    cases = list(_cases(bundles, box, known, oracle))
-    exact = sum(case.chosen[:2] == case.best[:2] for case in cases) / len(cases)
-    same = sum(case.is_same for case in cases) / len(cases)
-    worst = max(cases, key=lambda case: case.worse)
+def _against_oracle(found: Tried) -> Figure:
+    every = list(cases(found))
+    same, worst = _part(every, lambda case: case.is_same), max(every, key=lambda case: case.beyond)
     return Figure(
-        "the choice against an oracle that tries everything several times",
+        "the choice against an oracle that tries everything several times, in turns",
         f"same variant ≥ {SAME_TARGET:.0%}, never worse than {WORST_TARGET - 1:.0%}",
-        f"{same:.1%} the same, at worst {worst.worse - 1:+.1%}",
-        same >= SAME_TARGET and worst.worse <= WORST_TARGET,
-        f"{len(cases)} cases: {len(bundles)} models, each with 4 preferences, 4 bounds and every number of threads; {exact:.1%} to the "
-        f"letter, the others within {TIE - 1:.0%} by the oracle's p50 (memory, CPU time where those are preferred); worst: {worst.name}, "
-        f"{_words(worst.chosen)} for {_words(worst.best)}",
+        f"{same:.1%} the same, at worst {worst.beyond - 1:+.1%}",
+        same >= SAME_TARGET and worst.beyond <= WORST_TARGET,
+        "; ".join(_told(found, every, worst)),
     )
 
 
-def _cases(
-    bundles: Sequence[Bundle], box: Box, known: dict[Way, Figures], oracle: dict[Way, Figures]
-) -> Iterator[Case]:
-    counts = sorted({way[1][2] for way in known})
-    for bundle, prefer, bound_ms, threads in product(bundles, PREFERENCES, BOUNDS_MS, counts):
-        wanted = Objective(prefer=prefer, latency_ms=bound_ms)
-        chosen, best = (_chosen(bundle, box, figures, wanted, threads) for figures in (known, oracle))
-        truth = {identity: row for (name, identity), row in oracle.items() if name == bundle.manifest.name}
-        within = "" if bound_ms is None else f" within {bound_ms:g} ms"
-        name = f"{bundle.manifest.name}, {prefer}{within}, up to {threads} threads"
-        yield Case(name, chosen, best, _worse(truth[chosen], truth[best], wanted))
-
-
-def _chosen(bundle: Bundle, box: Box, figures: dict[Way, Figures], wanted: Objective, threads: int) -> Identity:
-    """Give the rung that edged's own choice takes with these figures, of up to so many threads."""
-    recorded = _recorded(bundle, box, figures, threads)
-    cpu = replace(box.inventory.cpu, allowed=float(threads))
-    held = replace(box, recorded=recorded, inventory=replace(box.inventory, cpu=cpu))
-    return ladder(bundle, held, None, wanted).runnable[0].identity
-
-
-def _recorded(bundle: Bundle, box: Box, figures: dict[Way, Figures], threads: int) -> tuple[Measured, ...]:
-    return tuple(
-        Measured(one.subject, (row,), "here", "")
-        for one in candidates(bundle, box)
-        for way in ((bundle.manifest.name, (one.variant, one.subject.accelerator, one.threads)),)
-        for row in ([figures[way]] if way in figures and one.threads <= threads else [])
+def _told(found: Tried, every: Sequence[Case], worst: Case) -> Iterator[str]:
+    """Say what stands behind the row, what counts as equal, and what would be without that."""
+    yield f"{len(every)} cases: {len(found.bundles)} models, each with 4 preferences, 4 bounds and every number of threads"
+    yield _others(every)
+    yield f"with the same number of threads too: {_part(every, lambda case: case.chosen == case.best):.1%}"
+    yield f"worst against what takes the least: {worst.name}, {_words(worst.chosen)} for {_words(worst.strict)}"
+    yield f"less than 0.05 ms or 0.5 MiB is not counted as worse (at most {max(case.worse for case in every) - 1:+.0%})"
+    names = [bundle.manifest.name for bundle in found.bundles]
+    of_each = {name: [case for case in every if case.name.startswith(f"{name},")] for name in names}
+    strict = ", ".join(
+        f"{name} {_part(of_each[name], lambda case: case.chosen[:2] == case.strict[:2]):.1%}" for name in names
     )
+    yield (
+        "both hold for equal what lies within 5 %, 0.05 ms or 0.5 MiB, which is the daemon's rule; the variant that takes the least by "
+        f"whatever little is chosen in {strict}, and two halves of the oracle's own rounds agree on that one in {_agreement(found):.1%}"
+    )
+    if found.unmeasured:
+        yield f"{found.unmeasured} ways could not be measured beside what the machine did"
 
 
-def _worse(chosen: Figures, best: Figures, wanted: Objective) -> float:
-    """Give how much more the chosen rung takes of what the objective is about."""
-    if wanted.prefer == "memory":
-        return chosen.peak_memory_mb / best.peak_memory_mb
-    if wanted.prefer == "energy":
-        return chosen.cpu_ms / best.cpu_ms
-    return chosen.p50_ms / best.p50_ms
+def _part(every: Sequence[Case], is_it: Callable[[Case], bool]) -> float:
+    return sum(map(is_it, every)) / len(every)
 
 
-def _gain(bundles: Sequence[Bundle], box: Box, known: dict[Way, Figures], oracle: dict[Way, Figures]) -> Figure:
-    gains = {}
-    for bundle in bundles:
+def _others(every: Sequence[Case]) -> str:
+    """Tell of the cases with another variant: how many are near-ties, and the first that is none."""
+    others = [case for case in every if not case.is_same]
+    if not others:
+        return "no case differs"
+    real = [case for case in others if not case.is_tie]
+    first = f", such as {real[0].name}: {_words(real[0].chosen)} for {_words(real[0].best)}" if real else ""
+    return f"{len(others)} cases differ, {len(others) - len(real)} of them equal as far as can be measured{first}"
+
+
+def _agreement(found: Tried) -> float:
+    """Give how often the oracle's odd and even rounds have the same variant first, without any rule for equals."""
+    halves = [[case.strict[:2] for case in cases(found, found.oracle(2, first))] for first in (0, 1)]
+    return sum(one == other for one, other in zip(*halves, strict=True)) / len(halves[0])
+
+
+def _gain(found: Tried) -> Figure:
+    gains, oracle = {}, found.oracle()
+    for bundle in found.bundles:
         name = bundle.manifest.name
-        most = max(way[1][2] for way in known)
-        chosen = _chosen(bundle, box, known, Objective(), most)
-        usual = _usual(bundle, oracle)
+        chosen, usual = choice(bundle, found.box, found.known, Objective()), _usual(bundle, oracle)
         gains[name] = oracle[name, usual].p50_ms / oracle[name, chosen].p50_ms, _words(chosen), _words(usual)
     least, most = (end(gain for gain, _, _ in gains.values()) for end in (min, max))
     told = "; ".join(f"{name} {gain:.2f} ({chosen} for {usual})" for name, (gain, chosen, usual) in gains.items())
@@ -173,7 +109,7 @@ def _gain(bundles: Sequence[Bundle], box: Box, known: dict[Way, Figures], oracle
         "speed of the chosen variant ÷ the fp32 file that one would run otherwise",
         "≥ 1",
         f"{least:.2f} to {most:.2f}",
-        least >= 1 / TIE,
+        least >= 1 / WORST_TARGET,
         f"by p50 of the engine's call, both as the oracle measured them: {told}",
     )
 

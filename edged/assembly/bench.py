@@ -18,6 +18,7 @@ import psutil
 
 from edged.assembly.candidate import ENDED, FAILED, LOADED, SAMPLES, Order
 from edged.control.benchmark import Effort, Later, Outcome, Run, Sample, Unfit, overdue
+from edged.control.downfall import death, failure
 from edged.hardware.spare import waiting_ns
 
 Rest = Callable[[float], bool]
@@ -29,7 +30,7 @@ By the clock it may have been longer: what waits for a processor disturbs nobody
 PROGRAM = "from edged.assembly.candidate import main; main()"
 ELSEWHERE = "/"
 """In its working directory Python would look for modules first."""
-TAIL_BYTES = 300
+TAIL_BYTES = 2000
 LEAST_WORK_S = 0.01
 """What the kernel counts processor time in."""
 _READ_BYTES = 65_536
@@ -148,21 +149,13 @@ class _Child:
         return line
 
     def _died(self, doing: str) -> Unfit | Later:
-        status = self._process.wait()
-        if status == -signal.SIGKILL:
-            return Later(f"the system ended it while {doing}: memory may be short")
-        if status < 0:
-            return Unfit(f"{doing} crashed with {signal.Signals(-status).name}{self._tail()}")
-        return Unfit(f"{doing} ended the process with status {status}{self._tail()}")
+        return death(self._process.wait(), doing, self._said())
 
     def _failed(self, told: dict[str, str]) -> Any:
-        is_the_box = told["kind"] == "DeviceError"
-        raise _FellError(Later(told["message"]) if is_the_box else Unfit(told["message"]))
+        raise _FellError(failure(told["kind"], told["message"]))
 
-    def _tail(self) -> str:
-        """Give the last line that it printed, if any."""
+    def _said(self) -> str:
+        """Give the last that it printed."""
         self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, self._log.tell() - TAIL_BYTES))
-        lines = self._log.read().decode("utf-8", "replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
-        return f": {said[-1]}" if said else ""
+        return str(self._log.read().decode("utf-8", "replace"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from edged.assembly.compiling import Compiling
 from edged.assembly.engines import Engines, edge_tpus, with_named
 from edged.assembly.figures_store import FiguresStore, Known
 from edged.assembly.figures_store import brought as brought_figures
@@ -26,6 +27,7 @@ from edged.domain.figures import Figures, Measured, Subject
 from edged.domain.ports import Clock
 from edged.domain.variant import Identity, Ladder, Rung
 from edged.engines.flatbuffer import custom_operators
+from edged.engines.providers import NAMES
 from edged.fleet.topics import rfc3339
 from edged.hardware import readings
 from edged.hardware.clock import SystemClock
@@ -34,7 +36,7 @@ from edged.hardware.process import resident_mb
 from edged.hardware.runtimes import InstalledRuntime, installed_runtimes
 from edged.update.manifest import variant_faults
 
-ENGINES = frozenset({"cpu", "cuda", "tensorrt", "openvino", "edgetpu"})
+ENGINES = frozenset({"edgetpu", *NAMES})
 """The accelerators that this version drives."""
 
 
@@ -54,6 +56,24 @@ class Box:
     engines: Engines = field(default_factory=Engines)
     lost: Lost | None = None
     """Which rungs are left alone for now; None where nothing runs."""
+    present: Present | None = None
+    """What is plugged in now; None where nobody looks again."""
+
+    @property
+    def now(self) -> Inventory:
+        """The hardware as it was seen last."""
+        return self.inventory if self.present is None else self.present.inventory
+
+
+class Present:
+    """The inventory of now. ``revision`` counts what changed of it."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.inventory, self.revision = inventory, 0
+
+    def take(self, inventory: Inventory) -> None:
+        """Take what was seen."""
+        self.inventory, self.revision = inventory, self.revision + 1
 
 
 def survey(root: Path, wanted_profile: str, folders: Sequence[Path]) -> Box:
@@ -78,8 +98,10 @@ def survey_for(config: Config, root: Path = Path("/")) -> Box:
         isolate=box.profile.isolate,
         state=config.state.directory,
         learned=partial(_learned, box, store, clock),
+        compiling=Compiling(inventory, config.engine, config.state.directory),
+        free_mb=partial(_budget_mb, box, 0.0),
     )
-    return replace(box, inventory=inventory, store=store, engines=engines, lost=Lost(clock))
+    return replace(box, inventory=inventory, store=store, engines=engines, lost=Lost(clock), present=Present(inventory))
 
 
 def model_folders(config: Config) -> tuple[Path, ...]:
@@ -95,24 +117,30 @@ def ladder(
     running: Identity | None = None,
     *,
     holds: bool = True,
+    waits: bool = True,
 ) -> Ladder:
     """Choose among the bundle's variants on this box. ``running`` is the rung whose place the chosen one would take.
 
-    What failed lately is left alone for a while, unless ``holds`` is false.
+    What failed lately is left alone for a while, unless ``holds`` is false; what is not compiled for its device yet cannot run, unless
+    ``waits`` is false.
     """
+    compiling = box.engines.compiling
     faults = variant_faults(bundle)
     known = known_of(bundle, box)
     figures = figures_of(known.measured, bundle, box.profile.name, runtime_versions(box))
     facts = Facts(
-        box.inventory,
+        box.now,
         runtimes=_runtimes(bundle, box) if box.is_this_machine else None,
         engines=ENGINES if box.is_this_machine else None,
         faults=faults,
         operators={v.id: _operators(bundle, v) for v in bundle.manifest.variant if v.id not in faults},
+        sizes={v.id: size_bytes(bundle, v) for v in bundle.manifest.variant},
         figures=figures,
         unfit=_unfit(known, bundle, box),
         budget_mb=_budget_mb(box, _memory_mb(figures, running)),
         running=running,
+        elsewhere=compiling.elsewhere if compiling is not None else (),
+        unready=compiling.unready(bundle, waits=waits) if compiling is not None else {},
     )
     whole = choose(bundle, box.profile, facts, pin, objective)
     return box.lost.without(whole) if box.lost is not None and holds else whole
@@ -136,15 +164,24 @@ def _learned(box: Box, store: FiguresStore, clock: Clock, rung: Rung, figures: F
     variant = rung.variant
     version = runtime_versions(box).get(variant.runtime, "unknown")
     subject = Subject(variant.sha256, variant.runtime, version, rung.accelerator, box.profile.name)
-    store.keep(Measured(subject, (figures,), HERE, rfc3339(clock.wall_ns())))
+    row = replace(figures, threads=rung.threads)
+    store.keep(Measured(subject, (row,), HERE, rfc3339(clock.wall_ns())))
 
 
-def _unfit(known: Known, bundle: Bundle, box: Box) -> dict[tuple[str, str], str]:
-    """Say what crashed or hung when it was measured, with any number of threads."""
+def size_bytes(bundle: Bundle, variant: Variant) -> int:
+    """Give the size of a variant's file; 0 where there is none."""
+    try:
+        return bundle.path_of(variant).stat().st_size
+    except OSError:
+        return 0
+
+
+def _unfit(known: Known, bundle: Bundle, box: Box) -> dict[tuple[str, str, int | None], str]:
+    """Say what crashed or hung when it was measured, and with how many threads."""
     versions = runtime_versions(box)
-    refused = [one for one in known.refused if one.threads is None and one.subject.profile == box.profile.name]
+    refused = [one for one in known.refused if one.subject.profile == box.profile.name]
     return {
-        (variant.id, one.subject.accelerator): one.reason
+        (variant.id, one.subject.accelerator, one.threads): one.reason
         for variant in bundle.manifest.variant
         for one in refused
         if (one.subject.sha256, one.subject.runtime) == (variant.sha256, variant.runtime)

@@ -21,13 +21,13 @@ import numpy as np
 from edged.assembly.adapters import adapter
 from edged.assembly.models import open_rung
 from edged.domain.bundle import Bundle, ImageInput, Variant
-from edged.domain.errors import EdgedError
+from edged.domain.errors import BundleError, DeviceError, EdgedError
 from edged.domain.frame import Frame, Stamp
 from edged.domain.tensor import Array
 from edged.domain.variant import Rung
 from edged.hardware.spare import die_with_parent, give_way, waiting_ns
 from edged.pipeline.model import Model
-from edged.update.manifest import read_bundle
+from edged.update.manifest import read_bundle, sha256_of
 from edged.update.trial import ANSWER_SUFFIX, WINDOW_SUFFIX
 
 LOADED, SAMPLES, ENDED, FAILED = "loaded", "samples", "ended", "failed"
@@ -68,12 +68,15 @@ def main() -> None:
     try:
         _obey(order, told)
     except EdgedError as error:
-        _tell(told, FAILED, {"code": error.code, "kind": type(error).__name__, "message": str(error.args[0])})
+        _tell(told, FAILED, {"kind": type(error).__name__, "message": str(error.args[0])})
+    except (OSError, MemoryError, ImportError) as error:
+        # The disk, the memory, a library of the system: no fault of the file's.
+        why = f"{type(error).__name__}: {error}"
+        _tell(told, FAILED, {"kind": type(error).__name__, "message": f"cannot measure {order.variant}: {why}"})
 
 
 def _obey(order: Order, told: IO[str]) -> None:
-    bundle = read_bundle(Path(order.bundle))
-    variant = next(one for one in bundle.manifest.variant if one.id == order.variant)
+    bundle, variant = _ordered(order)
     frame = sample_frame(bundle, variant)
     before_mb = _reset_peak()
     began_ns = time.perf_counter_ns()
@@ -87,6 +90,19 @@ def _obey(order: Order, told: IO[str]) -> None:
     for line in sys.stdin:
         _tell(told, SAMPLES, _burst(model, tensors, float(line)))
     _tell(told, ENDED, {"peak_memory_mb": max(0.0, _memory_mb("VmHWM") - before_mb)})
+
+
+def _ordered(order: Order) -> tuple[Bundle, Variant]:
+    """Give the variant, whole. Raises DeviceError when it is not there any more, or cannot be read: the store may have let it go."""
+    try:
+        bundle = read_bundle(Path(order.bundle))
+        variant = next((one for one in bundle.manifest.variant if one.id == order.variant), None)
+        if variant is None or sha256_of(bundle.path_of(variant)) != variant.sha256:
+            message = f"cannot measure {order.variant}: its file is not what it was, expected the one that was ordered"
+            raise DeviceError(message)
+    except BundleError as error:
+        raise DeviceError(str(error.args[0])) from error
+    return bundle, variant
 
 
 def _burst(model: Model, tensors: Sequence[Array], burst_ms: float) -> list[tuple[int, int, int]]:

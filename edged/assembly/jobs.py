@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edged.assembly.box import Box, ladder, runtime_versions
+from edged.assembly.box import Box, ladder, runtime_versions, size_bytes
 from edged.assembly.candidate import Order
-from edged.assembly.engines import EDGETPU
+from edged.assembly.engines import measures_itself
 from edged.assembly.figures_store import FiguresStore, brought
-from edged.control.benchmark import Candidate, Feel, Refused, Unfit, thread_counts, to_measure
+from edged.control.benchmark import Candidate, Feel, Refused, Unfit, sessions, thread_counts, to_measure, to_repeat
+from edged.control.contend import contenders
 from edged.control.figures import HERE
 from edged.domain.bundle import Bundle
 from edged.domain.figures import Figures, Measured, Subject
 from edged.domain.ports import Clock
+from edged.domain.variant import Rung
 from edged.fleet.topics import rfc3339
 from edged.hardware.readings import read
 from edged.telemetry import logs
@@ -37,48 +39,59 @@ class Job:
 
 
 def jobs(bundles: Iterable[Bundle], box: Box, store: FiguresStore) -> list[Job]:
-    """List what has no figures yet, the most urgent of each bundle first."""
+    """List what has no figures yet, the most urgent of each bundle first; then, in turns, what has to be measured again."""
     known = store.known()
-    found: list[Job] = []
+    first: list[Job] = []
+    again: list[Job] = []
     for bundle in bundles:
-        missing = to_measure(candidates(bundle, box), (*brought(bundle), *known.measured), known.refused)
-        found += [Job(candidate, bundle) for candidate in missing]
-    return found
+        found = candidates(bundle, box)
+        came = () if box.profile.is_broad else brought(bundle)
+        missing = to_measure(found, (*came, *known.measured), known.refused)
+        first += [Job(candidate, bundle) for candidate in missing]
+        again += [
+            Job(candidate, bundle) for candidate in to_repeat(_close(found, bundle, box), sessions(known.measured))
+        ]
+    # What cannot be measured now is put off, and must not keep the others from being measured again.
+    return [*first, *again]
 
 
 def candidates(bundle: Bundle, box: Box) -> list[Candidate]:
     """List every way in which this box can run the bundle, the ladder's best first."""
     versions = runtime_versions(box)
-    found: dict[tuple[str, str], int] = {}
+    usual: dict[tuple[str, str], tuple[int, Rung]] = {}
     for place, rung in enumerate(ladder(bundle, box).runnable):
-        found.setdefault((rung.variant.id, rung.accelerator), place)
-    by_id = {variant.id: variant for variant in bundle.manifest.variant}
+        usual.setdefault((rung.variant.id, rung.accelerator), (place, rung))
     counts = thread_counts(box.inventory.cpu.allowed)
     return [
-        Candidate(name, subject, threads, place, _size(bundle.path_of(by_id[name])))
-        for (name, accelerator), place in found.items()
-        for variant in (by_id[name],)
-        for subject in (
-            Subject(
-                variant.sha256,
-                variant.runtime,
-                versions.get(variant.runtime, "unknown"),
-                accelerator,
-                box.profile.name,
-            ),
-        )
-        # An Edge TPU has one user, which is a pipeline: it is measured when it is opened.
-        if accelerator != EDGETPU
+        Candidate(rung.variant.id, subject, threads, place, size_bytes(bundle, rung.variant), threads == rung.threads)
+        for place, rung in usual.values()
+        for subject in (_subject(rung, versions, box.profile.name),)
+        # An accelerator's user is a pipeline: it is measured when it is opened.
+        if not measures_itself(rung.variant.runtime, rung.accelerator)
         # An accelerator does not get faster by more threads of the processor.
-        for threads in (counts if accelerator == "cpu" else counts[:1])
+        for threads in (sorted({*counts, rung.threads}) if rung.accelerator == "cpu" else (rung.threads,))
     ]
+
+
+def _subject(rung: Rung, versions: Mapping[str, str], profile: str) -> Subject:
+    variant = rung.variant
+    version = versions.get(variant.runtime, "unknown")
+    return Subject(variant.sha256, variant.runtime, version, rung.accelerator, profile)
+
+
+def _close(found: Iterable[Candidate], bundle: Bundle, box: Box) -> list[Candidate]:
+    """Give those between which one measurement does not decide."""
+    close = contenders(ladder(bundle, box).runnable)
+    return [one for one in found if (one.variant, one.subject.accelerator, one.threads) in close]
 
 
 def record(store: FiguresStore, job: Job, result: Figures | Unfit, clock: Clock) -> None:
     """Keep what was learned of a candidate, and log it."""
     at, subject = rfc3339(clock.wall_ns()), job.candidate.subject
     if isinstance(result, Unfit):
-        threads = None if result.any_threads else job.candidate.threads
+        # Of an accelerator it is no matter how many threads of the processor waited for it.
+        is_any = result.any_threads or subject.accelerator != "cpu"
+        threads = None if is_any else job.candidate.threads
         store.refuse(Refused(subject, threads, result.reason, at))
         logs.event(_LOG, "candidate.refused", level=logging.WARNING, candidate=name_of(job), reason=result.reason)
         return
@@ -97,10 +110,3 @@ def feel(root: Path = Path("/")) -> Feel:
     now = read(root)
     free = [bound for bound in (now.memory_available_mb, now.cgroup_headroom_mb) if bound is not None]
     return Feel(now.throttled, now.under_voltage, min(free) if free else None)
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError:
-        return 0

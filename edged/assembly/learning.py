@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,18 @@ class Told:
     reason: str = ""
 
 
+@dataclass(slots=True)
+class Gathering:
+    """What is gathered of normal running: shared by models that take each other's place and look at their windows alike.
+
+    ``fits`` says how; ``taught`` counts how often it was enough to learn from.
+    """
+
+    fits: str
+    so_far: Gathered = field(default_factory=Gathered)
+    taught: int = 0
+
+
 class Learning:
     """One pipeline's calibration: outlives its models. ``fitted`` is the worker's; everything else may come from any thread."""
 
@@ -63,6 +75,7 @@ class Learning:
         self._told: Told | None = None
         self._since_ns = clock.monotonic_ns()
         self._trouble: Reason | None = None
+        self._unkept: Kept | None = None
 
     def __repr__(self) -> str:
         return f"<Learning {self._pipeline}: {self._told.state if self._told else 'nothing to learn'}>"
@@ -83,7 +96,7 @@ class Learning:
                 wanted = wanted.model_copy(update={"seconds": self._seconds})
             before = self._learns
             try:
-                learner = self._learns = Learner(opened, window, wanted, self)
+                learner = self._learns = Learner(opened, window, wanted, self, self._gathering(window))
                 learner.begin(self._kept(learner))
             except EdgedError:
                 # What ran before may go on running, and learning.
@@ -96,7 +109,9 @@ class Learning:
         """Forget what was learned and begin anew. Raises DeviceError when the disk does not let the old go."""
         with self._lock:
             self._records.remove(self._pipeline)
+            self._unkept = None
             if self._learns is not None:
+                self._learns.gathering.so_far = Gathered()
                 self._learns.begin(None)
 
     def reasons(self) -> Sequence[Reason]:
@@ -125,11 +140,13 @@ class Learning:
         return self._lock
 
     def begins(self, learner: Learner, refused: str) -> None:
-        """Take that it begins, anew if something was refused."""
+        """Take that it begins, anew if something was refused, or goes on with what another model began."""
         if learner is not self._learns:
             return
         ref = learner.opened.model.ref
-        self._told, self._since_ns = Told(ref.name, ref.version, reason=refused), self._clock.monotonic_ns()
+        self._told = Told(ref.name, ref.version, reason=refused)
+        if not learner.gathering.so_far.windows:
+            self._since_ns = self._clock.monotonic_ns()
         self._trouble = None
         if refused:
             logs.event(_LOG, "calibration.refused", level=logging.WARNING, pipeline=self._pipeline, reason=refused)
@@ -141,13 +158,15 @@ class Learning:
         """Date what was gathered, and say what it fits."""
         seconds = round(gathered.seconds(learner.window), 3)
         at_ms = self._clock.wall_ns() // NS_PER_MS
-        return Kept(np.stack(gathered.features), self._fits(learner), seconds, gathered.windows, at_ms)
+        return Kept(np.stack(gathered.features), learner.gathering.fits, seconds, gathered.windows, at_ms)
 
     def keep(self, kept: Kept) -> None:
         """Write down what taught something, as well as the disk allows."""
         try:
             self._records.write(self._pipeline, kept)
+            self._unkept = None
         except DeviceError as error:
+            self._unkept = kept
             logs.event(_LOG, "calibration.unkept", level=logging.WARNING, pipeline=self._pipeline, error=error)
             message = f"has calibrated, and will not remember it: {error.args[0]}"
             self._trouble = Reason("calibration-unkept", self._pipeline, message, self._clock.monotonic_ns())
@@ -161,14 +180,20 @@ class Learning:
         self._told = Told(ref.name, ref.version, "calibrated", since, kept.seconds, kept.windows, round(threshold, 6))
         logs.event(_LOG, "calibration.learned", pipeline=self._pipeline, windows=kept.windows, threshold=threshold)
 
+    def taught(self, learner: Learner) -> Kept | None:
+        """Give what taught the model that ran until now, which was not there yet when this one was opened."""
+        return self._kept(learner)
+
+    def _gathering(self, window: WindowInput) -> Gathering:
+        """Give what is gathered already, if this model looks at its windows as the one before it does."""
+        before, fits = self._learns, fitting(window, self._source)
+        return before.gathering if before is not None and before.gathering.fits == fits else Gathering(fits)
+
     def _kept(self, learner: Learner) -> Kept | None:
-        kept = self._records.read(self._pipeline)
-        if kept is None or kept.fits != self._fits(learner) or kept.seconds < learner.wanted.seconds:
+        kept = self._unkept or self._records.read(self._pipeline)
+        if kept is None or kept.fits != learner.gathering.fits or kept.seconds < learner.wanted.seconds:
             return None
         return kept
-
-    def _fits(self, learner: Learner) -> str:
-        return fitting(learner.window, self._source)
 
 
 class Learnings:
@@ -196,16 +221,17 @@ class Learnings:
 class Learner:
     """One opened model's way to its own normalisation and threshold; a model's preprocessing and decoder in one."""
 
-    def __init__(self, opened: Opened, window: WindowInput, wanted: Calibration, learning: Learning) -> None:
-        self.opened, self.window, self.wanted = opened, window, wanted
-        self._learning = learning
+    def __init__(
+        self, opened: Opened, window: WindowInput, wanted: Calibration, learning: Learning, gathering: Gathering
+    ) -> None:
+        self.opened, self.window, self.wanted, self.gathering = opened, window, wanted, gathering
+        self._learning, self._seen = learning, gathering.taught
         self._path = features.build(window, opened.model.engine.inputs[0], opened.variant.layout)
         self._decoder: Decoder | None = None
-        self._gathered = Gathered()
 
     def begin(self, kept: Kept | None) -> None:
-        """Learn from what was kept, or gather from now on."""
-        self._decoder, self._gathered = None, Gathered()
+        """Learn from what was kept, or go on gathering."""
+        self._decoder, self._seen = None, self.gathering.taught
         refused = self._learn(kept) if kept is not None else ""
         if self._decoder is None:
             self._learning.begins(self, refused)
@@ -216,8 +242,10 @@ class Learner:
             try:
                 found = self._path.features(frame)
             except FrameError:
-                self._gathered = self._gathered.with_unreadable()
+                self.gathering.so_far = self.gathering.so_far.with_unreadable()
                 raise
+            if self._decoder is None and self._seen != self.gathering.taught:
+                self.begin(self._learning.taught(self))
             if self._decoder is None:
                 self._gather(found, frame)
                 message = "cannot judge this window yet: the box still learns what is normal"
@@ -233,16 +261,18 @@ class Learner:
         return decoder.decode(outputs, inputs, frame)
 
     def _gather(self, found: Array, frame: Frame) -> None:
-        self._gathered = self._gathered.with_window(found, frame.data, frame.stamp.source_s, self.window)
-        if not is_complete(self._gathered, self.wanted, self.window):
+        gathered = self.gathering.so_far.with_window(found, frame.data, frame.stamp.source_s, self.window)
+        self.gathering.so_far = gathered
+        if not is_complete(gathered, self.wanted, self.window):
             return
-        gathered, self._gathered = self._gathered, Gathered()
+        self.gathering.so_far = Gathered()
         kept = self._learning.complete(self, gathered)
         refused = objection(gathered, self.window) or self._learn(kept)
         if refused:
             self._learning.begins(self, refused)
         else:
             self._learning.keep(kept)
+            self.gathering.taught += 1
 
     def _learn(self, kept: Kept) -> str:
         """Learn from a while of normal running; gives why not, or nothing."""

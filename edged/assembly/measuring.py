@@ -14,7 +14,6 @@ from edged.assembly.jobs import Job, feel, jobs, name_of, record
 from edged.assembly.supply import Supply
 from edged.assembly.witness import Witness
 from edged.control.benchmark import (
-    Candidate,
     Effort,
     Later,
     Outcome,
@@ -24,6 +23,7 @@ from edged.control.benchmark import (
     retry_after_s,
 )
 from edged.control.pace import pause_s
+from edged.domain.figures import Subject
 from edged.domain.health import Reason
 from edged.domain.ports import Clock
 from edged.pipeline.line import NEVER_STUCK_NS, Line
@@ -39,6 +39,9 @@ TICK_S = 2.0
 """How often is looked whether something is left to measure, and for figures that ``edgectl bench`` has written meanwhile."""
 NEVER_NS = 1 << 62
 SLICE_S = 1.0
+
+Key = tuple[Subject, int]
+"""What is measured, and with how many threads: its place on the ladder changes with what is learned."""
 
 _LOG = logging.getLogger("edged.measuring")
 
@@ -68,7 +71,7 @@ class Measuring:
         self._settle_s = settle_s
         self._measures = measures
         self._witness = Witness(lines)
-        self._not_before: dict[Candidate, tuple[int, int]] = {}
+        self._not_before: dict[Key, tuple[int, int]] = {}
         self._calm_ns = clock.monotonic_ns()
         store.known()
         self._told = store.revision
@@ -158,8 +161,8 @@ class Measuring:
         now_ns = self._clock.monotonic_ns()
         found = jobs(self._supply.bundles(), self._box, self._store)
         self._seen = self._store.revision, self._supply.looks
-        ready = [job for job in found if self._not_before.get(job.candidate, (0, 0))[1] <= now_ns]
-        waiting = [self._not_before[job.candidate][1] for job in found if job not in ready]
+        ready = [job for job in found if self._not_before.get(_key(job), (0, 0))[1] <= now_ns]
+        waiting = [self._not_before[_key(job)][1] for job in found if job not in ready]
         self._again_ns = now_ns if len(ready) > 1 else min(waiting, default=NEVER_NS)
         return ready[0] if ready else None
 
@@ -181,13 +184,17 @@ class Measuring:
         if isinstance(result, Later):
             self._put_off(job, result)
             return
-        self._not_before.pop(job.candidate, None)
+        self._not_before.pop(_key(job), None)
         record(self._store, job, result, self._clock)
 
     def _put_off(self, job: Job, why: Later) -> None:
-        tries = self._not_before.get(job.candidate, (0, 0))[0] + 1
+        tries = self._not_before.get(_key(job), (0, 0))[0] + 1
         wait_s = retry_after_s(tries)
         again_ns = self._clock.monotonic_ns() + int(wait_s * 1e9)
-        self._not_before[job.candidate] = tries, again_ns
+        self._not_before[_key(job)] = tries, again_ns
         self._again_ns = min(self._again_ns, again_ns)
         logs.event(_LOG, "candidate.postponed", candidate=name_of(job), reason=why.reason, again_in_s=wait_s)
+
+
+def _key(job: Job) -> Key:
+    return job.candidate.subject, job.candidate.threads

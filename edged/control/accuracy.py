@@ -12,6 +12,9 @@ TIE = 0.005
 """Half a point of a figure from 0 to 1: on the hundreds of samples that variants are judged by, less is chance (one picture of 200
 is half a point), and nobody should pay with latency for it. Of figures beyond 1, such as per cents, the same part."""
 
+ERROR_TIE = 0.05
+"""Of an error, which has a unit and may be small throughout, a part: that of some hundred samples is known to some per cent."""
+
 LESS_IS_BETTER = frozenset({"mae", "mse", "rmse", "mape", "error"})
 """Metrics, in lower case, of which the smaller figure is the better one."""
 
@@ -35,7 +38,7 @@ def grades(bundle: Bundle) -> dict[str, Grade]:
     """
     keys = _keys(bundle)
     ordered = sorted(set(keys.values()), reverse=True)
-    level = dict(zip(ordered, _levels(ordered), strict=True))
+    level = dict(zip(ordered, _levels(ordered, is_error=_is_error(_yardstick(bundle))), strict=True))
     place = {key: number for number, key in enumerate(ordered)}
     return {name: Grade(level[key], place[key]) for name, key in keys.items()}
 
@@ -58,7 +61,11 @@ def _key(bundle: Bundle, variant: Variant, yardstick: tuple[str, str] | None) ->
     figure = variant.accuracy
     if figure is None or (figure.metric, figure.on) != yardstick:
         return False, float(_volume(bundle, variant)), PRECISIONS[variant.precision]
-    return True, -figure.value if figure.metric.lower() in LESS_IS_BETTER else figure.value, 0
+    return True, -figure.value if _is_error(yardstick) else figure.value, 0
+
+
+def _is_error(yardstick: tuple[str, str] | None) -> bool:
+    return yardstick is not None and yardstick[0].lower() in LESS_IS_BETTER
 
 
 def _volume(bundle: Bundle, variant: Variant) -> int:
@@ -66,17 +73,18 @@ def _volume(bundle: Bundle, variant: Variant) -> int:
     return wanted.width * wanted.height if isinstance(wanted, ImageInput) else wanted.length * wanted.channels
 
 
-def _levels(ordered: list[_Key]) -> Iterator[int]:
+def _levels(ordered: list[_Key], *, is_error: bool) -> Iterator[int]:
     """Number the levels from the best down: one begins where the difference to the first of the one before is no tie any more."""
     level, first = 0, None
     for key in ordered:
-        if first is None or not _tied(first, key):
+        if first is None or not _tied(first, key, is_error=is_error):
             level, first = (0 if first is None else level + 1), key
         yield level
 
 
-def _tied(first: _Key, other: _Key) -> bool:
+def _tied(first: _Key, other: _Key, *, is_error: bool) -> bool:
     if not (first[0] and other[0]):
         return first == other
+    borne = ERROR_TIE * abs(first[1]) if is_error else TIE * max(1.0, abs(first[1]))
     # Decimal figures have no exact binary form: 0.9 - 0.895 is a little more than 0.005.
-    return first[1] - other[1] <= TIE * max(1.0, abs(first[1])) + 1e-9
+    return first[1] - other[1] <= borne * (1 + 1e-9)

@@ -6,7 +6,8 @@ the profile; what crashed, hung or did not open is remembered like a figure, so 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -26,6 +27,8 @@ MEMORY_FACTOR, MEMORY_MB = 4, 96
 """What a child may take, roughly: runtimes keep a model's weights up to three times while they load, and 96 MiB are Python, NumPy, OpenCV
 and a runtime (measured: 70 to 90)."""
 FIRST_RETRY_S, LONGEST_RETRY_S = 60.0, 3600.0
+SESSIONS = 3
+"""How often a contender is measured: of three, the middle one is not the one from a bad moment."""
 _NS_PER_MS = 1_000_000
 _MIB = 1_048_576
 
@@ -39,6 +42,8 @@ class Candidate:
     threads: int
     place: int
     size_bytes: int
+    is_usual: bool = True
+    """Whether it would run with so many threads as long as nobody has measured it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ def thread_counts(allowed: float | None) -> tuple[int, ...]:
 def to_measure(
     candidates: Iterable[Candidate], measured: Iterable[Measured], refused: Collection[Refused]
 ) -> tuple[Candidate, ...]:
-    """List what has no figures and is not refused: the chosen rung first, then small files before large ones."""
+    """List what has no figures and is not refused: the chosen rung as it runs first, then small files before large ones."""
     known = {(one.subject, row.threads) for one in measured for row in one.figures}
     missing = [
         candidate
@@ -152,6 +157,20 @@ def to_measure(
         and not any(one.covers(candidate.subject, candidate.threads) for one in refused)
     ]
     return tuple(sorted(missing, key=_urgency))
+
+
+def to_repeat(candidates: Iterable[Candidate], counts: Mapping[tuple[Subject, int], int]) -> tuple[Candidate, ...]:
+    """List those of ``candidates`` that were measured less often than contenders are, the one measured least often first.
+
+    ``counts`` says how often. In turns: a minute in which the box is slow is nobody's.
+    """
+    rare = [one for one in candidates if 0 < counts.get((one.subject, one.threads), 0) < SESSIONS]
+    return tuple(sorted(rare, key=lambda one: (counts[one.subject, one.threads], *_urgency(one))))
+
+
+def sessions(measured: Iterable[Measured]) -> Counter[tuple[Subject, int]]:
+    """Count how often each subject was measured with each number of threads."""
+    return Counter((one.subject, row.threads) for one in measured for row in one.figures)
 
 
 def hindrance(feel: Feel, size_bytes: int = 0) -> str:
@@ -207,11 +226,12 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def merged(measured: Iterable[Measured], new: Measured) -> tuple[Measured, ...]:
-    """Put new figures among those that are kept: rows of the same number of threads are replaced."""
-    others = [one for one in measured if one.subject != new.subject]
-    rows = {row.threads: row for one in measured if one.subject == new.subject for row in one.figures}
-    rows |= {row.threads: row for row in new.figures}
-    figures = tuple(rows[threads] for threads in sorted(rows))
+    """Put new figures among those that are kept: of a number of threads the last ``SESSIONS`` measurements stay, in their order."""
+    known = tuple(measured)
+    others = [one for one in known if one.subject != new.subject]
+    rows = [*(row for one in known if one.subject == new.subject for row in one.figures), *new.figures]
+    counts = sorted({row.threads for row in rows})
+    figures = tuple(row for count in counts for row in [row for row in rows if row.threads == count][-SESSIONS:])
     return (*others, Measured(new.subject, figures, new.origin, new.at))
 
 
@@ -227,5 +247,5 @@ def overdue(waited_s: float, wall_s: float, doing: str) -> Unfit | Later:
     return Unfit(f"{doing} did not end within {wall_s:g} s", any_threads=False)
 
 
-def _urgency(candidate: Candidate) -> tuple[bool, int, int, int]:
-    return candidate.place != 0, candidate.size_bytes, candidate.place, candidate.threads
+def _urgency(candidate: Candidate) -> tuple[bool, int, int, bool, int]:
+    return candidate.place != 0, candidate.size_bytes, candidate.place, not candidate.is_usual, candidate.threads

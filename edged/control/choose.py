@@ -15,8 +15,8 @@ from edged.config.pipelines import Objective
 from edged.control import reasons
 from edged.control.accuracy import grades
 from edged.control.ladder import Candidate, Sorted, sort
-from edged.control.objective import Terms, share
-from edged.control.possible import Facts, objection
+from edged.control.objective import Terms, fits, share
+from edged.control.possible import DRIVEN_BY, Facts, fit_threads, is_fit, objection
 from edged.control.profile import Preference, Profile
 from edged.control.settle import settle
 from edged.domain.bundle import Bundle, Variant
@@ -26,12 +26,16 @@ from edged.domain.variant import Ladder, Rung
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A variant on an accelerator that nothing objects to. ``place`` is the profile's wish that fits, and the manifest's order."""
+    """A variant on an accelerator that nothing objects to. ``place`` is the profile's wish that fits, and the manifest's order.
+
+    ``threads`` are as many as it runs with while nobody has measured it.
+    """
 
     variant: Variant
     accelerator: str
     wish: Preference | None
     place: tuple[int, int]
+    threads: int
 
 
 def choose(
@@ -41,13 +45,16 @@ def choose(
     terms = Terms(objective or Objective(), facts.overhead_ms, facts.budget_mb)
     ways, refused = _ways(bundle, profile, facts, pin)
     candidates = _candidates(bundle, ways, facts, terms)
-    measured = {(one.variant.id, one.accelerator) for one in candidates}
-    unmeasured = [way for way in ways if (way.variant.id, way.accelerator) not in measured]
-    found = _with_something(sort(candidates, terms), is_last=not unmeasured)
+    unmeasured = list(_unmeasured(ways, candidates, facts))
+    found = sort(candidates, terms)
+    untried = _untried(unmeasured, candidates)
+    first = [*untried, *(way for way in _smaller(unmeasured, found, facts) if way not in untried)]
+    found = _with_something(found)
     rungs = [
+        *(_by_profile(way, profile, has_figures=True) for way in first),
         *_on_the_ladder(found, terms),
-        *_needless(found),
-        *(_by_profile(way, profile, facts, has_figures=bool(measured)) for way in unmeasured),
+        *_needless(found, terms),
+        *(_by_profile(way, profile, has_figures=bool(candidates)) for way in unmeasured if way not in first),
     ]
     possible = _chosen(settle(rungs, facts.running, terms.objective), pin)
     return Ladder(
@@ -69,12 +76,14 @@ def _ways(bundle: Bundle, profile: Profile, facts: Facts, pin: str | None) -> tu
             refused.append(Rung(variant, accelerator, 1, "refused", why, "refused"))
             continue
         rank, wish = _rank(profile, variant, accelerator)
-        ways.append(Way(variant, accelerator, wish, (rank, order)))
+        wanted = _threads(wish, facts.inventory) if accelerator == "cpu" else 1
+        threads = fit_threads(variant, accelerator, wanted, facts)
+        ways.append(Way(variant, accelerator, wish, (rank, order), threads))
     return sorted(ways, key=lambda way: way.place), refused
 
 
 def _candidates(bundle: Bundle, ways: list[Way], facts: Facts, terms: Terms) -> list[Candidate]:
-    """Make a candidate of each way and each number of threads that it was measured with and that the box allows."""
+    """Make a candidate of each way and each number of threads that it was measured with and that is fit."""
     grade = grades(bundle)
     return [
         Candidate(
@@ -87,13 +96,43 @@ def _candidates(bundle: Bundle, ways: list[Way], facts: Facts, terms: Terms) -> 
         )
         for way in ways
         for row in facts.figures.get((way.variant.id, way.accelerator), ())
-        if row.threads <= _allowed(facts.inventory)
+        if is_fit(way.variant, way.accelerator, row.threads, facts)
     ]
 
 
-def _with_something(found: Sorted, *, is_last: bool) -> Sorted:
-    """Take the smallest when nothing fits and nothing else is left: a box that runs short of memory beats one that sees nothing."""
-    if found.kept or not found.too_large or not is_last:
+def _unmeasured(ways: list[Way], candidates: list[Candidate], facts: Facts) -> Iterator[Way]:
+    """Give what nobody has measured: ways without any figure, and what runs, with its own number of threads.
+
+    Figures for another number of threads say nothing of what runs, and it stays until they say something.
+    """
+    measured = {one.identity for one in candidates}
+    known = {identity[:2] for identity in measured}
+    for way in ways:
+        name = way.variant.id, way.accelerator
+        runs = facts.running if facts.running is not None and facts.running[:2] == name else None
+        if runs is not None and runs not in measured and is_fit(way.variant, way.accelerator, runs[2], facts):
+            yield replace(way, threads=runs[2])
+        elif name not in known:
+            yield way
+
+
+def _untried(unmeasured: list[Way], candidates: list[Candidate]) -> list[Way]:
+    """Give the accelerators that the profile wishes for before anything measured: they are measured when they are opened, never else."""
+    best = min((one.place for one in candidates), default=(0, 0))
+    return [way for way in unmeasured if way.accelerator in DRIVEN_BY and way.wish is not None and way.place < best]
+
+
+def _smaller(unmeasured: list[Way], found: Sorted, facts: Facts) -> list[Way]:
+    """Where nothing measured fits, give what may, since its file is smaller than that of the smallest."""
+    if found.kept or not found.too_large:
+        return []
+    size = facts.sizes.get(found.too_large[0].variant.id, 0)
+    return [way for way in unmeasured if facts.sizes.get(way.variant.id, size) < size]
+
+
+def _with_something(found: Sorted) -> Sorted:
+    """Keep the smallest when nothing fits: a box that runs short of memory beats one that sees nothing."""
+    if found.kept or not found.too_large:
         return found
     return replace(found, kept=found.too_large[:1], too_large=found.too_large[1:])
 
@@ -111,40 +150,37 @@ def _rank(profile: Profile, variant: Variant, accelerator: str) -> tuple[int, Pr
 def _threads(wish: Preference | None, inventory: Inventory) -> int:
     """Give what the profile wishes, within what the box allows; without a wish half of the processors.
 
-    The other half decodes cameras and talks to the fleet; more threads than processors only wait for each other.
+    The other half decodes cameras and talks to the fleet; more threads than processors only wait for each other. An accelerator does not
+    get faster by any of them.
     """
     allowed = inventory.cpu.allowed or 1.0
     wanted = allowed // 2 if wish is None or wish.threads is None else min(wish.threads, allowed)
     return max(1, int(wanted))
 
 
-def _allowed(inventory: Inventory) -> int:
-    return max(1, int(inventory.cpu.allowed or 1))
-
-
 def _on_the_ladder(found: Sorted, terms: Terms) -> Iterator[Rung]:
     for place, one in enumerate(found.kept):
-        yield _measured(one, reasons.later(one, found.kept[0], terms) if place else reasons.first(one, terms))
+        yield _measured(one, terms, reasons.later(one, found.kept[0], terms) if place else reasons.first(one, terms))
 
 
-def _needless(found: Sorted) -> Iterator[Rung]:
+def _needless(found: Sorted, terms: Terms) -> Iterator[Rung]:
     for one, better in found.dominated:
-        yield replace(_measured(one, reasons.needless(one, better)), standing="dominated")
+        yield replace(_measured(one, terms, reasons.needless(one, better)), standing="dominated")
 
 
 def _no_room(found: Sorted, terms: Terms) -> Iterator[Rung]:
     for one in found.too_large:
-        yield replace(_measured(one, reasons.too_large(one, terms)), standing="refused", verdict="refused")
+        yield replace(_measured(one, terms, reasons.too_large(one, terms)), standing="refused", verdict="refused")
 
 
-def _measured(one: Candidate, reason: str) -> Rung:
+def _measured(one: Candidate, terms: Terms, reason: str) -> Rung:
     return Rung(
         one.variant,
         one.accelerator,
         one.threads,
         "possible",
         reason,
-        "meets" if one.share <= 1 else "misses",
+        "meets" if one.share <= 1 and fits(one.figures, terms) else "misses",
         one.figures,
         one.grade.level,
         one.share,
@@ -157,14 +193,14 @@ def _unmet(top: list[Rung], candidates: list[Candidate], terms: Terms, unmeasure
     return reasons.unmet(runs[0], terms, unmeasured) if runs else ""
 
 
-def _by_profile(way: Way, profile: Profile, facts: Facts, *, has_figures: bool) -> Rung:
+def _by_profile(way: Way, profile: Profile, *, has_figures: bool) -> Rung:
     if way.wish is None:
         reason = f"profile {profile.name} has no wish for it"
     else:
         reason = f"profile {profile.name}, wish {profile.prefer.index(way.wish) + 1}: {_words(way.wish)}"
     if has_figures:
         reason = f"not measured here yet; {reason}"
-    return Rung(way.variant, way.accelerator, _threads(way.wish, facts.inventory), "possible", reason)
+    return Rung(way.variant, way.accelerator, way.threads, "possible", reason)
 
 
 def _chosen(rungs: list[Rung], pin: str | None) -> list[Rung]:

@@ -38,7 +38,8 @@ class Fallback:
 
     def __init__(self) -> None:
         self._troubles: dict[Way, Trouble] = {}
-        self._asked: set[Way] = set()
+        self._asked: dict[Way, tuple[int, int]] = {}
+        """How often each was said to be due since it failed, and when it was last."""
 
     def __repr__(self) -> str:
         return f"<Fallback {', '.join(f'{way[0][:8]} on {way[1]}: {one.why}' for way, one in self._troubles.items())}>"
@@ -48,7 +49,7 @@ class Fallback:
         before = self._troubles.get(way)
         failures = 1 if before is None or _is_stable(before, now_ns) else before.failures + 1
         self._troubles[way] = Trouble(failures, why, now_ns + int(wait_s(failures) * 1e9))
-        self._asked.discard(way)
+        self._asked.pop(way, None)
         return failures
 
     def opened(self, way: Way, now_ns: int) -> None:
@@ -66,14 +67,22 @@ class Fallback:
         }
 
     def is_due(self, now_ns: int) -> bool:
-        """Whether something may be tried again that could not be when this was asked last: once for each wait."""
-        due = {
-            way
-            for way, one in self._troubles.items()
-            if one.opened_ns is None and now_ns >= one.until_ns and way not in self._asked
-        }
-        self._asked |= due
+        """Whether something may be tried again. It is said again after as long as a further failure would take, until it was tried.
+
+        Who is asked to try may not be able to: a pipeline has no loop while its stand-in is loaded.
+        """
+        due = [
+            way for way, one in self._troubles.items() if one.opened_ns is None and now_ns >= self._next_ns(way, one)
+        ]
+        for way in due:
+            self._asked[way] = self._asked.get(way, (0, 0))[0] + 1, now_ns
         return bool(due)
+
+    def _next_ns(self, way: Way, trouble: Trouble) -> int:
+        if way not in self._asked:
+            return trouble.until_ns
+        times, last_ns = self._asked[way]
+        return last_ns + int(wait_s(trouble.failures + times) * 1e9)
 
 
 def wait_s(failures: int) -> float:

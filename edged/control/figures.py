@@ -6,8 +6,9 @@ A file is ``{"schema": "edged.benchmarks/1", "measured": [...]}``, each entry as
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
+from statistics import median
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -21,6 +22,8 @@ HERE = "here"
 
 Table = Mapping[tuple[str, str], tuple[Figures, ...]]
 """Figures by variant id and accelerator, one entry a number of threads, the fewest first."""
+
+MIDDLES = ("p50_ms", "p99_ms", "cpu_ms", "load_ms", "peak_memory_mb")
 
 
 def to_document(measured: Iterable[Measured]) -> dict[str, Any]:
@@ -75,11 +78,20 @@ def _fitting(
 
 
 def _rows(found: Sequence[Measured]) -> tuple[Figures, ...]:
-    """Give one row a number of threads: this box's own over a bundle's, then the one that was measured last."""
-    rows: dict[int, Figures] = {}
+    """Give one row a number of threads: this box's own over a bundle's, then what was measured last."""
+    rows: dict[int, list[Figures]] = {}
     for one in sorted(found, key=lambda one: (one.origin == HERE, one.at)):
-        rows |= {figures.threads: figures for figures in one.figures}
-    return tuple(rows[threads] for threads in sorted(rows))
+        for threads in {figures.threads for figures in one.figures}:
+            rows[threads] = [figures for figures in one.figures if figures.threads == threads]
+    return tuple(middle(rows[threads]) for threads in sorted(rows))
+
+
+def middle(rows: Sequence[Figures]) -> Figures:
+    """Make one row of several measurements of one candidate: each figure is the median of theirs, ``runs`` the sum."""
+    if len(rows) == 1:
+        return rows[0]
+    medians = {name: round(median(getattr(row, name) for row in rows), 4) for name in MIDDLES}
+    return replace(rows[0], runs=sum(row.runs for row in rows), **medians)
 
 
 @cache

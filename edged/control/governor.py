@@ -1,8 +1,10 @@
 """What the box does less of when it suffers, and when it does it again: one step at a time. Pure, with the time passed in.
 
 Every second ``decide`` is given the pressure and what stands; it gives at most one step. Down after ``PATIENCE_S`` of pressure, at once
-when it is critical; up after ``CALM_S`` of calm, twice as long each time that a step up did not last. Within a kind of step the lowest
-priority goes first and the highest comes back first, so that it is the last to suffer.
+when it is critical; up after ``CALM_S`` of calm, twice as long each time that a step up did not last. What counts for a step up are the
+signs that it bears upon: want of memory does not keep a motion gate strict. While one of them is merely near its limit, which it may be
+for months, the wait is ``NEAR_TIMES`` as long. Within a kind of step the lowest priority goes first and the highest comes back first, so
+that it is the last to suffer.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ PATIENCE_S = 2.0
 """Pressure that is over sooner was a burst."""
 CALM_S = 30.0
 MAX_CALM_S = 600.0
+NEAR_TIMES = 20.0
+"""Near a limit nobody knows whether a step up passes it but by trying: after ten minutes, and more rarely each time that it did."""
 PROVEN_S = 60.0
-"""A step up that pressure undoes sooner has failed, and the next one waits twice as long."""
+"""A step up that pressure undoes sooner has failed, and the next one waits twice as long; near a limit ``NEAR_TIMES`` that."""
 BARRED_S = 600.0
 """A step that could not be done (a variant that does not open) is not tried again sooner."""
 WORSE = 1.25
@@ -58,16 +62,28 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Unrest:
+    """A sign that was not calm: as it was last, and the last seconds at which it was near its limit and past it."""
+
+    sign: Pressure
+    near_s: float
+    pressed_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What the governor remembers between two rounds; times are monotonic seconds."""
 
     taken: Taken = field(default_factory=lambda: MappingProxyType({}))
     pressed_since_s: float | None = None
-    calm_since_s: float | None = None
+    unrest: Mapping[str, Unrest] = field(default_factory=lambda: MappingProxyType({}))
+    """Signs that were not calm lately, by their names."""
     stepped_down_s: float | None = None
     stepped_up_s: float | None = None
     """When the last step up was taken, until it is proven or undone."""
     calm_needed_s: float = CALM_S
+    proof_s: float = PROVEN_S
+    """How long the last step up has to last."""
     barred: Mapping[tuple[str, Kind], float] = field(default_factory=lambda: MappingProxyType({}))
     """Until when steps of a kind are left alone, since one could not be done."""
     futile: tuple[str, float] | None = None
@@ -85,11 +101,11 @@ def decide(
     noted = _noted(replace(standing, futile=futile), felt, now_s)
     if _is_due_down(noted, felt, now_s):
         step = _down(noted, felt, pipelines)
-        return (_given_up(noted, felt), None) if step is None else (_stepped_down(noted, step, now_s), step)
-    if _is_due_up(noted, now_s):
-        step = _up(noted, felt, pipelines)
-        return (noted, None) if step is None else (_stepped_up(noted, step, now_s), step)
-    return noted, None
+        if step is not None:
+            return _stepped_down(noted, step, now_s), step
+        noted = _given_up(noted, felt)
+    step = _up(noted, felt, pipelines, now_s)
+    return (noted, None) if step is None else (_stepped_up(noted, step, now_s), step)
 
 
 def failed(standing: Standing, step: Step, now_s: float) -> Standing:
@@ -128,23 +144,28 @@ def _given_up(standing: Standing, pressure: Pressure) -> Standing:
 
 
 def _noted(standing: Standing, pressure: Pressure, now_s: float) -> Standing:
-    """Note since when it is pressed or calm, and whether the last step up has proven itself."""
+    """Note since when it is pressed, what is not calm, and whether the last step up has proven itself."""
     is_pressed = pressure.level >= PRESSED
+    since_s = standing.pressed_since_s
     noted = replace(
         standing,
-        pressed_since_s=_since(standing.pressed_since_s, is_pressed, now_s),
-        calm_since_s=_since(standing.calm_since_s, pressure.level == CALM, now_s),
+        pressed_since_s=(now_s if since_s is None else since_s) if is_pressed else None,
+        unrest=_unrest(standing.unrest, pressure, now_s),
     )
     up_s = standing.stepped_up_s
-    if up_s is None or now_s - up_s < PROVEN_S or is_pressed:
+    if up_s is None or now_s - up_s < standing.proof_s or is_pressed:
         return noted
     return replace(noted, stepped_up_s=None, calm_needed_s=CALM_S)
 
 
-def _since(since_s: float | None, holds: bool, now_s: float) -> float | None:  # noqa: FBT001 - named at its two calls
-    if not holds:
-        return None
-    return now_s if since_s is None else since_s
+def _unrest(before: Mapping[str, Unrest], pressure: Pressure, now_s: float) -> Mapping[str, Unrest]:
+    """Note what is felt now; what was calm for longer than any step waits for is forgotten."""
+    kept = {name: one for name, one in before.items() if now_s - one.near_s <= MAX_CALM_S}
+    for sign in pressure.signs:
+        known = before.get(sign.cause)
+        pressed_s = now_s if sign.level >= PRESSED else known.pressed_s if known else None
+        kept[sign.cause] = Unrest(sign, now_s, pressed_s)
+    return MappingProxyType(kept)
 
 
 def _is_due_down(standing: Standing, pressure: Pressure, now_s: float) -> bool:
@@ -156,13 +177,6 @@ def _is_due_down(standing: Standing, pressure: Pressure, now_s: float) -> bool:
     settle_s = SETTLE_S if pressure.level >= HARD else pressure.settle_s
     settled = standing.stepped_down_s is None or now_s - standing.stepped_down_s >= settle_s
     return settled and now_s - standing.pressed_since_s >= PATIENCE_S
-
-
-def _is_due_up(standing: Standing, now_s: float) -> bool:
-    if not standing.taken or standing.calm_since_s is None:
-        return False
-    latest = max(standing.calm_since_s, standing.stepped_down_s or 0.0, standing.stepped_up_s or 0.0)
-    return now_s - latest >= standing.calm_needed_s
 
 
 def _down(standing: Standing, pressure: Pressure, pipelines: Sequence[Pipeline]) -> Step | None:
@@ -189,15 +203,36 @@ def _relieves(kind: Kind, pipeline: Pipeline, pressure: Pressure) -> bool:
     return kind != "device" or (pressure.cause == "accelerator-temperature") == (pipeline.accelerator != "cpu")
 
 
-def _up(standing: Standing, pressure: Pressure, pipelines: Sequence[Pipeline]) -> Step | None:
-    """Find the step that gives back the most: what went last comes back first."""
+def _up(standing: Standing, pressure: Pressure, pipelines: Sequence[Pipeline], now_s: float) -> Step | None:
+    """Find the step that gives back the most of those that may be given back: what went last comes back first."""
     steps = [
         (KINDS.index(kind), before, one.priority, -order, Step(one.name, kind, before, before - 1, pressure))
         for order, one in enumerate(pipelines)
         for kind in KINDS
-        if (before := standing.taken.get((one.name, kind), 0)) and (one.name, kind) not in standing.barred
+        if (before := standing.taken.get((one.name, kind), 0))
+        and (one.name, kind) not in standing.barred
+        and _is_due_up(standing, kind, one, pipelines, now_s)
     ]
     return max(steps, key=lambda row: row[:4])[4] if steps else None
+
+
+def _is_due_up(standing: Standing, kind: Kind, one: Pipeline, pipelines: Sequence[Pipeline], now_s: float) -> bool:
+    """Whether all that this step bears upon has been calm for long enough, or near its limit for much longer."""
+    needed_s = standing.calm_needed_s
+    stepped_s = max(standing.stepped_down_s or 0.0, standing.stepped_up_s or 0.0)
+    felt = [unrest for unrest in standing.unrest.values() if _bears_upon(kind, one, unrest.sign, pipelines)]
+    # A calm begins with its first round, not with the last one before it.
+    if all(now_s - unrest.near_s > needed_s for unrest in felt):
+        return now_s - stepped_s >= needed_s
+    needed_s *= NEAR_TIMES
+    is_eased = all(now_s - unrest.pressed_s > needed_s for unrest in felt if unrest.pressed_s is not None)
+    return is_eased and now_s - stepped_s >= needed_s
+
+
+def _bears_upon(kind: Kind, one: Pipeline, sign: Pressure, pipelines: Sequence[Pipeline]) -> bool:
+    """Whether a step of this kind may have helped against a sign, and its way back may bring that on again."""
+    late = next((other.priority for other in pipelines if other.name == sign.pipeline), None)
+    return kind in sign.helps and (late is None or one.name == sign.pipeline or one.priority < late)
 
 
 def _stepped_down(standing: Standing, step: Step, now_s: float) -> Standing:
@@ -213,7 +248,10 @@ def _stepped_down(standing: Standing, step: Step, now_s: float) -> Standing:
 
 
 def _stepped_up(standing: Standing, step: Step, now_s: float) -> Standing:
-    return replace(standing, taken=_with(standing.taken, step, step.after), stepped_up_s=now_s)
+    """Note it. Where something is near its limit, the step has to last for longer before it counts as proven."""
+    is_near = any(now_s - unrest.near_s <= standing.calm_needed_s for unrest in standing.unrest.values())
+    proof_s = PROVEN_S * (NEAR_TIMES if is_near else 1.0)
+    return replace(standing, taken=_with(standing.taken, step, step.after), stepped_up_s=now_s, proof_s=proof_s)
 
 
 def _with(taken: Taken, step: Step, steps: int) -> Taken:

@@ -20,6 +20,7 @@ ACCELERATOR_HARDWARE: dict[str, str | None] = {
     "tensorrt": "nvidia-gpu",
     "openvino": "intel-gpu",
     "openvino-npu": "intel-npu",
+    "openvino-cpu": None,
     "hailo": "hailo",
     "rknpu": "rockchip-npu",
 }
@@ -27,6 +28,12 @@ ACCELERATOR_HARDWARE: dict[str, str | None] = {
 
 OWN_RUNTIMES = frozenset({"tflite", "onnx"})
 """Runtimes that edged has engines for; any other is a package's, which knows itself what it drives."""
+
+DRIVEN_BY: dict[str, str] = {
+    "edgetpu": "tflite",
+    **dict.fromkeys(("cuda", "tensorrt", "openvino", "openvino-npu", "openvino-cpu"), "onnx"),
+}
+"""Which of them drives an accelerator; the other one would run on the CPU and call it by its name."""
 
 OPERATOR_HARDWARE: dict[str, tuple[str, str | None]] = {
     "edgetpu-custom-op": ("a Coral Edge TPU", "edgetpu"),
@@ -41,10 +48,10 @@ class Facts:
 
     ``runtimes`` are the installed ones and ``engines`` the accelerators that can be driven (None: assume all, as for another
     machine's tree). ``faults`` and ``operators`` are per variant id: what is wrong with its file, and the custom operators that it holds.
-    ``figures`` are what was measured on this kind of box, ``unfit`` says by variant id and accelerator what crashed or hung when it was
-    measured; ``budget_mb`` is the memory that a model may add (None: no bound), in MiB;
-    ``overhead_ms`` is what the pipeline's own steps take beside the engine. ``running`` is the rung that runs, and stays unless another is
-    enough better.
+    ``sizes`` are the files' bytes. ``figures`` are what was measured on this kind of box, ``unfit`` says by variant id, accelerator and
+    number of threads (None: with any) what crashed or hung when it was measured; ``budget_mb`` is the memory that a model may add (None:
+    no bound), in MiB; ``overhead_ms`` is what the pipeline's own steps take beside the engine. ``running`` is the rung that runs, and stays
+    unless another is enough better.
     """
 
     inventory: Inventory
@@ -52,11 +59,21 @@ class Facts:
     engines: Collection[str] | None = None
     faults: Mapping[str, str] = field(default_factory=dict)
     operators: Mapping[str, Collection[str]] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
     figures: Table = field(default_factory=dict)
-    unfit: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    unfit: Mapping[tuple[str, str, int | None], str] = field(default_factory=dict)
     budget_mb: float | None = None
     overhead_ms: float = 0.0
     running: Identity | None = None
+    elsewhere: Collection[str] = ()
+    """Accelerators that have an interpreter of their own: ``runtimes`` says nothing of those."""
+    unready: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """By variant id and accelerator: which package it lacks, or that the model is not compiled for the device yet."""
+
+    @property
+    def most_threads(self) -> int:
+        """As many as the box allows."""
+        return max(1, int(self.inventory.cpu.allowed or 1))
 
 
 def objection(variant: Variant, accelerator: str, facts: Facts, pin: str | None) -> str:
@@ -70,12 +87,24 @@ def objection(variant: Variant, accelerator: str, facts: Facts, pin: str | None)
     return ""
 
 
+def is_fit(variant: Variant, accelerator: str, threads: int, facts: Facts) -> bool:
+    """Whether the box allows so many threads, and nothing crashed or hung with them."""
+    unfit = {(variant.id, accelerator, threads), (variant.id, accelerator, None)}
+    return threads <= facts.most_threads and facts.unfit.keys().isdisjoint(unfit)
+
+
+def fit_threads(variant: Variant, accelerator: str, wanted: int, facts: Facts) -> int:
+    """Give the number of threads next to ``wanted`` that is fit, rather fewer than more; 0 when none is."""
+    fit = (count for count in range(1, facts.most_threads + 1) if is_fit(variant, accelerator, count, facts))
+    return min(fit, key=lambda count: (abs(count - wanted), count), default=0)
+
+
 def _file_is_sound(variant: Variant, _accelerator: str, facts: Facts) -> str:
     return facts.faults.get(variant.id, "")
 
 
-def _runtime_is_installed(variant: Variant, _accelerator: str, facts: Facts) -> str:
-    if facts.runtimes is None or variant.runtime in facts.runtimes:
+def _runtime_is_installed(variant: Variant, accelerator: str, facts: Facts) -> str:
+    if facts.runtimes is None or variant.runtime in facts.runtimes or accelerator in facts.elsewhere:
         return ""
     if variant.runtime not in OWN_RUNTIMES:
         known = ", ".join(sorted(OWN_RUNTIMES))
@@ -95,9 +124,16 @@ def _accelerator_is_there(_variant: Variant, accelerator: str, facts: Facts) -> 
 
 
 def _accelerator_is_driven(variant: Variant, accelerator: str, facts: Facts) -> str:
+    driver = DRIVEN_BY.get(accelerator, variant.runtime)
+    if variant.runtime in OWN_RUNTIMES and driver != variant.runtime:
+        return f"{accelerator} runs models of the runtime {driver!r}, and this file is for {variant.runtime!r}"
     if facts.engines is None or accelerator in facts.engines or variant.runtime not in OWN_RUNTIMES:
         return ""
     return f"this version of edged drives no {accelerator}, expected one of {', '.join(sorted(facts.engines))}"
+
+
+def _engine_is_ready(variant: Variant, accelerator: str, facts: Facts) -> str:
+    return facts.unready.get((variant.id, accelerator), "")
 
 
 def _operators_fit(variant: Variant, accelerator: str, facts: Facts) -> str:
@@ -113,8 +149,10 @@ def _operators_fit(variant: Variant, accelerator: str, facts: Facts) -> str:
 
 
 def _measuring_went_well(variant: Variant, accelerator: str, facts: Facts) -> str:
-    fault = facts.unfit.get((variant.id, accelerator), "")
-    return f"cannot run here, as its measurement showed: {fault}" if fault else ""
+    if fit_threads(variant, accelerator, 1, facts):
+        return ""
+    faults = (fault for (name, where, _), fault in facts.unfit.items() if (name, where) == (variant.id, accelerator))
+    return f"cannot run here, as its measurement showed: {next(faults)}"
 
 
 Question = Callable[[Variant, str, Facts], str]
@@ -124,6 +162,7 @@ QUESTIONS: tuple[Question, ...] = (
     _accelerator_is_there,
     _accelerator_is_driven,
     _runtime_is_installed,
+    _engine_is_ready,
     _measuring_went_well,
 )
 """Asked in this order: the reason that is given is the first, and the file's own faults come before the box's."""

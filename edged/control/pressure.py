@@ -17,6 +17,11 @@ MARGIN_C = 5.0
 SCALE_MB = 4096.0
 """Of a larger memory a share means less and less want: 7 % of 64 GiB is plenty."""
 
+HARD_REACH_C = 5.0
+"""So close to where the box stops itself nobody waits."""
+STEEPEST_C = 15.0
+"""In a second, at most: full load on every core lifts a bare die by some 10 °C in its first second, and by less under a sink."""
+
 SETTLE_S = 4.0
 """A step down needs so long to show in a latency, which looks back."""
 SLOW_S = 10.0
@@ -84,6 +89,13 @@ class Pressure:
     """What a step down needs to show."""
     behind: Pressure | None = None
     """Of lateness: the highest of what the box itself suffers from, which counts once nothing helps against the lateness."""
+    felt: tuple[Pressure, ...] = ()
+    """What each sign that is not calm gives; empty where this is the only one."""
+
+    @property
+    def signs(self) -> tuple[Pressure, ...]:
+        """Everything that is not calm."""
+        return self.felt or ((self,) if self.level > CALM else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +137,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(
         "temperature-hard",
         lambda signals: signals.critical_c,
-        ((5.0, CRITICAL),),
+        ((HARD_REACH_C, CRITICAL),),
         "{:.1f} °C below the limit where the box stops itself",
         is_falling=True,
     ),
@@ -213,19 +225,34 @@ def pressure(signals: Signals) -> Pressure:
     return replace(worst, behind=_worst(signals, (sign for sign in SIGNS if sign.name not in LATENESS)))
 
 
+def plausible(now: Signals, before: Signals | None) -> Signals:
+    """Give the signals without heat that only a broken sensor can show: from one second to the next, and without the kernel's own word.
+
+    What falls within the hard limit's reach is acted upon at once, so that it takes two readings in a row, or a rise that silicon can do.
+    """
+    hot = now.critical_c is not None and now.critical_c <= HARD_REACH_C
+    if not hot or now.critical_c is None or now.throttled:
+        return now
+    if before is not None and before.critical_c is not None and before.critical_c - now.critical_c <= STEEPEST_C:
+        return now
+    held = before if before is not None else Signals()
+    return replace(now, critical_c=held.critical_c, headroom_c=held.headroom_c)
+
+
 def _worst(signals: Signals, signs: Iterable[Sign]) -> Pressure:
-    worst = Pressure(CALM)
-    for sign in signs:
-        value = sign.reads(signals)
-        if value is None:
-            continue
-        level = sign.level_of(value)
-        if level > worst.level:
-            whose = sign.whose(signals)
-            words = sign.text.format(value)
-            said = f"{whose} {words}" if whose else words
-            worst = Pressure(level, sign.name, said, value, sign.helps, whose, sign.settle_s)
-    return worst
+    felt = [one for sign in signs if (one := _read(sign, signals)) is not None]
+    worst = max(felt, key=lambda one: one.level, default=Pressure(CALM))
+    return replace(worst, felt=tuple(felt))
+
+
+def _read(sign: Sign, signals: Signals) -> Pressure | None:
+    value = sign.reads(signals)
+    level = CALM if value is None else sign.level_of(value)
+    if value is None or level == CALM:
+        return None
+    whose, words = sign.whose(signals), sign.text.format(value)
+    said = f"{whose} {words}" if whose else words
+    return Pressure(level, sign.name, said, value, sign.helps, whose, sign.settle_s)
 
 
 def headroom(

@@ -19,7 +19,9 @@ from edged.domain.device import AcceleratorKind, Inventory
 from edged.domain.errors import ConfigError
 
 AUTO = "auto"
-AcceleratorName = Literal["cpu", "edgetpu", "cuda", "tensorrt", "openvino", "openvino-npu", "hailo", "rknpu"]
+AcceleratorName = Literal[
+    "cpu", "edgetpu", "cuda", "tensorrt", "openvino", "openvino-npu", "openvino-cpu", "hailo", "rknpu"
+]
 """What a bundle's variant says that it runs on."""
 
 
@@ -81,6 +83,11 @@ class Profile(_Part):
     limits: Bounds = Bounds()
     isolate: bool = False
     """Whether engines on the CPU, too, run in child processes: what accelerators' engines always do."""
+
+    @property
+    def is_broad(self) -> bool:
+        """Whether it fits boxes of all kinds: figures that one of them brought say little of another."""
+        return not (self.match.compatible or self.match.board or self.match.soc)
 
 
 Fit = tuple[int, int, int, int, int, int]

@@ -66,7 +66,7 @@ def first(one: Candidate, terms: Terms) -> str:
     best, accuracy = BEST[terms.objective.prefer], TOLD["accuracy"].of(one)
     if one.share:
         return f"{best} that meets the objective: {accuracy}, {account(one.figures, terms)}"
-    return f"{best}: {accuracy}, {TOLD['latency'].of(one)}, {TOLD['memory'].of(one)}"
+    return f"{best}: {accuracy}, {TOLD['rate'].of(one)}, {TOLD['memory'].of(one)}"
 
 
 def later(one: Candidate, best: Candidate, terms: Terms) -> str:
@@ -76,7 +76,7 @@ def later(one: Candidate, best: Candidate, terms: Terms) -> str:
         return f"misses the objective: {missed}"
     figure = deciding(best, one, terms.objective)
     if figure is None:
-        return f"as good as {name(best.identity)} in every figure, and behind it in the profile"
+        return f"as good as {name(best.identity)} as far as can be measured, and behind it in the profile"
     return f"{TOLD[figure].worse} than {name(best.identity)}: {TOLD[figure].both(one, best)}"
 
 

@@ -8,19 +8,21 @@ from dataclasses import replace
 from edged.config.pipelines import Objective
 from edged.control.objective import short
 from edged.control.reasons import name
+from edged.control.resolution import reach
 from edged.domain.figures import Figures
 from edged.domain.variant import Identity, Rung, Standing
 
 STILL = 0.9
-"""Of two runs of one file on a quiet box p99 differs by some per cent; a tenth is more than that, and worth an exchange."""
+"""Of two measurements of one file p50 differs by some per cent; a tenth is more than that, and worth an exchange."""
 
-DECIDES: Mapping[str, Callable[[Figures], float]] = {
-    "accuracy": lambda figures: figures.p99_ms,
-    "latency": lambda figures: figures.p99_ms,
-    "memory": lambda figures: figures.peak_memory_mb,
-    "energy": lambda figures: figures.cpu_ms,
+DECIDES: Mapping[str, tuple[str, Callable[[Figures], float]]] = {
+    "accuracy": ("rate", lambda figures: figures.p50_ms),
+    "latency": ("rate", lambda figures: figures.p50_ms),
+    "memory": ("memory", lambda figures: figures.peak_memory_mb),
+    "energy": ("energy", lambda figures: figures.cpu_ms),
 }
-"""By the objective's ``prefer`` the figure that has to gain; with accuracy, the one among equally accurate rungs."""
+"""By the objective's ``prefer`` the figure that has to gain, with its name in ``resolution``; with accuracy, the one among equally
+accurate rungs."""
 
 
 def settle(rungs: Sequence[Rung], running: Identity | None, objective: Objective) -> list[Rung]:
@@ -38,13 +40,21 @@ def better_than_running(rungs: Sequence[Rung], now: Rung, objective: Objective) 
 
     What was not measured never does, and what was measured but misses the objective takes the place of nothing that may meet it.
     """
-    ladder = (rung for rung in rungs if rung.standing in {"meets", "misses"})
+    ladder = [rung for rung in rungs if rung.standing in {"meets", "misses"}]
+    if now.figures is None:
+        return next((best for best in ladder[:1] if _is_better_than_unmeasured(best, now)), None)
     return next((rung for rung in ladder if _is_better(rung, now, objective)), None)
+
+
+def _is_better_than_unmeasured(best: Rung, now: Rung) -> bool:
+    # With another number of threads the same file may be faster or slower: nobody knows before both are measured.
+    is_same = (best.variant.id, best.accelerator) == (now.variant.id, now.accelerator)
+    return best.standing == "meets" and not is_same
 
 
 def _is_better(rung: Rung, now: Rung, objective: Objective) -> bool:
     if rung.figures is None or now.figures is None:
-        return now.figures is None and rung.standing == "meets"
+        return False
     if now.share > 1:
         return rung.share <= 1 or rung.share <= STILL * now.share
     if rung.share > STILL:
@@ -52,14 +62,15 @@ def _is_better(rung: Rung, now: Rung, objective: Objective) -> bool:
         return False
     if objective.prefer == "accuracy" and rung.level != now.level:
         return rung.level < now.level
-    decides = DECIDES[objective.prefer]
-    return decides(rung.figures) <= STILL * decides(now.figures)
+    name_of_it, decides = DECIDES[objective.prefer]
+    mine, its = decides(rung.figures), decides(now.figures)
+    return mine <= STILL * its and its > reach(name_of_it, mine)
 
 
 def _stays(now: Rung, best: Rung) -> str:
     if now.figures is None:
         return f"runs, and is not measured yet; {now.reason}"
-    return f"runs, and {name(best.identity)} is not a tenth better (p99 {short(now.figures.p99_ms)} ms)"
+    return f"runs, and {name(best.identity)} is not a tenth better (p50 {short(now.figures.p50_ms)} ms)"
 
 
 def _standing(now: Rung) -> Standing:

@@ -48,7 +48,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The figures of a subject, one row a number of threads."""
+    """The figures of a subject, one row a measurement: several with one number of threads stand in the order in which they were made."""
 
     subject: Subject
     figures: tuple[Figures, ...]

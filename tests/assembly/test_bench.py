@@ -12,6 +12,7 @@ import pytest
 from edged.assembly.bench import measure
 from edged.assembly.candidate import Order
 from edged.control.benchmark import Effort, Later, Outcome, Run, Unfit
+from edged.update.manifest import sha256_of
 from fakes.brought import bring
 from fakes.sensor import sensor_bundle
 
@@ -132,9 +133,49 @@ def test_a_child_that_the_system_ended_is_tried_again_later(tmp_path: Path, monk
     assert got == Later("the system ended it while loading: memory may be short")
 
 
-def test_a_file_that_its_runtime_refuses_is_never_tried_again(tmp_path: Path) -> None:
+def with_file(folder: Path, content: bytes) -> Path:
+    """Put another file in the model's place, with its digest in the manifest."""
+    weights, manifest = folder / "model.tflite", folder / "model.toml"
+    before = sha256_of(weights)
+    weights.write_bytes(content)
+    manifest.write_text(manifest.read_text("utf-8").replace(before, sha256_of(weights)), "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("gone", ["model.toml", "model.tflite"])
+def test_a_file_that_went_away_meanwhile_is_tried_again_later(tmp_path: Path, gone: str) -> None:
+    folder = sensor_bundle(tmp_path / "level")
+    (folder / gone).unlink()
+    assert isinstance(measure(order(folder), SHORT, go_on), Later)
+
+
+def test_a_file_that_was_altered_since_it_was_ordered_is_not_the_one_that_is_judged(tmp_path: Path) -> None:
     folder = sensor_bundle(tmp_path / "level")
     (folder / "model.tflite").write_bytes(b"no model")
+    got = measure(order(folder), SHORT, go_on)
+    assert isinstance(got, Later)
+    assert "its file is not what it was" in got.reason
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"opens": "raise MemoryError"},
+        {"opens": "raise OSError(28, 'No space left on device')"},
+        {"infer": "raise OSError(5, 'Input/output error')"},
+        {"opens": "print('what():  std::bad_alloc', file=sys.stderr); os.abort()"},
+        {"opens": "os.kill(os.getpid(), signal.SIGBUS)"},
+    ],
+    ids=str,
+)
+def test_memory_and_disk_that_fail_are_no_fault_of_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, str]
+) -> None:
+    assert isinstance(measure(order(strange(tmp_path, monkeypatch, **how)), SHORT, go_on), Later)
+
+
+def test_a_file_that_its_runtime_refuses_is_never_tried_again(tmp_path: Path) -> None:
+    folder = with_file(sensor_bundle(tmp_path / "level"), b"no model")
     got = measure(order(folder), SHORT, go_on)
     assert isinstance(got, Unfit)
     assert got.reason.startswith("cannot ")

@@ -216,6 +216,60 @@ def test_on_a_disk_that_takes_nothing_it_works_until_the_next_start_and_says_so(
     assert reason.message.startswith("has calibrated, and will not remember it: cannot ")
 
 
+def test_another_rung_goes_on_with_what_the_one_before_it_has_gathered(box: Box, level: Path, tmp_path: Path) -> None:
+    learning = box.learning()
+    box.feed(learning.fitted(opened(level)), 30)
+    box.clock.advance(9.0)
+    other = learning.fitted(opened(bundle(tmp_path / "other", runtime="onnx")))
+    (reason,) = learning.reasons()
+    assert reason.since_mono_ns == box.clock.monotonic_ns() - 9_000_000_000
+    assert box.feed(other, NORMAL - 30) == [None] * (NORMAL - 30)
+    assert box.feed(other, 1) != [None]
+
+
+def test_windows_of_the_rung_before_count_until_the_other_has_taken_its_place(
+    box: Box, level: Path, tmp_path: Path
+) -> None:
+    learning = box.learning()
+    before = learning.fitted(opened(level))
+    box.feed(before, 30)
+    other = learning.fitted(opened(bundle(tmp_path / "other", runtime="onnx")))
+    box.feed(before, NORMAL - 30)
+    assert box.feed(other, 1) != [None]
+    told = learning.told()
+    assert told is not None
+    assert told["state"] == "calibrated"
+
+
+def test_a_rung_that_looks_at_its_windows_otherwise_begins_anew(box: Box, level: Path, tmp_path: Path) -> None:
+    learning = box.learning()
+    box.feed(learning.fitted(opened(level)), 30)
+    other = bundle(tmp_path / "other")
+    text = (other / "model.toml").read_text()
+    (other / "model.toml").write_text(text.replace("stride = 64", "stride = 32"))
+    box.clock.advance(9.0)
+    learning.fitted(opened(other))
+    (reason,) = learning.reasons()
+    assert reason.since_mono_ns == box.clock.monotonic_ns()
+
+
+def test_recalibrating_forgets_what_is_gathered_so_far(box: Box, level: Path) -> None:
+    learning = box.learning()
+    model = learning.fitted(opened(level))
+    box.feed(model, 30)
+    learning.recalibrate()
+    assert box.feed(model, NORMAL) == [None] * NORMAL
+
+
+def test_another_rung_learns_from_what_a_disk_did_not_take(box: Box, level: Path, tmp_path: Path) -> None:
+    box.state.parent.mkdir(exist_ok=True)
+    box.state.touch()
+    learning = box.learning()
+    box.feed(learning.fitted(opened(level)), NORMAL)
+    other = learning.fitted(opened(bundle(tmp_path / "other", runtime="onnx")))
+    assert box.feed(other, 1) != [None]
+
+
 class LostEngine:
     """Fails as an accelerator does that was pulled out."""
 

@@ -21,6 +21,7 @@ from edged.assembly.measuring import Measuring
 from edged.assembly.supply import Supply
 from edged.control.benchmark import Effort, Feel, Later, Outcome, Run, Sample, Unfit
 from edged.control.figures import to_document
+from edged.control.profile import Match, Preference
 from edged.domain.figures import Figures, Measured
 from edged.update.manifest import read_bundle
 from fakes.clock import FakeClock
@@ -80,11 +81,12 @@ class Bench:
 
 @pytest.fixture
 def bench(here: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """Give a box of two processors on which the bundle ``level`` runs."""
+    """Give a box of two processors on which the bundle ``level`` runs, with both as long as nobody has measured it."""
     monkeypatch.setattr(measuring, "feel", Feel)
     store = FiguresStore(tmp_path / "state")
     cpu = replace(here.inventory.cpu, allowed=2.0)
-    box = replace(here, inventory=replace(here.inventory, cpu=cpu), store=store)
+    profile = here.profile.model_copy(update={"prefer": (Preference(accelerator="cpu", threads=2),)})
+    box = replace(here, inventory=replace(here.inventory, cpu=cpu), profile=profile, store=store)
     sensor_bundle(tmp_path / "models" / "level")
     clock, children, line = FakeClock(), Children(), FakeLine()
     supply = Supply((tmp_path / "models",), tmp_path / "state", box, clock)
@@ -125,14 +127,48 @@ def until_done(bench: Bench) -> None:
     pytest.fail("it never comes to an end")
 
 
-def test_every_candidate_is_measured_once_and_kept(bench: Bench) -> None:
+def test_every_candidate_is_measured_and_kept(bench: Bench) -> None:
     until_done(settled(bench))
     until_done(bench)
-    assert threads(bench) == [1, 2]
+    assert set(threads(bench)) == {1, 2}
     assert all(order.polite for order in bench.children.asked)
     (one,) = bench.store.known().measured
-    assert ([row.threads for row in one.figures], one.origin) == ([1, 2], "here")
+    assert ({row.threads for row in one.figures}, one.origin) == ({1, 2}, "here")
     assert one.subject.profile == bench.box.profile.name
+
+
+def test_those_that_are_close_are_measured_three_times_in_turns(bench: Bench) -> None:
+    until_done(settled(bench))
+    until_done(bench)
+    assert threads(bench) == [2, 1, 1, 2, 1, 2]
+
+
+def test_what_is_far_behind_is_measured_once(bench: Bench) -> None:
+    slow = Run((Sample(8_000_000, 8_000_000, 0),) * 40, 30.0, 12.0)
+    bench.children.on_ask = lambda _rest: setattr(
+        bench.children, "answer", slow if bench.children.asked[-1].threads == 2 else GOOD
+    )
+    until_done(settled(bench))
+    until_done(bench)
+    assert threads(bench) == [2, 1, 1, 1]
+
+
+@pytest.mark.parametrize("wished", [1, 2])
+def test_what_runs_is_measured_first_with_as_many_threads_as_it_has(bench: Bench, wished: int) -> None:
+    profile = bench.box.profile.model_copy(update={"prefer": (Preference(accelerator="cpu", threads=wished),)})
+    (bundle,) = bench.supply.bundles()
+    found = jobs([bundle], replace(bench.box, profile=profile), bench.store)
+    assert [job.candidate.threads for job in found] == [wished, 3 - wished]
+
+
+def test_a_number_of_threads_that_the_profile_names_is_measured_though_it_is_no_usual_one(bench: Bench) -> None:
+    wish = Preference(accelerator="cpu", threads=5)
+    profile = bench.box.profile.model_copy(update={"prefer": (wish,)})
+    inventory = replace(bench.box.inventory, cpu=replace(bench.box.inventory.cpu, allowed=12.0))
+    (bundle,) = bench.supply.bundles()
+    found = candidates(bundle, replace(bench.box, profile=profile, inventory=inventory))
+    assert [one.threads for one in found] == [1, 2, 3, 4, 5, 6, 12]
+    assert [one.threads for one in found if one.is_usual] == [5]
 
 
 def test_pipelines_look_again_once_for_each_news_whoever_measured(bench: Bench, tmp_path: Path) -> None:
@@ -154,7 +190,7 @@ def test_a_crash_is_remembered_and_not_tried_again(bench: Bench) -> None:
     until_done(settled(bench))
     bench.clock.advance(100_000.0)
     until_done(bench)
-    assert threads(bench) == [1]
+    assert threads(bench) == [2]
     (refused,) = bench.store.known().refused
     assert (refused.reason, refused.threads) == ("loading crashed with SIGSEGV", None)
 
@@ -162,20 +198,29 @@ def test_a_crash_is_remembered_and_not_tried_again(bench: Bench) -> None:
 def test_a_hang_refuses_as_many_threads_only(bench: Bench) -> None:
     bench.children.answer = Unfit("a call did not end within 60 s", any_threads=False)
     until_done(settled(bench))
-    assert threads(bench) == [1, 2]
+    assert threads(bench) == [2, 1]
 
 
 def test_what_a_busy_box_kept_from_being_measured_is_tried_again_a_minute_later(bench: Bench) -> None:
     bench.children.answer = Later("the box is busy")
     until_done(settled(bench))
-    assert threads(bench) == [1, 2]
+    assert threads(bench) == [2, 1]
     bench.clock.advance(59.0)
     until_done(bench)
-    assert threads(bench) == [1, 2]
+    assert threads(bench) == [2, 1]
     bench.clock.advance(2.0)
     until_done(bench)
-    assert threads(bench) == [1, 2, 1, 2]
+    assert threads(bench) == [2, 1, 2, 1]
     assert bench.store.known().measured == ()
+
+
+def test_what_was_put_off_stays_so_when_its_place_on_the_ladder_changes(bench: Bench) -> None:
+    bench.children.on_ask = lambda _rest: setattr(
+        bench.children, "answer", Later("the box is busy") if bench.children.asked[-1].threads == 2 else GOOD
+    )
+    until_done(settled(bench))
+    until_done(bench)
+    assert threads(bench) == [2, 1, 1, 1]
 
 
 def test_a_throttled_box_starts_no_child(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,13 +251,17 @@ def test_a_stop_calls_the_candidate_off_and_keeps_nothing_of_it(bench: Bench) ->
     assert not bench.measuring.tick()
 
 
-def test_what_came_with_the_bundle_is_not_measured_again(bench: Bench) -> None:
+@pytest.mark.parametrize(("match", "left"), [(Match(board=("a press",)), []), (Match(arch=("x86_64",)), [1, 2])])
+def test_what_came_with_the_bundle_is_measured_again_only_where_the_profile_fits_boxes_of_all_kinds(
+    bench: Bench, match: Match, left: list[int]
+) -> None:
     (bundle,) = bench.supply.bundles()
+    box = replace(bench.box, profile=bench.box.profile.model_copy(update={"match": match}))
     rows = tuple(Figures(one, 30, 2.0, 3.0, 2.0, 40.0, 12.0) for one in (1, 2))
-    subject = candidates(bundle, bench.box)[0].subject
+    subject = candidates(bundle, box)[0].subject
     travelled = to_document([Measured(subject, rows, "here", "2026-01-01T00:00:00.000Z")])
     (bundle.folder / "benchmarks.json").write_text(json.dumps(travelled), "utf-8")
-    assert jobs([bundle], bench.box, bench.store) == []
+    assert [job.candidate.threads for job in jobs([bundle], box, bench.store)] == left
     (bundle.folder / "benchmarks.json").unlink()
 
 

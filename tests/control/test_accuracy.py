@@ -27,6 +27,13 @@ def test_of_an_error_the_smallest_is_the_best() -> None:
     assert levels(scored("a", 0.30, metric="MAE"), scored("b", 0.10, metric="MAE")) == {"a": 1, "b": 0}
 
 
+def test_small_errors_are_compared_by_their_parts_and_not_by_half_a_point() -> None:
+    found = levels(
+        *(scored(name, value, metric="RMSE") for name, value in (("a", 0.0020), ("b", 0.0021), ("c", 0.004)))
+    )
+    assert found == {"a": 0, "b": 0, "c": 1}
+
+
 @pytest.mark.parametrize("other", [{"metric": "accuracy"}, {"on": "the training set"}])
 def test_only_the_figure_that_most_have_is_compared_and_others_stand_behind(other: dict[str, str]) -> None:
     found = levels(scored("a", 0.99, **other), scored("b", 0.5), scored("c", 0.6))  # type: ignore[arg-type] # texts

@@ -21,9 +21,11 @@ from edged.control.benchmark import (
     overdue,
     quantile,
     retry_after_s,
+    sessions,
     summary,
     thread_counts,
     to_measure,
+    to_repeat,
 )
 from edged.domain.figures import Figures, Measured, Subject
 
@@ -186,13 +188,28 @@ def test_a_quantile_is_the_smallest_value_that_so_many_are_at_or_below() -> None
     assert [quantile(values, share) for share in (0.0, 0.5, 0.99, 1.0)] == [1.0, 100.0, 198.0, 200.0]
 
 
-def test_new_figures_replace_the_row_of_as_many_threads_and_leave_the_others() -> None:
-    before = [measured(FP32, figures()), measured(INT8, figures(1), figures(2, 1.5))]
+def test_of_each_number_of_threads_the_last_three_measurements_are_kept() -> None:
+    before = [measured(FP32, figures()), measured(INT8, figures(1), *(figures(2, ms) for ms in (1.5, 1.6, 1.7)))]
     after = merged(before, measured(INT8, figures(2, 1.1), at="2026-02-01T00:00:00.000Z"))
     assert after == (
         measured(FP32, figures()),
-        measured(INT8, figures(1), figures(2, 1.1), at="2026-02-01T00:00:00.000Z"),
+        measured(INT8, figures(1), *(figures(2, ms) for ms in (1.6, 1.7, 1.1)), at="2026-02-01T00:00:00.000Z"),
     )
+
+
+def test_the_chosen_file_is_measured_first_with_as_many_threads_as_it_runs_with() -> None:
+    one, two = (replace(candidate("int8", INT8, count, place=0), is_usual=count == 2) for count in (1, 2))
+    assert to_measure([one, two], (), ()) == (two, one)
+
+
+def test_contenders_are_measured_in_turns_until_each_has_three_measurements() -> None:
+    one, two, three = (candidate("int8", INT8, count) for count in (1, 2, 3))
+    counts = sessions([measured(INT8, *[figures(1)] * 2, figures(2), *[figures(3)] * 3)])
+    assert to_repeat([one, two, three], counts) == (two, one)
+
+
+def test_what_has_no_figures_is_not_repeated() -> None:
+    assert to_repeat([candidate("int8", INT8)], {}) == ()
 
 
 def test_what_could_not_be_measured_is_left_alone_ever_longer_up_to_an_hour() -> None:

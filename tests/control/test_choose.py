@@ -173,7 +173,7 @@ def test_what_is_not_measured_stands_behind_what_is_in_the_profiles_order() -> N
     ladder = choose(bundle(variant("b"), CPU_INT8, CPU_FP32), INT8_FIRST, facts)
     assert told(ladder) == [("cpu-fp32", "chosen"), ("b", "possible"), ("cpu-int8", "possible")]
     assert [rung.reason for rung in ladder.rungs] == [
-        "the fastest of the most accurate: fp32, p99 10 ms, memory 20 MiB",
+        "the fastest of the most accurate: fp32, p50 10 ms, memory 20 MiB",
         "not measured here yet; profile a-profile, wish 2: cpu, tflite, int8",
         "not measured here yet; profile a-profile, wish 2: cpu, tflite, int8",
     ]
@@ -183,8 +183,8 @@ def test_each_measured_number_of_threads_that_the_box_allows_is_a_rung() -> None
     facts = Facts(inventory(allowed=2.5), figures={("cpu-int8", "cpu"): (row(1, 40), row(2, 25), row(3, 20))})
     ladder = choose(bundle(CPU_INT8), INT8_FIRST, facts)
     assert [(rung.threads, rung.reason) for rung in ladder.rungs] == [
-        (2, "the fastest of the most accurate: int8, p99 25 ms, memory 20 MiB"),
-        (1, "slower than cpu-int8 on cpu with 2 threads: p99 40 ms against 25 ms"),
+        (2, "the fastest of the most accurate: int8, p50 25 ms, memory 20 MiB"),
+        (1, "slower than cpu-int8 on cpu with 2 threads: p50 40 ms against 25 ms"),
     ]
 
 
@@ -244,11 +244,92 @@ def test_where_nothing_fits_the_smallest_runs_and_says_so() -> None:
     )
 
 
-def test_before_what_is_known_to_be_too_large_runs_what_nobody_measured() -> None:
-    facts = Facts(inventory(), figures={("cpu-int8", "cpu"): (row(memory_mb=40),)}, budget_mb=30)
-    ladder = choose(bundle(CPU_INT8, CPU_FP32), INT8_FIRST, facts)
-    assert told(ladder) == [("cpu-fp32", "chosen"), ("cpu-int8", "refused")]
+def short_of_memory(**sizes: int) -> Ladder:
+    """Give the ladder of a box on which the measured int8 variant does not fit; the others are not measured."""
+    facts = Facts(inventory(), sizes=sizes, figures={("int8", "cpu"): (row(memory_mb=40),)}, budget_mb=30)
+    return choose(bundle(variant("fp32", precision="fp32"), variant("int8")), INT8_FIRST, facts)
+
+
+@pytest.mark.parametrize("sizes", [{}, {"int8": 100, "fp32": 400}, {"int8": 100, "fp32": 100}])
+def test_short_of_memory_a_measured_rung_does_not_give_way_to_one_that_may_be_larger(sizes: dict[str, int]) -> None:
+    ladder = short_of_memory(**sizes)
+    assert [(rung.variant.id, rung.standing) for rung in ladder.rungs] == [("int8", "misses"), ("fp32", "unmeasured")]
+    assert "memory 40 of 30 MiB" in ladder.unmet
+
+
+def test_before_what_is_known_to_be_too_large_runs_a_smaller_file_that_nobody_measured() -> None:
+    ladder = short_of_memory(int8=400, fp32=100)
+    assert [(rung.variant.id, rung.standing) for rung in ladder.rungs] == [("fp32", "unmeasured"), ("int8", "misses")]
     assert ladder.unmet == ""
+
+
+def test_an_accelerator_that_nobody_has_tried_is_told_once_when_its_file_is_smaller_too() -> None:
+    facts = Facts(
+        inventory(accelerator("edgetpu")),
+        sizes={"tpu": 100, "cpu-int8": 400},
+        figures={("cpu-int8", "cpu"): (row(memory_mb=40),)},
+        budget_mb=30,
+    )
+    ladder = choose(bundle(TPU, CPU_INT8), INT8_FIRST, facts)
+    assert [rung.variant.id for rung in ladder.rungs] == ["tpu", "cpu-int8"]
+
+
+def test_what_runs_unmeasured_stays_on_the_ladder_when_another_number_of_threads_is_measured() -> None:
+    running = ("cpu-int8", "cpu", 3)
+    facts = Facts(inventory(), figures={("cpu-int8", "cpu"): (row(),)}, running=running)
+    ladder = choose(bundle(CPU_INT8), INT8_FIRST, facts)
+    assert [rung.identity for rung in ladder.rungs] == [running, ("cpu-int8", "cpu", 1)]
+    assert ladder.rungs[0].reason.startswith("runs, and is not measured yet; ")
+
+
+def test_it_does_not_give_way_either_to_a_lesser_variant_behind_its_own_file() -> None:
+    running = ("cpu-int8", "cpu", 3)
+    figures = {("cpu-int8", "cpu"): (row(p99_ms=10),), ("other", "cpu"): (row(p99_ms=20),)}
+    ladder = choose(
+        bundle(CPU_INT8, variant("other")), INT8_FIRST, Facts(inventory(), figures=figures, running=running)
+    )
+    assert [rung.identity for rung in ladder.rungs[:2]] == [running, ("cpu-int8", "cpu", 1)]
+
+
+def test_what_runs_with_a_number_of_threads_that_nobody_wishes_any_more_stays_while_nothing_is_measured() -> None:
+    facts = Facts(inventory(), running=("cpu-int8", "cpu", 4))
+    assert choose(bundle(CPU_INT8), INT8_FIRST, facts).rungs[0].threads == 4
+
+
+@pytest.mark.parametrize(("threads", "stays"), [(3, False), (4, True), (5, False)])
+def test_what_runs_is_let_go_when_it_hung_when_measured_or_the_box_allows_fewer(threads: int, *, stays: bool) -> None:
+    facts = Facts(
+        inventory(allowed=4),
+        unfit={("cpu-int8", "cpu", 3): "a call did not end"},
+        figures={("cpu-int8", "cpu"): (row(),)},
+        running=("cpu-int8", "cpu", threads),
+    )
+    identities = [rung.identity for rung in choose(bundle(CPU_INT8), INT8_FIRST, facts).rungs]
+    assert (("cpu-int8", "cpu", threads) in identities) == stays
+
+
+def test_a_hang_with_the_usual_number_of_threads_takes_the_next_one() -> None:
+    facts = Facts(inventory(allowed=4), unfit={("cpu-int8", "cpu", 3): "a call did not end"})
+    (rung,) = choose(bundle(CPU_INT8), INT8_FIRST, facts).rungs
+    assert (rung.threads, rung.verdict) == (2, "chosen")
+
+
+def test_figures_of_a_number_of_threads_that_hung_do_not_count() -> None:
+    facts = Facts(
+        inventory(),
+        unfit={("cpu-int8", "cpu", 2): "a call did not end"},
+        figures={("cpu-int8", "cpu"): (row(1, 40), row(2, 20))},
+    )
+    assert [rung.threads for rung in choose(bundle(CPU_INT8), INT8_FIRST, facts).rungs] == [1]
+
+
+def test_what_hung_with_every_number_of_threads_is_refused() -> None:
+    facts = Facts(inventory(allowed=2), unfit={("cpu-int8", "cpu", count): "a call did not end" for count in (1, 2)})
+    (rung,) = choose(bundle(CPU_INT8), INT8_FIRST, facts).rungs
+    assert (rung.verdict, rung.reason) == (
+        "refused",
+        "cannot run here, as its measurement showed: a call did not end",
+    )
 
 
 def test_what_is_not_met_says_how_much_is_not_measured_yet() -> None:
@@ -273,7 +354,7 @@ def test_a_pinned_variant_runs_whatever_its_figures_say_and_they_are_told() -> N
 
 
 def test_what_crashed_when_it_was_measured_is_refused() -> None:
-    facts = Facts(inventory(), unfit={("cpu-int8", "cpu"): "loading crashed with SIGSEGV"})
+    facts = Facts(inventory(), unfit={("cpu-int8", "cpu", None): "loading crashed with SIGSEGV"})
     ladder = choose(bundle(CPU_INT8, CPU_FP32), INT8_FIRST, facts)
     assert told(ladder) == [("cpu-fp32", "chosen"), ("cpu-int8", "refused")]
     assert ladder.rungs[1].reason == "cannot run here, as its measurement showed: loading crashed with SIGSEGV"

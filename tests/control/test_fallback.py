@@ -67,6 +67,20 @@ def test_it_is_due_once_for_each_wait() -> None:
     assert fallback.is_due(after_ns + int(2 * FIRST_S * S))
 
 
+def test_what_nobody_could_try_is_due_again_later_and_later() -> None:
+    fallback = Fallback()
+    fallback.failed(TPU, "it hung", 0)
+    asked = [second for second in range(400) if fallback.is_due(second * S)]
+    assert asked == [2, 6, 14, 30, 62, 126, 254]
+
+
+def test_the_time_between_two_times_that_it_is_due_has_a_bound() -> None:
+    fallback = Fallback()
+    fallback.failed(TPU, "it hung", 0)
+    asked = [second for second in range(0, 7200, 2) if fallback.is_due(second * S)]
+    assert asked[-1] - asked[-2] == LONGEST_S
+
+
 def test_what_runs_again_is_not_due() -> None:
     fallback = Fallback()
     fallback.failed(TPU, "it hung", 0)

@@ -13,7 +13,9 @@ from edged.control.governor import (
     BARRED_S,
     CALM_S,
     MAX_CALM_S,
+    NEAR_TIMES,
     PATIENCE_S,
+    PROVEN_S,
     Pipeline,
     Standing,
     Step,
@@ -136,11 +138,58 @@ def test_calm_gives_back_what_went_last() -> None:
     assert words(box.run(CALMNESS, 2 * int(CALM_S))) == ["gate gate 0", "yard gate 0"]
 
 
-def test_near_a_limit_nothing_moves() -> None:
+WARM = Pressure(NEAR, "temperature", "8.0 °C below the soft limit", 8.0)
+SCARCE = Pressure(NEAR, "memory", "11.0 % of the memory is left", 11.0, FREEING)
+
+
+def test_near_a_limit_nothing_moves_for_ten_minutes_and_then_one_step_does() -> None:
+    box = Governed(YARD)
+    box.run(FIRE, 2)
+
+    assert box.run(WARM, int(NEAR_TIMES * CALM_S)) == []
+    assert words(box.run(WARM, 1)) == ["yard rate 0"]
+    assert words(box.run(WARM, int(NEAR_TIMES * CALM_S))) == ["yard gate 0"]
+
+
+def test_near_a_limit_a_step_up_that_passes_it_is_tried_more_and_more_rarely() -> None:
     box = Governed(YARD)
     box.run(FIRE, 1)
+    waits = []
+    for _ in range(3):
+        began_s = box.now_s
+        while not box.run(WARM, 1):
+            pass
+        waits.append(box.now_s - began_s - 1)
+        box.run(WARM, int(NEAR_TIMES * PROVEN_S) // 2)  # a heat sink is slow
+        box.run(HEAT, int(PATIENCE_S) + 1)
 
-    assert box.run(Pressure(NEAR, "temperature"), 1000) == []
+    assert waits == [NEAR_TIMES * CALM_S, NEAR_TIMES * 2 * CALM_S, NEAR_TIMES * 4 * CALM_S]
+
+
+@pytest.mark.parametrize("level", [NEAR, PRESSED, HARD], ids=["near", "pressed", "hard"])
+def test_a_sign_for_hours_holds_back_only_what_bears_upon_it(level: int) -> None:
+    box = Governed(Pipeline("yard", 0, {"gate": 1, "rate": 1, "variant": 1}))
+    assert words(box.run(FIRE, 3)) == ["yard gate 1", "yard rate 1", "yard variant 1"]
+    want = Pressure(level, "memory", "little memory is left", 5.0, FREEING)
+
+    assert words(box.run(want, 2 * int(CALM_S) + 1)) == ["yard rate 0", "yard gate 0"]
+    assert dict(box.standing.taken) == {("yard", "variant"): 1}
+
+
+def test_a_late_pipeline_holds_back_itself_and_those_below_it_only() -> None:
+    box = Governed(GATE, YARD, Pipeline("vault", 20, {"gate": 1}))
+    assert len(box.run(FIRE, 3)) == 3
+
+    assert words(box.run(late(1.05, level=NEAR), int(CALM_S) + 1)) == ["vault gate 0"]
+    assert box.run(late(1.05, level=NEAR), int(CALM_S)) == []
+
+
+def test_a_box_that_is_pressed_only_at_the_top_swings_a_few_times_a_day() -> None:
+    box = Governed(Pipeline("yard", 0, {"gate": 1}))
+    for _ in range(24 * 3600):
+        box.run(WARM if box.standing.taken else HEAT, 1)
+
+    assert len(box.steps) <= 2 * 11  # 10 minutes, twice as long each time, at most 3 hours and 20 minutes
 
 
 def test_a_step_up_that_does_not_last_doubles_the_calm_that_is_asked_for() -> None:
@@ -265,7 +314,7 @@ pipelines = st.lists(
     unique_by=lambda one: one.name,
 )
 weathers = st.lists(
-    st.tuples(st.sampled_from([CALMNESS, Pressure(NEAR), HEAT, FIRE, WANT]), st.integers(1, 90)), max_size=12
+    st.tuples(st.sampled_from([CALMNESS, WARM, SCARCE, HEAT, FIRE, WANT]), st.integers(1, 90)), max_size=12
 )
 
 

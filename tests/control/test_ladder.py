@@ -72,7 +72,7 @@ def meets(row: Figures, objective: Objective) -> bool:
 
 
 def needs(row: Figures, accuracy: float) -> tuple[float, ...]:
-    return -accuracy, row.p99_ms, row.p50_ms, row.cpu_ms, row.peak_memory_mb
+    return -accuracy, row.p50_ms, row.cpu_ms, row.peak_memory_mb, row.p99_ms
 
 
 def figures(rung: Rung) -> Figures:
@@ -94,7 +94,7 @@ def test_an_oracle_that_tries_everything_finds_nothing_better(
     mine = next(accuracy for name, accuracy, _ in meeting if name == chosen.variant.id)
     oracle = {
         "accuracy": lambda: mine >= best - TIE - 1e-9,
-        "latency": lambda: figures(chosen).p99_ms == min(row.p99_ms for *_, row in meeting),
+        "latency": lambda: figures(chosen).p50_ms == min(row.p50_ms for *_, row in meeting),
         "memory": lambda: figures(chosen).peak_memory_mb == min(row.peak_memory_mb for *_, row in meeting),
         "energy": lambda: figures(chosen).cpu_ms == min(row.cpu_ms for *_, row in meeting),
     }
@@ -112,7 +112,8 @@ def test_what_is_chosen_is_never_dominated(
     )
     for _, accuracy, row in everything:
         its = needs(row, accuracy)
-        assert its == mine or any(theirs > ours for theirs, ours in zip(its, mine, strict=True))
+        # p99 comes last: what differs in it alone is equally good, once both meet the objective.
+        assert its[:-1] == mine[:-1] or any(theirs > ours for theirs, ours in zip(its, mine, strict=True))
 
 
 @given(model=models(), objective=OBJECTIVES, budget=BUDGETS)
@@ -130,15 +131,15 @@ def test_memory_is_never_exceeded_when_anything_fits(
 
 
 @given(model=models(), tight=st.floats(1, 30), more=st.floats(0, 30), fps=st.sampled_from([None, 100.0, 500.0]))
-def test_a_looser_latency_never_gives_a_less_accurate_choice(
+def test_a_looser_latency_never_gives_a_choice_of_a_lesser_level_of_accuracy(
     model: tuple[Bundle, Table], tight: float, more: float, fps: float | None
 ) -> None:
     first = climb(model, Objective(latency_ms=tight, fps=fps))
     then = climb(model, Objective(latency_ms=tight + more, fps=fps))
     if fps is not None and first.unmet:
         return  # the nearest to two figures at once may be another for each latency
-    accuracy = {name: value for name, value, _ in every(model)}
-    assert accuracy[then.rungs[0].variant.id] >= accuracy[first.rungs[0].variant.id]
+    # Within a level what is faster runs, and a looser bound may let in what is faster usually and slower at worst.
+    assert then.rungs[0].level <= first.rungs[0].level
 
 
 @given(model=models(), objective=OBJECTIVES, budget=BUDGETS, order=st.randoms(use_true_random=False))
@@ -202,8 +203,36 @@ def test_of_two_that_are_equal_in_every_figure_the_profile_decides(prefer: str) 
     ladder = climb((made, {("onnx", "cpu"): (row,), ("tflite", "cpu"): (row,)}), Objective(prefer=prefer))  # type: ignore[arg-type] # one of the four
     assert [rung.variant.id for rung in ladder.rungs] == ["tflite", "onnx"]
     assert ladder.rungs[1].reason == (
-        "as good as tflite on cpu with 1 thread in every figure, and behind it in the profile"
+        "as good as tflite on cpu with 1 thread as far as can be measured, and behind it in the profile"
     )
+
+
+def named(**rows: Figures) -> list[str]:
+    """Give the ladder's order of variants with these figures, all of them equally accurate."""
+    made = bundle(*(variant(name) for name in rows))
+    ladder = climb((made, {(name, "cpu"): (row,) for name, row in rows.items()}), Objective(prefer="latency"))
+    return [rung.variant.id for rung in ladder.rungs]
+
+
+def timed(p50_ms: float, memory: float = 10.0, cpu_ms: float = 8.0) -> Figures:
+    return Figures(1, 100, p50_ms, 20.0, cpu_ms, 1.0, memory)
+
+
+def test_what_is_faster_by_less_than_a_twentieth_is_equally_fast_and_memory_decides() -> None:
+    assert named(large=timed(10.0, 12.0), small=timed(10.5)) == ["small", "large"]
+    assert named(large=timed(10.0, 12.0), small=timed(10.6)) == ["large", "small"]
+
+
+def test_what_is_equal_to_the_second_but_not_to_the_first_is_not_taken() -> None:
+    assert named(a=timed(10.0, 14.0), b=timed(10.4, 12.0), c=timed(10.8)) == ["b", "a", "c"]
+
+
+def test_of_networks_that_take_microseconds_all_are_equally_fast() -> None:
+    assert named(a=timed(0.002, 20.0, 0.002), b=timed(0.03, 10.0, 0.04)) == ["b", "a"]
+
+
+def test_p99_decides_nothing_once_the_objective_is_met() -> None:
+    assert named(a=Figures(1, 9, 10.0, 40.0, 8.0, 1.0, 10.0), b=Figures(1, 9, 10.0, 10.0, 8.0, 1.0, 10.0))[0] == "a"
 
 
 def test_of_two_that_are_equal_but_for_a_tie_of_accuracy_the_more_accurate_one_runs() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edged.control.pressure import SIGNS, Service, Signals, headroom, memory_free_percent, pressure
+from edged.control.pressure import SIGNS, Service, Signals, headroom, memory_free_percent, plausible, pressure
 from edged.control.steps import CALM, CRITICAL, FREEING, HARD, HASTENING, NEAR, PRESSED
 
 
@@ -93,3 +93,44 @@ def test_of_a_large_memory_a_small_share_is_plenty(
     available_mb: float | None, total_mb: float | None, percent: float | None
 ) -> None:
     assert memory_free_percent(available_mb, total_mb) == percent
+
+
+COOL = Signals(headroom_c=24.0, critical_c=34.0)
+SPIKE = Signals(headroom_c=-95.0, critical_c=-85.0, memory_free_percent=40.0)
+
+
+@pytest.mark.parametrize("before", [None, Signals(), COOL], ids=["first", "absent", "cool"])
+def test_a_reading_that_no_silicon_can_have_come_to_in_a_second_is_not_believed(before: Signals | None) -> None:
+    judged = plausible(SPIKE, before)
+
+    assert pressure(judged).level == CALM
+    assert judged.memory_free_percent == 40.0
+
+
+@pytest.mark.parametrize(
+    ("now", "before"),
+    [
+        (SPIKE, SPIKE),
+        (Signals(critical_c=4.0), Signals(critical_c=18.0)),
+        (Signals(critical_c=-85.0, throttled=True), COOL),
+    ],
+    ids=["twice", "a steep rise", "the kernel says so, too"],
+)
+def test_heat_that_is_likely_is_believed(now: Signals, before: Signals) -> None:
+    assert pressure(plausible(now, before)).cause == "temperature-hard"
+
+
+@pytest.mark.parametrize("now", [COOL, Signals(), Signals(critical_c=5.1)])
+def test_what_asks_for_nothing_at_once_is_taken_as_it_is(now: Signals) -> None:
+    assert plausible(now, Signals(critical_c=60.0)) is now
+
+
+def test_every_sign_that_is_not_calm_is_told_beside_the_worst() -> None:
+    judged = pressure(Signals(headroom_c=4.0, memory_free_percent=3.0, cpu_some_percent=70.0))
+
+    assert [(one.cause, one.level) for one in judged.signs] == [
+        ("temperature", PRESSED),
+        ("memory", HARD),
+        ("cpu-pressure", NEAR),
+    ]
+    assert pressure(Signals()).signs == ()

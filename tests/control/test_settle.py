@@ -41,7 +41,7 @@ def test_a_more_accurate_rung_takes_the_place_when_it_meets_the_objective_with_a
 def test_a_more_accurate_rung_that_just_so_meets_the_objective_does_not_take_the_place() -> None:
     stays = runs(row(91), row(10), SMALL)
     assert stays.identity == SMALL
-    assert stays.reason == "runs, and large on cpu with 1 thread is not a tenth better (p99 10 ms)"
+    assert stays.reason == "runs, and large on cpu with 1 thread is not a tenth better (p50 5 ms)"
     assert runs(row(91), row(10), None).identity == LARGE
 
 
@@ -79,6 +79,10 @@ def test_an_unmeasured_rung_gives_way_to_a_measured_one_only_if_that_meets_the_o
     stays = runs(None, row(101), unmeasured)
     assert stays.identity == unmeasured
     assert stays.reason.startswith("runs, and is not measured yet; ")
+
+
+def test_of_networks_that_take_microseconds_none_is_better() -> None:
+    assert runs(row(0.1), row(0.02), LARGE, Objective(prefer="latency")).identity == LARGE
 
 
 def test_what_runs_and_is_dominated_by_a_little_stays_on_the_ladder() -> None:

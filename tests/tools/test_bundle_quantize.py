@@ -224,6 +224,53 @@ def test_the_int8_file_goes_through_the_compiler_where_there_is_one(
     assert verify(bundle) == []
 
 
+def test_a_bundle_that_has_its_int8_file_already_gets_the_compiled_one_too_and_once(
+    assets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    persons = materialise("visual-wake-words", assets, tmp_path)
+    compiled = assets / "models" / "mobilenet_v1_0.25_128_quant_edgetpu.tflite"
+    install(tmp_path / "bin", STAND_IN.format(compiled=compiled), monkeypatch)
+    (persons / "vww_96_int8_edgetpu.tflite").write_bytes(b"somebody's")
+    few = tmp_path / "few"
+    few.mkdir()
+    for name in ("squat.bmp", "cat_720p.jpg", "test_couple.jpg"):
+        shutil.copy(assets / "images" / name, few)
+    status, rows = quantize(capsys, persons, "--calibrate", few, "--edgetpu")
+    assert (status, rows["int8"]["state"], rows["int8-edgetpu"]["state"]) == (0, "present", "written")
+    (made,) = (one for one in read_bundle(persons).manifest.variant if one.id == "int8-edgetpu")
+    assert (made.file, made.accelerators) == ("vww_96_int8_edgetpu-2.tflite", ("edgetpu",))
+    assert (persons / "vww_96_int8_edgetpu.tflite").read_bytes() == b"somebody's"
+    assert quantize(capsys, persons, "--calibrate", few, "--edgetpu")[1]["int8-edgetpu"]["state"] == "present"
+
+
+def test_when_the_compiler_refuses_the_others_are_written_and_it_is_said(
+    persons: Path, assets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "bin", "#!/bin/sh\necho 'Model not quantized'\nexit 1\n", monkeypatch)
+    few = tmp_path / "few"
+    few.mkdir()
+    shutil.copy(assets / "images" / "squat.bmp", few)
+    status, rows = quantize(capsys, persons, "--calibrate", few, "--edgetpu")
+    assert (status, rows["int8"]["state"], rows["int8-edgetpu"]["state"]) == (0, "written", "refused")
+    assert "Model not quantized" in str(rows["int8-edgetpu"]["fault"])
+    assert "int8-edgetpu" not in [one.id for one in read_bundle(persons).manifest.variant]
+
+
+def test_a_bundle_that_nothing_can_be_compiled_of_is_refused_before_anything_is_made(
+    assets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "bin", "#!/bin/sh\nexit 1\n", monkeypatch)
+    face = with_only(materialise("yolox-nano", assets, tmp_path), "fp32-onnx")
+    assert main(["bundle", "quantize", str(face), "--calibrate", str(assets / "images"), "--edgetpu"]) == 1
+    assert "it holds no fp32 TFLite variant, expected one" in capsys.readouterr().err
+
+
+def test_judging_compiles_nothing_and_says_so(persons: Path, assets: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    judged = ("--judge", str(persons / "vww_96_float.tflite"), "--edgetpu")
+    assert main(["bundle", "quantize", str(persons), "--calibrate", str(assets / "images"), *judged]) == 2
+    assert "cannot use --edgetpu with --judge" in capsys.readouterr().err
+
+
 def test_without_the_compiler_nothing_is_begun_and_it_is_said_where_to_get_it(
     persons: Path, assets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,8 @@ from edged.update.manifest import variant_faults, verify
 from edged.update.trial import try_golden
 
 RAN, SKIPPED, FAILED = "ok", "not run here", "failed"
+NEEDED = ("labels: ", "golden: ")
+"""How faults begin that keep every variant from being tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,10 @@ def check(bundle: Bundle, samples: Path | None, tell: Callable[[str], None]) -> 
         samples: A folder to judge parity by; None: the golden samples, which are few.
         tell: Hears what is looked at.
     """
-    faults = [*verify(bundle), *strays(bundle)]
+    found = verify(bundle)
+    faults = [*found, *strays(bundle)]
     bad = variant_faults(bundle)
+    needed = next((fault for fault in found if fault.startswith(NEEDED)), None)
     box = survey(Path("/"), "auto", ())
     seen: dict[str, Answers] = {}
     lines = []
@@ -74,6 +78,10 @@ def check(bundle: Bundle, samples: Path | None, tell: Callable[[str], None]) -> 
         tell(variant.id)
         if variant.id in bad:
             lines.append(Line(variant.id, FAILED, fault=bad[variant.id]))
+            continue
+        if needed is not None:
+            # Told above: without labels and samples no variant can be tried, and each would say the same again.
+            lines.append(Line(variant.id, FAILED, fault=f"not tried: {needed}"))
             continue
         line = _look(bundle, variant, box, samples, seen)
         lines.append(line)
@@ -88,14 +96,22 @@ def _look(bundle: Bundle, variant: Variant, box: Box, folder: Path | None, seen:
         return Line(variant.id, SKIPPED, fault=objection)
     faults = [fault for fault in (_golden(bundle, variant),) if fault]
     golden = "" if bundle.golden_of(variant) is None else "differs" if faults else "same"
+    state = FAILED if faults else RAN
     try:
-        parity = _parity(bundle, variant, folder, seen, faults)
+        source = reference_of(bundle, variant)
     except BundleError:
-        parity = "no float reference"
+        return Line(variant.id, state, golden, "no float reference", "; ".join(faults))
+    try:
+        parity = _parity(bundle, variant, source, folder, seen, faults)
     except ConfigError:
         if folder is not None:
             raise
         parity = "not judged"  # the golden samples are none, or too few
+    except EdgedError as error:
+        # The reference itself, or a sample: no fault of this variant's, and told where it is one.
+        return Line(
+            variant.id, state, golden, "not judged", "; ".join([*faults, f"against {source.id}: {error.args[0]}"])
+        )
     return Line(variant.id, FAILED if faults else RAN, golden, parity, "; ".join(faults))
 
 
@@ -133,8 +149,9 @@ def _no_picture(file: Path) -> Any:
     raise BundleError(message)
 
 
-def _parity(bundle: Bundle, variant: Variant, folder: Path | None, seen: dict[str, Answers], faults: list[str]) -> str:
-    source = reference_of(bundle, variant)
+def _parity(
+    bundle: Bundle, variant: Variant, source: Variant, folder: Path | None, seen: dict[str, Answers], faults: list[str]
+) -> str:
     if source.id == variant.id:
         return "reference"
     samples = _samples(bundle, variant, folder)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain, count
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from edgectl.bundle import toml
 from edged.domain.bundle import Bundle, Variant
-from edged.domain.errors import ConfigError
-from edged.update.manifest import MANIFEST, files_of, read_bundle
+from edged.domain.errors import BundleError, ConfigError
+from edged.update.manifest import MANIFEST, RefusedBundleError, files_of, read_bundle
 
 OWN = ("input", "output", "golden", "state")
 """What a variant may carry over the bundle's; a made one carries what its source carries."""
@@ -48,12 +50,18 @@ def copy_bundle(bundle: Bundle, out: Path) -> Bundle:
 
 
 def add(bundle: Bundle, additions: Sequence[Addition]) -> Bundle:
-    """Write the files and name them in ``model.toml``; what stands there stays as it is, comments and order included."""
-    for one in additions:
-        _write(bundle.folder / one.file, one.content)
+    """Write the files and name them in ``model.toml``; what stands there stays as it is, comments and order included.
+
+    Raises:
+        BundleError: The manifest would not be one any more, or a file of the same name is there. Nothing is changed then.
+    """
     manifest = bundle.folder / MANIFEST
     text = manifest.read_text(encoding="utf-8").rstrip()
-    _write(manifest, ("\n\n".join([text, *map(section, additions)]) + "\n").encode())
+    whole = ("\n\n".join([text, *map(section, additions)]) + "\n").encode()
+    _check(bundle, whole, additions)
+    for one in additions:
+        _write(bundle.folder / one.file, one.content)
+    _write(manifest, whole)
     return read_bundle(bundle.folder)
 
 
@@ -78,6 +86,28 @@ def section(one: Addition) -> str:
             table[name] = written if isinstance(part, tuple) else written[0]
     comment = f"# {one.note}\n" if one.note else ""
     return comment + toml.section("[[variant]]", table)
+
+
+def free_name(bundle: Bundle, file: str, taken: Collection[str] = ()) -> str:
+    """Give ``file``, or with a number behind its name, so that it meets nothing in the bundle's folder and nothing that is ``taken``."""
+    place = PurePosixPath(file)
+    names = chain([place], (place.with_name(f"{place.stem}-{number}{place.suffix}") for number in count(2)))
+    return next(str(name) for name in names if str(name) not in taken and not (bundle.folder / name).exists())
+
+
+def _check(bundle: Bundle, manifest: bytes, additions: Sequence[Addition]) -> None:
+    there = [one.file for one in additions if (bundle.folder / one.file).exists()]
+    if there:
+        message = f"cannot add {there[0]} to {bundle.folder}: it is there already, expected a new file"
+        raise BundleError(message)
+    with TemporaryDirectory() as folder:
+        Path(folder, MANIFEST).write_bytes(manifest)
+        try:
+            read_bundle(Path(folder))
+        except RefusedBundleError as error:
+            why = f"the manifest would be refused: {error.faults[0]}"
+            message = f"cannot add to {bundle.folder}: {why}, expected it sound; nothing was changed"
+            raise BundleError(message) from error
 
 
 def _write(file: Path, content: bytes) -> None:

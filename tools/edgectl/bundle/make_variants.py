@@ -13,7 +13,8 @@ from edgectl.bundle.facts import read_facts
 from edgectl.bundle.judge import candidate, opened
 from edgectl.bundle.plot import write_plot
 from edgectl.bundle.samples import read_samples
-from edgectl.bundle.workshop import Row, Work, judge_files, quantize
+from edgectl.bundle.work import Row, Work
+from edgectl.bundle.workshop import judge_files, quantize
 from edged.assembly.models import read_labels
 from edged.domain.bundle import Bundle, Variant
 from edged.domain.errors import BundleError, ConfigError, EdgedError
@@ -37,6 +38,9 @@ class Wanted:
 
 def run(wanted: Wanted) -> bool:
     """Make or judge; False when a file that was there is no good, or when none of those that were made is."""
+    if wanted.edgetpu and wanted.judge:
+        message = "cannot use --edgetpu with --judge: judging writes nothing, expected one of both"
+        raise ConfigError(message)
     compiler = edgetpu.find_compiler() if wanted.edgetpu else None
     bundle = _bundle(wanted)
     first = bundle.manifest.variant[0]

@@ -60,7 +60,7 @@ def _names(text: str) -> tuple[str, ...]:
     """Read class names as the YOLO exporters write them: ``{0: 'person', 1: 'bicycle'}``."""
     try:
         found = ast.literal_eval(text) if text else {}
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # what a text may do to Python's parser
         return ()
     if isinstance(found, dict) and all(isinstance(number, int) for number in found):
         found = [found[number] for number in sorted(found)]

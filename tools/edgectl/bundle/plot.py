@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgectl.bundle.workshop import Row
+from edgectl.bundle.work import Row
 
 COLORS = {"fp32": "#555555", "fp16": "#1f77b4", "dynamic": "#ff7f0e", "int8": "#2ca02c"}
 LARGEST = 1200

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ def read_inside(file: Path) -> Inside:
         last = tuple(name for name, one in zip(used, graph.operators, strict=True) if outputs & set(one.outputs))
         precision = _precision(model, graph)
         metadata = read_metadata(_metadata(model))
-    except (ValueError, IndexError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, IndexError, TypeError, AttributeError, OSError, struct.error) as error:
         message = f"cannot read {file.name}: {' '.join(str(error).split())[:120]}, expected a TFLite model"
         raise BundleError(message) from error
     return Inside(precision, dict(sorted(Counter(used).items())), last, _written(model, metadata, file))
@@ -103,6 +105,7 @@ def _labels(file: Path, name: str) -> tuple[str, ...]:
             if not chosen or archive.getinfo(chosen).file_size > MAX_LABELS_BYTES:
                 return ()
             lines = archive.read(chosen).decode("utf-8", "replace").splitlines()
-    except (zipfile.BadZipFile, OSError):
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError):
+        # RuntimeError: a password is wanted, or a way to pack that is unknown here.
         return ()
     return tuple(line.strip() for line in lines if line.strip())

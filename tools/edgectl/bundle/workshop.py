@@ -3,79 +3,34 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from edgectl.bundle import edgetpu
-from edgectl.bundle.edit import Addition, add
+from edgectl.bundle.edit import Addition, add, free_name
+from edgectl.bundle.for_edgetpu import compiled
 from edgectl.bundle.judge import Answers, Verdict, answers, calibration, candidate, judge, of_itself, reference_of
 from edgectl.bundle.quantizers import RECIPES, Recipe, open_quantizer
-from edgectl.bundle.samples import Sample, for_calibration
+from edgectl.bundle.samples import for_calibration
 from edgectl.bundle.search import Trial, search
+from edgectl.bundle.work import Row, Work, accuracy_of
 from edged.domain.bundle import Bundle, Variant
 from edged.domain.errors import BundleError
-
-Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table at the end.
-
-    ``state`` is reference; written or refused, of what was made; present or faulty, of what was there; accepted or refused, of what
-    was to be judged.
-    """
-
-    id: str
-    runtime: str
-    precision: str
-    state: str
-    verdict: Verdict
-    kept: tuple[str, ...] = ()
-    tries: int = 1
-
-    def document(self) -> dict[str, Any]:
-        """Give the same for ``--json``."""
-        found = self.verdict
-        return {
-            "id": self.id,
-            "runtime": self.runtime,
-            "precision": self.precision,
-            "state": self.state,
-            "agreement": found.parity.agreement if found.parity else None,
-            "figures": {figure.name: figure.value for figure in found.parity.figures} if found.parity else {},
-            "accuracy": {"metric": found.score.metric, "value": found.score.value} if found.score else None,
-            "latency_ms": round(found.latency_ms, 3),
-            "bytes": found.size_bytes,
-            "kept_in_float": list(self.kept),
-            "tries": self.tries,
-            "fault": found.fault,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What the flow stands on. ``on`` names the samples in the manifest; ``compiler`` is the Edge TPU's, or None."""
-
-    bundle: Bundle
-    samples: tuple[Sample, ...]
-    on: str
-    compiler: str | None
-    tell: Tell
 
 
 def quantize(work: Work) -> list[Row]:
     """Make, judge and write; the rows of all variants, each source's reference first.
 
     Raises:
-        BundleError: There is no float file to start from, or it fails itself.
+        BundleError: There is no float file to start from, none that can become one for the Edge TPU, or it fails itself.
         ConfigError: The samples show nothing to judge by.
     """
     sources = [one for one in work.bundle.manifest.variant if one.precision == "fp32"]
     if not sources:
         message = f"cannot quantise {work.bundle.manifest.name}: it holds no fp32 variant, expected one to start from"
+        raise BundleError(message, remedy="add the float file: edgectl bundle new")
+    if work.compiler and not any(one.runtime == "tflite" for one in sources):
+        message = f"cannot compile {work.bundle.manifest.name} for the Edge TPU: it holds no fp32 TFLite variant, expected one"
         raise BundleError(message, remedy="add the float file: edgectl bundle new")
     rows: list[Row] = []
     additions: list[Addition] = []
@@ -83,8 +38,12 @@ def quantize(work: Work) -> list[Row]:
         made, found = _from(work, source)
         rows += found
         additions += made
+    if work.compiler:
+        found, made = compiled(work, work.compiler, rows, additions)
+        rows += found
+        additions += made
     if additions:
-        add(work.bundle, additions)
+        add(work.bundle, _apart(work.bundle, additions))
     return rows
 
 
@@ -123,8 +82,16 @@ def _from(work: Work, source: Variant) -> tuple[list[Addition], list[Row]]:
         state = "refused" if trial.verdict.fault else "written"
         rows.append(Row(name, recipe.runtime, recipe.precision, state, trial.verdict, trial.keep, trial.tries))
         if trial.verdict.passes:
-            additions += _additions(work, source, recipe, trial, name)
+            additions.append(_addition(work, source, recipe, trial, name))
     return additions, rows
+
+
+def _apart(bundle: Bundle, additions: Sequence[Addition]) -> list[Addition]:
+    """Give each file a name of its own: what lies in the folder is somebody's, and stays."""
+    taken: list[str] = []
+    for one in additions:
+        taken.append(free_name(bundle, one.file, taken))
+    return [replace(one, file=file) for one, file in zip(additions, taken, strict=True)]
 
 
 def _gate(work: Work, source: Variant, name: str, recipe: Recipe, reference: Answers) -> Callable[[bytes], Verdict]:
@@ -162,39 +129,11 @@ def _named(text: str, precision: str) -> str:
     return text.replace("fp32", precision) if "fp32" in text else ""
 
 
-def _additions(work: Work, source: Variant, recipe: Recipe, trial: Trial, name: str) -> Iterator[Addition]:
+def _addition(work: Work, source: Variant, recipe: Recipe, trial: Trial, name: str) -> Addition:
     place = Path(source.file)
     file = _named(place.name, recipe.precision) or f"{place.stem}-{recipe.precision}{place.suffix}"
-    path = place.with_name(file).as_posix()
-    yield Addition(
-        source, name, path, trial.content, recipe.precision, accuracy=_accuracy(work, trial), note=_note(source, trial)
-    )
-    if work.compiler and recipe.id == "tflite-int8":
-        yield _compiled(work, work.compiler, source, trial, name, path)
-
-
-def _compiled(work: Work, compiler: str, source: Variant, trial: Trial, name: str, path: str) -> Addition:
-    """Compile what passed. The result runs on an Edge TPU only, so that its figures are those of the file it was made from."""
-    work.tell(f"{name}-edgetpu: compiled")
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, Path(path).name)
-        file.write_bytes(trial.content)
-        made = edgetpu.compile_file(compiler, file, Path(folder))
-        content = made.file.read_bytes()
-    counts = (
-        f"; {made.on_edgetpu} operators on the Edge TPU, {made.on_cpu} on the CPU"
-        if made.on_edgetpu is not None
-        else ""
-    )
-    note = f"compiled from {name}, whose figures it has{counts}"
-    target = Path(path).with_name(made.file.name).as_posix()
-    return Addition(source, f"{name}-edgetpu", target, content, "int8", ("edgetpu",), _accuracy(work, trial), note)
-
-
-def _accuracy(work: Work, trial: Trial) -> dict[str, Any] | None:
-    """Give the manifest's figure, where the samples told the truth: agreement with the reference is not accuracy."""
-    score = trial.verdict.score
-    return {"metric": score.metric, "on": work.on, "value": round(score.value, 4)} if score else None
+    path, score = place.with_name(file).as_posix(), accuracy_of(work, trial.verdict)
+    return Addition(source, name, path, trial.content, recipe.precision, accuracy=score, note=_note(source, trial))
 
 
 def _note(source: Variant, trial: Trial) -> str:
