@@ -74,7 +74,7 @@ def _compared(net: Network, one: Sequence[Line], eight: Sequence[Line], effort: 
         None if net.is_substitute else ratio >= TARGET,
         f"middle half of {len(ratios)} pairs {quantile(ratios, 0.25):.3f} to {quantile(ratios, 0.75):.3f}; by CPU time {by_cpu:.3f}; "
         f"{_words(alone)} → {_words(together)}; each source reads pictures as fast as its pipeline takes them, "
-        "and each pipeline loads the network for itself, on one thread",
+        "and each pipeline loads the network for itself, on as many threads as the box's profile says",
     )
 
 
@@ -86,9 +86,10 @@ def _words(blocks: Sequence[Ran]) -> str:
 def _lines(net: Network, folder: Path, fleet: Live, count: int) -> list[Line]:
     """Build so many lines as the daemon does, and wait until each gives results."""
     pictures = folder / "pictures"
-    pictures.mkdir(exist_ok=True)
-    # Small and without compression: what is compared is inference, and decoding would hide it.
-    cv2.imwrite(str(pictures / "a.bmp"), cv2.resize(net.frame(), (160, 120), interpolation=cv2.INTER_AREA))
+    if not pictures.exists():  # written once: lines that run already read it
+        pictures.mkdir()
+        # Small and without compression: what is compared is inference, and decoding would hide it.
+        cv2.imwrite(str(pictures / "a.bmp"), cv2.resize(net.frame(), (160, 120), interpolation=cv2.INTER_AREA))
     supply = Supply((net.bundle.folder.parent,), folder / "state", survey(Path("/"), "auto", ()), fleet.clock)
     turns = Turns(len(os.sched_getaffinity(0)))
     lines = Lines(supply, fleet.outbox, fleet.stamper, fleet.clock, turns=turns)

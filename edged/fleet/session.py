@@ -23,6 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edged.fleet import refusal, topics
+from edged.fleet.client import Client
 from edged.fleet.ready import Row
 from edged.fleet.refusal import Refusal
 from edged.fleet.reply import correlation_of
@@ -173,11 +174,11 @@ class Session:
 
     # -- building
 
-    def _build(self, will: bytes) -> mqtt.Client:
+    def _build(self, will: bytes) -> Client:
         settings = self._settings
         protocol = mqtt.MQTTv5 if self._protocol == MQTT5 else mqtt.MQTTv311
         clean: Any = {} if self._protocol == MQTT5 else {"clean_session": False}
-        client = mqtt.Client(
+        client = Client(
             CallbackAPIVersion.VERSION2, settings.device, protocol=protocol, reconnect_on_failure=False, **clean
         )
         client.max_inflight_messages_set(0)  # unlimited: the window is ours
@@ -281,7 +282,7 @@ class Session:
     # -- waiting
 
     def _readable(self, sock: Any, wake_fd: int, timeout_s: float) -> bool:
-        if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        if self._client.has_unread or (isinstance(sock, ssl.SSLSocket) and sock.pending()):
             return True
         wanted = select.POLLIN | (select.POLLOUT if self._client.want_write() else 0)
         descriptor = sock.fileno()

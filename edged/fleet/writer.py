@@ -16,6 +16,7 @@ from edged.domain.ports import Clock
 from edged.fleet import memory, topics, trouble
 from edged.fleet.losses import Counts, Losses, Rejections
 from edged.fleet.memory import MemoryLane
+from edged.fleet.numbering import with_numbers
 from edged.fleet.ready import PRIORITIES, Key, Ready, Row
 from edged.fleet.store import SPARE_PAGES, Change, Store, cost, highest
 from edged.fleet.trouble import Trouble
@@ -153,8 +154,8 @@ class Writer:
     # -- numbering and keeping
 
     def _payload(self, draft: Draft, seq: int) -> bytes | None:
-        body = draft.body
         try:
+            body = with_numbers(draft.body, self.number)
             payload = _encode({"schema": body["schema"], "device": self._device, **body, "seq": seq}).encode()
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             self._reject(draft, f"{type(error).__name__}: {error}")

@@ -6,8 +6,10 @@ which frames were not judged, in proportion. A source that gives less than is as
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import median
 
 from edged.telemetry.coverage import CAUSES, MINUTE_MS, Cause, Minute, rounded_ms
 
@@ -17,8 +19,10 @@ SHORTEST_PATIENCE_S, LONGEST_PATIENCE_S = 2.0, 60.0
 """How long a source that is there may say nothing until that counts as blind: a slow sensor gives a window in many seconds."""
 GAPS = 2.5
 """So many of its usual gaps a source may be silent."""
-NEWEST = 0.25
-"""The weight of the newest gap in the usual one."""
+GAPS_KEPT = 15
+"""The usual one is the middle of so many between frames: pictures that freeze now and then are late then, and not slow."""
+MOST_OF_A_LOOK = 5
+"""Gaps that one look counts at most, so that a burst after a freeze tells of both."""
 JUMP_MS = 2000
 """The wall clock was set when it is off by more; less is slewed, and the minutes follow it."""
 NS_PER_MS = 1_000_000
@@ -82,7 +86,8 @@ class Account:
         self._last = before
         self._begin(before)
         self._shares: Shares = {"source": 1.0}
-        self._quiet_s = self._gap_s = 0.0
+        self._quiet_s = 0.0
+        self._gaps_s: deque[float] = deque(maxlen=GAPS_KEPT)
 
     @property
     def now(self) -> Minute:
@@ -135,8 +140,8 @@ class Account:
     def _judge(self, look: Look, elapsed_s: float) -> Shares:
         judged, blind = added(self._look, look)
         if judged or blind:
-            if self._quiet_s and look.source == self._look.source == "live":
-                self._gap_s += NEWEST * (self._quiet_s + elapsed_s - self._gap_s)
+            if look.source == self._look.source == "live":
+                self._learn(judged + sum(blind.values()), elapsed_s)
             self._quiet_s = 0.0
         else:
             self._quiet_s += elapsed_s
@@ -146,9 +151,19 @@ class Account:
             return {stands: 1.0}
         if judged or blind:
             self._shares = _shared(judged, blind, self._wanted_fps * elapsed_s)
-        elif self._quiet_s > min(LONGEST_PATIENCE_S, max(SHORTEST_PATIENCE_S, GAPS * self._gap_s)):
+        elif self._quiet_s > self._patience_s:
             self._shares = {"source": 1.0}
         return self._shares
+
+    def _learn(self, frames: int, elapsed_s: float) -> None:
+        """Take in the gaps before the frames of one look: the first one's goes back to the look before the silence."""
+        later = [elapsed_s / frames] * min(frames - 1, MOST_OF_A_LOOK - 1)
+        self._gaps_s.extend([self._quiet_s + (elapsed_s if self._quiet_s else elapsed_s / frames), *later])
+
+    @property
+    def _patience_s(self) -> float:
+        usual_s = median(self._gaps_s) if self._gaps_s else 0.0
+        return min(LONGEST_PATIENCE_S, max(SHORTEST_PATIENCE_S, GAPS * usual_s))
 
 
 def added(before: Look, now: Look) -> tuple[int, dict[Cause, int]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from edged.domain.health import Reason
+from edged.domain.result import Event
 from edged.pipeline.feed import Feed
 from edged.pipeline.mailbox import Mailbox
 from edged.pipeline.reader import Reader
@@ -90,6 +91,21 @@ class Levers(Protocol):
         """Note how fast frames are taken; called about once a second."""
 
 
+class Glance(Protocol):
+    """What somebody who looks on sees: its latest results and events, and its next frame when they ask for one."""
+
+    @property
+    def trail(self) -> Sequence[Any]:
+        """The latest results: time of the frame, output, reason."""
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """The latest events."""
+
+    def take(self, timeout_s: float) -> Any:
+        """Wait for the next frame and its result; None when none came in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """One pipeline of a line, as it runs."""
@@ -117,9 +133,12 @@ class Pipeline:
     levers: Levers | None = None
     """What it can do less of when the box suffers."""
 
-    def pause(self, *why: str) -> None:
-        """Make no results, from the next frame on. The source stays open. ``why`` as in ``Worker.pause``; default: by a command."""
-        self.worker.pause(*why)
+    glance: Glance | None = None
+    """What somebody who looks on sees of it."""
+
+    def pause(self, *why: str, lets_go: bool = False) -> None:
+        """Make no results, from the next frame on. The source stays open. As in ``Worker.pause``; default: by a command."""
+        self.worker.pause(*why, lets_go=lets_go)
         if self.reader is not None:
             self.reader.pause()
 

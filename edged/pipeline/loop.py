@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from edged.domain.result import Latency, Output, Result, Status
 from edged.pipeline.model import Model
 from edged.pipeline.rules import Rules
 from edged.pipeline.selftest import SelfTest
-from edged.pipeline.turns import QUANTUM_NS
+from edged.pipeline.turns import QUANTUM_NS, Turn
 
 NS_PER_MS = 1_000_000
 UNJUDGED_LIMIT = 10
@@ -74,7 +74,7 @@ class Loop:
         clock: Clock,
         refinements: Sequence[Refinement] = (),
         *,
-        turn: Callable[[], AbstractContextManager[None]] | None = None,
+        turn: Callable[[], Turn] | None = None,
         gate: Stillness | None = None,
         selftest: SelfTest | None = None,
     ) -> None:
@@ -150,8 +150,8 @@ class Loop:
             return True
         results: list[Result] = []
         try:
-            with self._turn():
-                self._judge(frame, results)
+            with self._turn() as is_wanted:
+                self._judge(frame, results, is_wanted)
         finally:
             # Outside the turn: a sink may wait for the disk, and nobody shall wait for that.
             for result in results:
@@ -194,7 +194,7 @@ class Loop:
                 sink.event(event)
         return True
 
-    def _judge(self, frame: Frame, results: list[Result]) -> None:
+    def _judge(self, frame: Frame, results: list[Result], is_wanted: Callable[[], bool] | None) -> None:
         until_ns = self._now_ns() + self._quantum_ns
         following: Frame | None = frame
         while following is not None:
@@ -203,7 +203,8 @@ class Loop:
             results.append(result)
             if error is not None:
                 raise error
-            following = self._inbox.more() if self._now_ns() < until_ns else None
+            may_go_on = self._now_ns() < until_ns and not (is_wanted and is_wanted())
+            following = self._inbox.more() if may_go_on else None
 
     def _infer(self, frame: Frame) -> tuple[Result, EdgedError | None]:
         """Judge one frame; with the error that ends this loop, if it is one.

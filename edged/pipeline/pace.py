@@ -38,13 +38,21 @@ class Recorded:
 
     LATE_NS = NS_PER_S
     """Beyond this the recording goes on from now (the machine slept, the reader was slow) and does not rush after."""
+    RUSH = 2
+    """What is late by less catches up at so many times its speed: all at once, the newest item would push the others out."""
 
     def __init__(self) -> None:
         self._offset_ns: int | None = None
+        self._item_ns: int | None = None
+        self._asked_ns = self._earliest_ns = 0
 
     def due_ns(self, source_s: float, now_ns: int) -> int:
-        """Give the monotonic time at which an item of this source time shall be handed out."""
+        """Give the monotonic time at which an item of this source time shall be handed out; asked for each until it is."""
         source_ns = int(source_s * NS_PER_S)
         if self._offset_ns is None or now_ns - (source_ns + self._offset_ns) > self.LATE_NS:
             self._offset_ns = now_ns - source_ns
-        return source_ns + self._offset_ns
+        if self._item_ns is not None and source_ns != self._item_ns:
+            # The one before was handed out when it was asked for last.
+            self._earliest_ns = self._asked_ns + max(0, source_ns - self._item_ns) // self.RUSH
+        self._item_ns, self._asked_ns = source_ns, now_ns
+        return max(source_ns + self._offset_ns, self._earliest_ns)

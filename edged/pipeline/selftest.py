@@ -36,6 +36,17 @@ class Lie:
     results: int
     first: Stamp | None
     last: Stamp | None
+    told: int = 0
+    """Of the results, those that the fleet was told."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A sample's last right answer: how many results there were and were told by then, and the first one after it."""
+
+    results: int
+    told: int
+    first: Stamp | None = None
 
 
 class Spacing:
@@ -61,14 +72,22 @@ class SelfTest:
     """One pipeline's. It outlives loops and models, and is owned by the thread that steps; ``reason`` may be asked for by any.
 
     ``lied`` is told each lie and says whether another model takes the place of the one that lies: the loop makes no step with it then.
+    ``told`` gives how many results the fleet was told so far.
     """
 
-    def __init__(self, pipeline: str, period_s: float, clock: Clock, lied: Callable[[Lie], bool]) -> None:
-        self._pipeline, self._period_s, self._clock, self._lied = pipeline, period_s, clock, lied
+    def __init__(
+        self,
+        pipeline: str,
+        period_s: float,
+        clock: Clock,
+        lied: Callable[[Lie], bool],
+        told: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._pipeline, self._period_s, self._clock, self._lied, self._told = pipeline, period_s, clock, lied, told
         self._model: Model | None = None
         self._next, self._due_ns = 0, 0
         self._is_suspect = False
-        self._marks: list[tuple[int, Stamp | None]] = []
+        self._marks: list[_Mark] = []
         self._fresh: list[int] = []
         self._results, self._last = 0, Stamp(0, 0, 0, 0.0)
         self._liars: dict[ModelRef, Reason] = {}
@@ -98,7 +117,7 @@ class SelfTest:
         self._last = stamp
         if self._fresh:
             for sample in self._fresh:
-                self._marks[sample] = (self._results - 1, stamp)
+                self._marks[sample] = _Mark(self._results - 1, self._told(), stamp)
             self._fresh = []
         return "suspect" if self._is_suspect else "ok"
 
@@ -122,7 +141,7 @@ class SelfTest:
     def _begin(self, model: Model) -> None:
         self._model, self._next = model, 0
         self._spacing = Spacing(max(1, len(model.checks)), self._period_s)
-        self._marks = [(self._results, None)] * len(model.checks)
+        self._marks = [_Mark(self._results, 0)] * len(model.checks)
         self._fresh = list(range(len(model.checks)))
         # Of two versions of a model the earlier one never answers again.
         gone = [ref for ref in self._liars if (ref.name, ref.version) != (model.ref.name, model.ref.version)]
@@ -172,9 +191,11 @@ class SelfTest:
         """Say which results are suspect: once, since later ones carry it themselves."""
         was_told = self._is_suspect and model.ref in self._liars
         self._is_suspect = True
-        before, first = self._marks[sample]
-        count = self._results - before if first is not None else 0
-        lie = Lie(model.ref, why, count, first if count else None, self._last if count else None)
+        since = self._marks[sample]
+        count = self._results - since.results if since.first is not None else 0
+        lie = Lie(model.ref, why, 0, None, None)
+        if count:
+            lie = Lie(model.ref, why, count, since.first, self._last, min(count, self._told() - since.told))
         logs.event(_LOG, "selftest.lie", level=logging.ERROR, pipeline=self._pipeline, why=why, results=count)
         message = f"{model.ref.variant} on {model.ref.accelerator} answers wrong: {why}"
         remedy = "look at the accelerator; the next variant of the ladder serves, if there is one"

@@ -49,7 +49,8 @@ class Worker:
     ``heartbeat_ns`` is the monotonic time of its last step; while it builds, the time until which it may. ``note`` is what its owner
     has to say of it although it runs (a lesser variant than wished for). ``wait`` sleeps for so many seconds, True when it shall stop.
     ``on_failure`` is called before each such wait. ``last_word`` is said when it ends for good, whatever state it is in then: from its
-    own thread, or from that which waits for it in vain. A worker that is paused keeps what it built and makes no step.
+    own thread, or from that which waits for it in vain. A worker that is paused makes no step; it keeps what it built, unless a pause
+    asks it to let go of that: then it is built again when it goes on, and ``rested`` is called once it is freed.
     ``is_replaceable`` says of a step's failure that something else can be built at once.
     """
 
@@ -74,7 +75,9 @@ class Worker:
         self._clock = clock
         self._backoff = backoff or Backoff(limit_s=LONGEST_WAIT_S)
         self._reason: Reason | None = None
+        self.rested: Callable[[], None] = lambda: None
         self._pauses: dict[str, Reason] = {}
+        self._lets_go = False
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._again = threading.Event()
@@ -124,11 +127,17 @@ class Worker:
         code: str = "paused",
         message: str = "is paused by a command",
         remedy: str = "send the command resume, or restart edged",
+        *,
+        lets_go: bool = False,
     ) -> None:
-        """Make no step from the next one on, until ``resume`` with the same ``code``. May be called twice, and in any state."""
+        """Make no step from the next one on, until ``resume`` with the same ``code``. May be called twice, and in any state.
+
+        With ``lets_go`` what was built is freed, until nothing pauses it any more.
+        """
         if code not in self._pauses:
             reason = Reason(code, self.name, message, self._clock.monotonic_ns(), remedy)
             self._pauses = {**self._pauses, code: reason}
+        self._lets_go = self._lets_go or lets_go
 
     @property
     def paused_by(self) -> frozenset[str]:
@@ -138,8 +147,10 @@ class Worker:
     def resume(self, code: str = "paused") -> None:
         """Go on, unless something else paused it, too. May be called twice, and without a pause."""
         self._pauses = {other: reason for other, reason in self._pauses.items() if other != code}
-        if not self._pauses and self.state == "paused":
-            self._wake.set()
+        if not self._pauses:
+            self._lets_go = False
+            if self.state == "paused":
+                self._wake.set()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the end; False when it did not come in time."""
@@ -154,6 +165,10 @@ class Worker:
     def _run(self) -> None:
         has_ended = False
         while not (has_ended or self._stop.is_set()):
+            if self._lets_go:
+                self.rested()
+                self._rest()
+                continue
             has_ended = self._live()
             if self.state == "failed" and not self._at_once:
                 self._wait(self._backoff.next_s())
@@ -192,6 +207,8 @@ class Worker:
 
     def _step_on(self, steps: Steps) -> bool:
         while not (self._stop.is_set() or self._again.is_set()):
+            if self._lets_go:
+                return False
             if self._pauses:
                 self._rest()
                 continue
@@ -202,10 +219,12 @@ class Worker:
         return False
 
     def _rest(self) -> None:
+        """Wait until nothing pauses it; what has to be built again first counts as paused until it is."""
         self.state = "paused"
-        while self._pauses and not self._stop.is_set():
+        while self._pauses and not self._stop.is_set() and not (self._lets_go and self.steps is not None):
             self._wait(BEAT_S)
-        self.state = "running"
+        if self.steps is not None and not self._lets_go:
+            self.state = "running"
 
     def _failed(self, error: Exception, code: str, remedy: str, began_ns: int) -> None:
         now_ns = self._clock.monotonic_ns()

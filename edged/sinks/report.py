@@ -20,6 +20,8 @@ class ReportSink:
         self._due = due
         self._qos = qos
         self._wait_s = wait_s
+        self.told = 0
+        """Results that were handed over."""
 
     def result(self, result: Result) -> None:
         """Send the result if it says enough to be worth it."""
@@ -27,7 +29,9 @@ class ReportSink:
             return
         body = documents.result_body(result, self._stamper)
         stream = topics.result_stream(result.pipeline)
-        if not self._outbox.put(Draft(stream, body, qos=self._qos, priority=RESULT_PRIORITY), wait_s=self._wait_s):
+        if self._outbox.put(Draft(stream, body, qos=self._qos, priority=RESULT_PRIORITY), wait_s=self._wait_s):
+            self.told += 1
+        else:
             # Nobody heard of this change: the next result of the same meaning is news, too.
             self._due.forget()
 

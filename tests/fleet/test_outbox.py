@@ -93,6 +93,28 @@ def test_a_drain_waits_for_the_acknowledgements(outbox: Outbox) -> None:
     until(lambda: outbox.stats().acknowledged == 1, "deleted once")
 
 
+def test_the_last_acknowledgement_ends_a_drain_though_the_writer_does_nothing(outbox: Outbox) -> None:
+    outbox.put(Draft("result/a", BODY))
+    assert outbox.flush(5)
+    (row,) = outbox.claim(10)
+    outbox.close()
+    draining = threading.Thread(target=outbox.drain, args=(60.0,), daemon=True)
+    draining.start()
+
+    outbox.ack([row.key])
+
+    draining.join(5)
+    assert not draining.is_alive()
+
+
+def test_drafts_that_come_fast_are_all_committed_in_order(outbox: Outbox) -> None:
+    for _ in range(50):
+        outbox.put(Draft("result/a", BODY))
+        assert outbox.flush(5)
+
+    assert [row.seq for row in claim_all(outbox, 50)] == list(range(1, 51))
+
+
 def test_what_is_given_back_is_claimed_again(outbox: Outbox) -> None:
     outbox.put(Draft("result/a", BODY))
     outbox.flush(5)

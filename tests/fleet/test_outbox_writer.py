@@ -101,6 +101,24 @@ def test_a_document_carries_schema_device_and_seq(path: Path) -> None:
     assert json.loads(row.payload) == {"schema": "edged.result/1", "device": "press-07", "pad": "x" * 10, "seq": 1}
 
 
+@pytest.mark.parametrize(
+    ("told", "numbered"),
+    [(3, {"first_seq": 3, "last_seq": 5}), (9, {"first_seq": 1, "last_seq": 5}), (0, {})],
+    ids=["some", "all", "none"],
+)
+def test_an_alert_that_declares_results_suspect_is_given_their_numbers(
+    path: Path, told: int, numbered: dict[str, int]
+) -> None:
+    bench = Bench(path)
+    for _ in range(5):
+        bench.put()
+    suspect = {"stream": "result/a", "told": told}
+    bench.writer.take(Draft("alert", {"schema": "edged.alert/1", "suspect": suspect}, priority=0))
+
+    (alert,) = [json.loads(row.payload) for row in bench.send_all() if row.stream == "alert"]
+    assert alert["suspect"] == suspect | numbered
+
+
 def test_numbers_go_on_without_a_gap_after_the_queue_drained_and_a_restart(path: Path) -> None:
     first = Bench(path)
     for _ in range(3):

@@ -88,6 +88,20 @@ def test_a_sensor_that_gives_a_window_in_five_seconds_is_seen_between_them() -> 
     assert [row.seen_ms for row in bench.rows[-3:]] == [60_000] * 3
 
 
+def test_a_camera_that_freezes_again_and_again_is_blind_each_time() -> None:
+    bench = Bench()
+    for _ in range(40):
+        bench.go(20, judged=5).go(40)
+    assert [(row.seen_ms, row.blind_ms[CAUSES.index("source")]) for row in bench.rows[-3:]] == [(22_000, 38_000)] * 3
+
+
+def test_bursts_between_freezes_are_no_slow_source() -> None:
+    bench = Bench()
+    for _ in range(40):
+        bench.go(1, judged=5).go(29)
+    assert bench.rows[-1].blind_ms[CAUSES.index("source")] >= 50_000
+
+
 def test_frames_that_still_pictures_spared_are_the_gates_share_of_what_was_asked() -> None:
     assert Bench(wanted_fps=10).go(10, judged=1, gate=14).told() == seconds(seen=1, gate=9)
 

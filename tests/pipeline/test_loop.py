@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -247,12 +247,13 @@ class Turn:
     sink: CountingSink
     taken: int = 0
     reported_within: int = 0
+    is_wanted: bool = False
 
     @contextmanager
-    def __call__(self) -> Iterator[None]:
+    def __call__(self) -> Iterator[Callable[[], bool]]:
         self.taken += 1
         before = len(self.sink.results)
-        yield
+        yield lambda: self.is_wanted
         self.reported_within += len(self.sink.results) - before
 
 
@@ -268,6 +269,15 @@ def test_frames_that_wait_already_share_a_turn_and_are_reported_after_it() -> No
     one.step()
 
     assert (turn.taken, len(sink.results), turn.reported_within) == (1, 3, 0)
+
+
+def test_a_turn_ends_with_the_frame_in_hand_when_somebody_more_important_waits() -> None:
+    one, sink, turn = taking_turns(frames(0.1, 0.2), model())
+    turn.is_wanted = True
+
+    one.step()
+
+    assert (turn.taken, len(sink.results)) == (1, 1)
 
 
 def test_what_was_judged_before_a_failure_is_reported_in_order() -> None:

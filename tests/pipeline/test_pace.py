@@ -70,3 +70,16 @@ def test_a_long_delay_is_not_rushed_after() -> None:
 
     assert recorded.due_ns(1.0, 60 * NS_PER_S) == 60 * NS_PER_S
     assert recorded.due_ns(2.0, 60 * NS_PER_S) == 61 * NS_PER_S
+
+
+def test_what_is_late_catches_up_at_twice_its_speed_and_never_all_at_once() -> None:
+    recorded, now_ns, handed = Recorded(), 0, []
+    for item in range(12):
+        source_s = item / 10
+        if item == 3:
+            now_ns += NS_PER_S * 4 // 10  # nobody looked for so long
+        while (due_ns := recorded.due_ns(source_s, now_ns)) > now_ns:
+            now_ns = due_ns
+        handed.append(round(now_ns / NS_PER_S, 3))
+
+    assert handed == [0.0, 0.1, 0.2, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0, 1.1]

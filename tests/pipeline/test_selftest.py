@@ -47,10 +47,11 @@ class Bench:
     took_s: float = 0.01
     samples: int = 3
     raises: Exception | None = None
+    told: int = 0
     inbox: deque[Frame] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
-        self.selftest = SelfTest("gate", PERIOD_S, self.clock, self._lied)
+        self.selftest = SelfTest("gate", PERIOD_S, self.clock, self._lied, lambda: self.told)
         self.model = self.make("int8")
         self.loop = Loop("gate", self, self.model, Rules([]), [self], self.clock, selftest=self.selftest)
 
@@ -130,6 +131,17 @@ def test_a_lie_is_found_within_one_period_and_makes_the_results_since_the_last_r
     assert (lie.first.index, lie.last.index, lie.results) == (1, lie.last.index, lie.last.index)
     assert bench.worth.index("suspect") == lie.last.index + 1
     assert set(bench.worth[lie.last.index + 1 :]) == {"suspect"}
+
+
+def test_of_the_suspect_results_those_that_were_told_are_counted() -> None:
+    bench = Bench()
+    bench.told = 40
+    bench.go(10)
+    bench.wrong = {1}
+    bench.told += 7
+    bench.go(300)
+    (lie,) = bench.lies
+    assert lie.told == 7
 
 
 def test_results_are_believed_again_after_a_whole_round_of_right_answers() -> None:

@@ -64,6 +64,23 @@ def test_never_more_compute_at_once_than_there_are_places() -> None:
     assert repr(turns) == "<Turns: 0 of 2 places taken, 0 wait>"
 
 
+@pytest.mark.parametrize(("comes", "is_told"), [(3, False), (4, False), (5, True)])
+def test_whoever_computes_is_told_when_somebody_more_important_waits(comes: int, *, is_told: bool) -> None:
+    turns = Turns(1)
+
+    def compute() -> None:
+        with turns.turn(comes):
+            pass
+
+    other = threading.Thread(target=compute)
+    with turns.turn(4) as is_wanted:
+        assert not is_wanted()
+        other.start()
+        _until(lambda: "1 wait" in repr(turns))
+        assert is_wanted() == is_told
+    other.join(PATIENCE_S)
+
+
 def test_a_turn_that_fails_gives_its_place_back() -> None:
     turns = Turns(1)
     with pytest.raises(RuntimeError), turns.turn():

@@ -344,3 +344,84 @@ def test_what_two_paused_goes_on_when_both_let_it() -> None:
     assert worker.reason.code == "paused"
     worker.resume()
     assert worker.join(GIVE_UP_S)
+
+
+def test_one_that_shall_let_go_frees_what_it_built_and_builds_it_again_when_it_goes_on() -> None:
+    built: list[Endless] = []
+
+    def build() -> Endless:
+        built.append(Endless())
+        return built[-1]
+
+    freed: list[bool] = []
+    worker = Worker("gate", build, FakeClock())
+    worker.rested = lambda: freed.append(built[0].is_closed)
+    worker.start()
+    until(lambda: worker.state == "running", "it runs")
+
+    worker.pause("governed", lets_go=True)
+
+    until(lambda: worker.state == "paused" and freed, "it rests")
+    assert (freed, worker.steps) == ([True], None)
+    worker.resume("governed")
+    until(lambda: worker.state == "running", "it goes on")
+    assert (len(built), worker.restarts, worker.reason) == (2, 0, None)
+    worker.stop()
+    assert worker.join(GIVE_UP_S)
+
+
+def test_what_an_operator_paused_lets_go_too_and_is_built_only_when_nothing_pauses_it() -> None:
+    built: list[Endless] = []
+
+    def build() -> Endless:
+        built.append(Endless())
+        return built[-1]
+
+    worker = Worker("gate", build, FakeClock())
+    worker.start()
+    until(lambda: worker.state == "running", "it runs")
+    worker.pause()
+    until(lambda: worker.state == "paused", "it rests")
+    assert worker.steps is built[0]
+
+    worker.pause("governed", lets_go=True)
+    until(lambda: worker.steps is None, "it lets go")
+    worker.resume("governed")
+    assert (worker.state, worker.paused_by, len(built)) == ("paused", {"paused"}, 1)
+    worker.resume()
+    until(lambda: worker.state == "running", "it goes on")
+    assert len(built) == 2
+    worker.stop()
+    assert worker.join(GIVE_UP_S)
+
+
+def test_one_that_let_go_ends_when_asked_to_without_building_again() -> None:
+    built: list[Endless] = []
+
+    def build() -> Endless:
+        built.append(Endless())
+        return built[-1]
+
+    worker = Worker("gate", build, FakeClock())
+    worker.pause("governed", lets_go=True)
+    worker.start()
+    until(lambda: worker.state == "paused", "it rests")
+    worker.stop()
+    assert worker.join(GIVE_UP_S)
+    assert built == []
+    assert worker.state == "stopped"
+
+
+@dataclass
+class Endless:
+    """Steps without end."""
+
+    is_closed: bool = False
+    reason: Reason | None = None
+
+    def step(self, timeout_s: float) -> bool:
+        assert timeout_s > 0
+        return not threading.Event().wait(0.001)
+
+    def close(self) -> None:
+        self.is_closed = True

@@ -66,15 +66,10 @@ class Classifier:
         places = (scores >= self._floor).nonzero()[0]
         if places.size > FEW:
             places = places[np.argsort(-scores[places].astype(np.float32), kind="stable")[: self._most]]
-        # A handful of plain numbers is cheaper to sort and scale outside of NumPy, whose calls cost 20 us after an invoke.
-        found = sorted(zip(scores[places].tolist(), places.tolist(), strict=True), key=_best_first)[: self._most]
-        return Classes(
-            tuple(ClassScore(self._names[place], self._scale * (value - self._zero)) for value, place in found)
-        )
-
-
-def _best_first(found: tuple[float, int]) -> tuple[float, int]:
-    return -found[0], found[1]
+        # A handful of plain numbers, in few steps: behind an invoke, which empties the caches, a call costs ten times what it does alone.
+        best_first = sorted([(-scores.item(place), place) for place in places.tolist()])[: self._most]
+        found = [ClassScore(self._names[place], self._scale * (-less - self._zero)) for less, place in best_first]
+        return Classes(tuple(found))
 
 
 def _floor(min_score: float, stored: Quantization | None) -> float:
