@@ -2,40 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from edged.assembly.box import Box, free_mb, known_of, model_folders, runtime_versions
 from edged.config.schema import Config, Pipeline
-from edged.control.admission import Ask, admit, need_mb
+from edged.control.admission import Ask, Refusal, admit, need_mb
 from edged.control.figures import figures_of
 from edged.control.possible import OWN_RUNTIMES
 from edged.domain.bundle import Bundle
 from edged.domain.errors import EdgedError
 from edged.domain.health import Reason
 from edged.domain.ports import Clock
+from edged.hardware.process import ProcessProbe
 from edged.update.manifest import find_bundles
 
 CODE = "memory-budget"
 REMEDY = "give it a smaller model, raise the memory limit, or run fewer pipelines; priority says which ones run"
 
 
-class Admitting:
-    """Sums up what the pipelines of a configuration need. What runs already has its memory: it is asked again at each plan."""
+def used_mb() -> float | None:
+    """Give what this process and its children have resident, in MiB."""
+    return ProcessProbe(Path("/"))().memory_mb
 
-    def __init__(self, box: Box, clock: Clock) -> None:
-        self._box, self._clock = box, clock
+
+class Admitting:
+    """Sums up what the pipelines of a configuration need. What runs already has its memory: it is asked again at each plan.
+
+    ``used_mb`` is what edged takes with its children. What pipelines were admitted with may be more than they hold: an estimate was on
+    the safe side, a model did not open, or rests. Memory that nobody holds is not given out a second time.
+    """
+
+    def __init__(self, box: Box, clock: Clock, used_mb: Callable[[], float | None] = used_mb) -> None:
+        self._box, self._clock, self._used_mb = box, clock, used_mb
         self._held: dict[str, float] = {}
+        self._empty_mb: float | None = None
+        """What it took before any model was loaded."""
 
     def __call__(self, config: Config) -> Mapping[str, Reason]:
         """Give the pipelines that do not fit, by name, with the reason."""
         catalogue = find_bundles(model_folders(config)).bundles
         asks = [ask for pipeline in config.pipeline if (ask := self._ask(pipeline, catalogue)) is not None]
-        freed_mb = sum(held for name, held in self._held.items())
-        refused = admit(asks, free_mb(self._box, freed_mb))
+        refused = admit(asks, free_mb(self._box, self._freed_mb()))
         names = {refusal.pipeline for refusal in refused}
         self._held = {ask.pipeline: ask.need_mb for ask in asks if ask.pipeline not in names}
         now_ns = self._clock.monotonic_ns()
         return {one.pipeline: Reason(CODE, one.pipeline, one.message, now_ns, REMEDY, fatal=True) for one in refused}
+
+    def alone(self, bundle: Bundle) -> Refusal | None:
+        """Say why there is no room for a model beside what runs now; None when there is, or nothing is known of it."""
+        name, least = bundle.manifest.name, self._least(bundle, None)
+        if least is None:
+            return None
+        return next(iter(admit([Ask(name, 0, least[0], is_measured=least[1])], free_mb(self._box))), None)
+
+    def _freed_mb(self) -> float:
+        """Give what the pipelines that run would give back, and no more than what edged has grown by since the first plan."""
+        used_mb, admitted_mb = self._used_mb(), sum(self._held.values())
+        if self._empty_mb is None:
+            self._empty_mb = used_mb
+        return (
+            admitted_mb
+            if used_mb is None or self._empty_mb is None
+            else min(admitted_mb, max(0.0, used_mb - self._empty_mb))
+        )
 
     def _ask(self, pipeline: Pipeline, catalogue: Mapping[str, Sequence[Bundle]]) -> Ask | None:
         """Say what a pipeline needs with the smallest variants that it may use; None where a model is not there."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edged.assembly.drift_files import DriftFiles, keep, read_reference
 from edged.assembly.models import Opened
@@ -48,8 +49,11 @@ class Runs:
 class Drifting:
     """Watches one pipeline; outlives its models. A loop's refinement that changes no answer, so that it sees only answers that count.
 
-    ``runs`` may be called from any thread, and so may ``reasons``; everything else is the worker's.
+    ``runs`` may be called from any thread, and so may ``reasons``; everything else is the worker's. ``is_unwell`` says whether the source
+    is in trouble of its own (dark, frozen), which is told as such: what it gives then is neither judged nor learned from.
     """
+
+    is_unwell: Callable[[], bool] = staticmethod(lambda: False)
 
     def __init__(self, pipeline: str, settings: schema.Drift, state: Path, outbox: Outbox, stamper: Stamper) -> None:
         """Nothing is read before the first frame."""
@@ -78,7 +82,7 @@ class Drifting:
     def __call__(self, output: Output, frame: Frame) -> Output:
         """Take a frame and its answer; gives the answer as it is."""
         runs = self._runs
-        if runs is not None and self._is_due(frame.stamp.source_s):
+        if runs is not None and not self.is_unwell() and self._is_due(frame.stamp.source_s):
             self._sample(runs, Row(frame.stamp.wall_ns / NS_PER_S, frame.stamp.source_s, traits(frame, output)))
         return output
 
@@ -94,10 +98,16 @@ class Drifting:
         return found
 
     def close(self) -> None:
-        """Write down where it stands. May be called twice, and goes on with the next frame."""
-        if self._writing is not None:
-            self._writing.join()
-        self._write(*self._taken())
+        """Have it written down where it stands. May be called twice, and goes on with the next frame.
+
+        Returns at once, since the next rung has to see again; the thread that writes keeps the process from ending before it is done.
+        """
+        if self._rows or self._monitor is not None:
+            self._write_aside(self._writing)
+
+    @property
+    def _is_writing(self) -> bool:
+        return self._writing is not None and self._writing.is_alive()
 
     def _is_due(self, source_s: float) -> bool:
         last_s = self._last_s
@@ -116,11 +126,20 @@ class Drifting:
                 self._since_ns[finding.name] = self._clock.monotonic_ns()
             self._unsaid = [*self._unsaid, *findings][-MOST_UNSAID:]
         self._say()
-        if len(self._rows) >= FLUSH_ROWS and (self._writing is None or not self._writing.is_alive()):
-            # A disk may take seconds; no frame waits for it.
-            rows = self._taken()
-            self._writing = threading.Thread(target=self._write, args=rows, name=f"edged-drift-{self._pipeline}")
-            self._writing.start()
+        if len(self._rows) >= FLUSH_ROWS and not self._is_writing:
+            self._write_aside()
+
+    def _write_aside(self, before: threading.Thread | None = None) -> None:
+        """Write on a thread of its own, after ``before``: a disk may take seconds, and no frame waits for it."""
+        told = self._taken()
+        name = f"edged-drift-{self._pipeline}"
+        self._writing = threading.Thread(target=self._write_after, args=(before, *told), name=name)
+        self._writing.start()
+
+    def _write_after(self, before: threading.Thread | None, *told: Any) -> None:
+        if before is not None:
+            before.join()
+        self._write(*told)
 
     def _look_for_reference(self, runs: Runs) -> None:
         """Take another reference when another model runs, or another reference of the site's lies there."""

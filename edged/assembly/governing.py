@@ -11,8 +11,8 @@ from typing import Any
 
 from edged.assembly.telling import Teller
 from edged.control.governor import Pipeline as Governed
-from edged.control.governor import Standing, Step, decide, failed
-from edged.control.pressure import Pressure, Signals, pressure
+from edged.control.governor import Standing, Step, Taken, decide, failed
+from edged.control.pressure import Pressure, Signals, plausible, pressure
 from edged.control.steps import CALM, KINDS, WORDS, Kind
 from edged.domain.errors import EdgedError
 from edged.domain.health import Reason
@@ -24,9 +24,9 @@ PART = ".governing"
 """Its name among the daemon's parts; no source can have it."""
 TICK_S = 1.0
 SLOW: frozenset[Kind] = frozenset({"threads", "variant", "device"})
-"""What opens a model, which takes seconds: on a thread of its own, while nothing else is decided."""
+"""What opens a model, which takes seconds: on a thread of its own, one at a time. Two at once would cost what they shall save."""
 LONGEST_NS = 20_000_000_000
-"""A model that takes longer to open (or hangs) holds up no other step any more."""
+"""A model that takes longer to open (or hangs) holds up no other one any more."""
 
 _LOG = logging.getLogger("edged.governing")
 
@@ -59,12 +59,16 @@ class Governing:
         *,
         enabled: bool = True,
         tick_s: float = TICK_S,
+        standing: Standing | None = None,
     ) -> None:
+        """``standing`` is where it begins; default: with nothing taken."""
         self._tick_s = tick_s
         self._lines, self._feel, self._teller, self._clock, self._enabled = lines, feel, teller, clock, enabled
-        self._standing = Standing()
+        self._standing = standing or Standing()
         self._pressure = Pressure(CALM)
         self._signals = Signals()
+        self._read: Signals | None = None
+        """As they were read last, believed or not."""
         self._moves: dict[tuple[str, Kind], Move] = {}
         self._done: SimpleQueue[tuple[Move, EdgedError | None]] = SimpleQueue()
         self._beat_ns = NEVER_STUCK_NS
@@ -116,13 +120,18 @@ class Governing:
         for one in pipelines:
             if one.levers is not None:
                 one.levers.measure(now_ns)
-        self._signals = self._feel(pipelines, now_ns)
+        read, before = self._feel(pipelines, now_ns), self._read
+        self._signals, self._read = plausible(read, before), read
         self._pressure = pressure(self._signals)
         self._hear(now_ns)
-        if not self._enabled or self._waits(now_ns):
+        if not self._enabled:
             return
-        governed = [_governed(one) for one in pipelines]
-        self._standing, step = decide(self._standing, self._pressure, governed, now_ns / 1e9)
+        is_opening = self._is_opening(now_ns)
+        governed = [_governed(one, self._standing.taken if is_opening else None) for one in pipelines]
+        standing, step = decide(self._standing, self._pressure, governed, now_ns / 1e9)
+        if is_opening and step is not None and step.kind in SLOW:
+            return
+        self._standing = standing
         self._follow(pipelines, step, now_ns)
         self._teller.forget({one.name for one in pipelines})
 
@@ -133,8 +142,8 @@ class Governing:
             except Exception:  # noqa: BLE001 - the pipelines run without a governor, too
                 _LOG.exception("governing.broken")
 
-    def _waits(self, now_ns: int) -> bool:
-        """Whether a model is being opened, which decides what comes next."""
+    def _is_opening(self, now_ns: int) -> bool:
+        """Whether a model is being opened: what does not need one goes on."""
         return any(now_ns - move.began_ns < LONGEST_NS for move in self._moves.values())
 
     def _follow(self, pipelines: Sequence[Pipeline], step: Step | None, now_ns: int) -> None:
@@ -183,6 +192,8 @@ class Governing:
                 self._standing = failed(self._standing, step, now_ns / 1e9)
             if step is not None:
                 self._tell(move, step, error)
+            elif (levers := move.pipeline.levers) is not None:
+                self._teller.follow(move.pipeline.name, levers.taken(), levers.words())
 
     def _unwanted(self, move: Move) -> Step:
         levers = move.pipeline.levers
@@ -196,8 +207,11 @@ class Governing:
             self._teller.tell(step, (move.before, after), self._signals, levers.taken(), levers.words(), error)
 
 
-def _governed(pipeline: Pipeline) -> Governed:
+def _governed(pipeline: Pipeline, taken: Taken | None) -> Governed:
+    """Say what a pipeline can do less of; with ``taken`` nothing that opens a model, beyond what stands of it."""
     levers = pipeline.levers
     assert levers is not None  # noqa: S101 - others are not governed
-    found = levers.reach()
+    found = dict(levers.reach())
+    if taken is not None:
+        found |= {kind: taken.get((pipeline.name, kind), 0) for kind in SLOW}
     return Governed(pipeline.name, levers.priority, {kind: found.get(kind, 0) for kind in KINDS}, levers.accelerator)

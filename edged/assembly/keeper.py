@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,16 +14,17 @@ import numpy as np
 from edged.assembly import cameras
 from edged.assembly.drifting import Drifting
 from edged.assembly.models import Opened
-from edged.assembly.refine import Followed, refinements
+from edged.assembly.refine import Followed, FurtherModel, refinements
 from edged.assembly.supply import Supply
 from edged.assembly.suspecting import fault
 from edged.config import schema
 from edged.control.descent import NOTHING_LESS, Less, descend
-from edged.domain.bundle import WindowInput
+from edged.domain.bundle import Bundle, WindowInput
 from edged.domain.errors import EdgedError, EngineLostError
 from edged.domain.health import Reason
 from edged.domain.ports import Clock, Sink
 from edged.domain.variant import Rung
+from edged.hardware import heap
 from edged.pipeline.inlet import Inlet
 from edged.pipeline.line import Gate
 from edged.pipeline.loop import Loop, Refinement, Stillness
@@ -32,6 +33,7 @@ from edged.pipeline.need import Needs
 from edged.pipeline.reader import Reader
 from edged.pipeline.rules import Rules
 from edged.pipeline.selftest import Lie, SelfTest
+from edged.pipeline.turns import Turn
 from edged.pipeline.window import Windower
 from edged.pipeline.worker import Worker
 from edged.telemetry import logs
@@ -60,7 +62,7 @@ class Keeper:
 
     worker: Worker
     fitted: Callable[[Opened], Opened]
-    turn: Callable[[], AbstractContextManager[None]] | None = None
+    turn: Callable[[], Turn] | None = None
     """What is held while the pipeline computes."""
     exchanged: Callable[[Rung, Rung], None] | None = None
     """Told when another rung of the same bundle takes the place of the one before."""
@@ -90,7 +92,8 @@ class Keeper:
         self._running = Path()
         self._rung: Rung | None = None
         self._windows: tuple[int, int, int] | None = None
-        self._further: dict[str, Path] = {}
+        self._further: tuple[FurtherModel, ...] = ()
+        self._blamed: Opened | None = None
         self._sinks: Sequence[Sink] = ()
         self._opened: Opened | None = None
         self.stillness: Stillness | None = None
@@ -151,9 +154,16 @@ class Keeper:
     def is_replaceable(self, error: EdgedError) -> bool:
         """Whether something else can run at once, now that the loop failed."""
         settings, rung = self._settings, self._rung
+        blamed, self._blamed = self._blamed, None
         if rung is None or not isinstance(error, EngineLostError):
             return False
+        if blamed is not None:
+            return self._supply.lost(blamed.bundle.manifest.name, None, None, blamed.rung, error)
         return self._supply.lost(settings.model, settings.pin, settings.objective, rung, error)
+
+    def rested(self) -> None:
+        """Give the memory of what was let go back to the box."""
+        heap.trim()
 
     def lied(self, lie: Lie) -> bool:
         """Tell of a self-test that failed, and go on with another rung; False when there is none."""
@@ -176,7 +186,7 @@ class Keeper:
         with self._renewing:
             try:
                 # In this order: what was opened must not be left open when the other cannot be had.
-                is_more = isinstance(loop, Loop) and self._is_further_newer()
+                is_more = isinstance(loop, Loop) and self._renew_further()
                 newer = self._newer() if isinstance(loop, Loop) else None
             except EdgedError as error:
                 self.worker.note = not_renewed(error, self._settings.name, self._clock)
@@ -229,12 +239,17 @@ class Keeper:
         if loop.swap(other.model):
             self._takes_over(other, tells=False)
 
-    def _turn(self) -> Callable[[], AbstractContextManager[None]] | None:
-        """Give what is held while it computes: nothing while an accelerator does, which may hang and takes nobody's processor."""
+    def _turn(self) -> Callable[[], Turn] | None:
+        """Give what is held while it computes: nothing where an accelerator does, which may hang and takes nobody's processor."""
         turn = self.turn
         if turn is None:
             return None
-        return lambda: turn() if self._rung is None or self._rung.accelerator == "cpu" else nullcontext()
+        return lambda: turn() if self._is_on_cpu else nullcontext()
+
+    @property
+    def _is_on_cpu(self) -> bool:
+        rungs = (self._rung, *(further.opened.rung for further in self._further))
+        return all(rung is None or rung.accelerator == "cpu" for rung in rungs)
 
     def _takes_over(self, opened: Opened, *, tells: bool = True) -> None:
         self._opened = opened
@@ -257,48 +272,72 @@ class Keeper:
     def _open(self) -> tuple[Opened, tuple[Refinement, ...]]:
         """Open the model and what refines its answers; all of them or none."""
         settings, building = self._settings, self.worker.building
-        self._further = {}
+        self._further = ()
         opened = self.fitted(
             self._supply.open(settings.model, settings.pin, building, settings.objective, less=self.less)
         )
         try:
-            return opened, refinements(settings, self._followed, self._open_further)
+            refine = refinements(settings, self._followed, self._open_further, self._blame)
         except EdgedError:
             opened.model.engine.close()
             raise
+        self._further = tuple(one for one in refine if isinstance(one, FurtherModel))
+        return opened, refine
 
     def _open_further(self, name: str) -> Opened:
-        opened = self._supply.open(name, None, self.worker.building)
-        self._further[name] = opened.bundle.folder
-        return opened
+        return self._supply.open(name, None, self.worker.building)
 
-    def _is_further_newer(self) -> bool:
-        """Bring in newer versions of the models that look closer; whether there is one."""
-        return any(self._supply.bundle(name).folder != folder for name, folder in self._further.items())
+    def _blame(self, opened: Opened) -> None:
+        self._blamed = opened
+
+    def _renew_further(self) -> bool:
+        """Bring in better rungs of the models that look closer; whether there is a newer version, for which the loop is built anew."""
+        for further in self._further:
+            runs = further.opened
+            bundle = self._supply.bundle(runs.bundle.manifest.name)
+            if bundle.folder != runs.bundle.folder:
+                return True
+            whole = self._supply.ladder(bundle, None, None)
+            newer, _ = self._supply.better(bundle, None, None, _above(runs.rung, whole.runnable), whole)
+            if newer is not None:
+                further.swap(newer)
+        return False
 
     def _newer(self) -> Opened | None:
         """Bring in a newer model, or a better rung; opened when it is another than the one that runs, of the same version or not."""
-        settings = self._settings
+        settings, rung = self._settings, self._rung
         bundle = self._supply.bundle(settings.model)
-        runs = self._rung.identity if self._rung and bundle.folder == self._running else None
-        if runs is not None:
-            whole = self._supply.ladder(bundle, settings.pin, settings.objective)
-            if self._opened is not None:
-                self._opened = replace(self._opened, rungs=whole.runnable)
-            if whole.runnable and descend(whole.runnable, self.less)[0].identity == runs:
-                self._lesser = self._judged(whole.held, whole.unmet)
+        if rung is None or bundle.folder != self._running:
+            newer = self._supply.open(settings.model, settings.pin, objective=settings.objective, less=self.less)
+        else:
+            found = self._better(bundle, rung)
+            if found is None:
                 return None
-        # While it runs below it, the chosen rung is still the one that others are held against.
-        place = self.rungs[0].identity if self.less and self.rungs and runs is not None else runs
-        newer = self._supply.open(
-            settings.model, settings.pin, objective=settings.objective, running=place, less=self.less
-        )
-        if newer.rung.identity == runs:
-            # The better ones do not open.
-            newer.model.engine.close()
-            self._lesser = self._judged(newer.passed_over, newer.unmet)
-            return None
+            newer = found
         return self.fitted(newer) if self._is_trusted(newer) else None
+
+    def _better(self, bundle: Bundle, rung: Rung) -> Opened | None:
+        """Open a better rung of what runs; None when there is none, or none opens, or the loop is built anew for it."""
+        settings = self._settings
+        whole = self._supply.ladder(bundle, settings.pin, settings.objective)
+        if self._opened is not None:
+            self._opened = replace(self._opened, rungs=whole.runnable)
+        order = descend(whole.runnable, self.less)
+        if rung.identity not in {one.identity for one in order}:
+            # While it runs below it, the chosen rung is still the one that others are held against.
+            place = self.rungs[0].identity if self.less and self.rungs else rung.identity
+            return self._supply.open(
+                settings.model, settings.pin, objective=settings.objective, running=place, less=self.less
+            )
+        above = _above(rung, order)
+        if above and above[0].accelerator == "cpu" and not self._supply.has_room(above[0]):
+            # An accelerator's child is tried all the same: it is the first that the system ends when memory does.
+            self.worker.rebuild()
+            return None
+        newer, passed_over = self._supply.better(bundle, settings.pin, settings.objective, above, whole)
+        if newer is None:
+            self._lesser = self._judged(passed_over, whole.unmet)
+        return newer
 
     def _is_trusted(self, newer: Opened) -> bool:
         """Whether what lied before answers right now; it is let go and left alone longer if not."""
@@ -309,6 +348,11 @@ class Keeper:
             settings = self._settings
             self._supply.lied(settings.model, settings.pin, settings.objective, newer.rung, error)
         return why is None
+
+
+def _above(rung: Rung, order: Sequence[Rung]) -> Sequence[Rung]:
+    """Give the rungs that stand before this one."""
+    return order[: next((place for place, one in enumerate(order) if one.identity == rung.identity), len(order))]
 
 
 def warm_up(opened: Opened) -> None:

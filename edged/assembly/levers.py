@@ -144,4 +144,6 @@ class PipelineLevers:
         if is_over:
             self.pipeline.resume(GOVERNED)
         else:
-            self.pipeline.pause(GOVERNED, f"rests: {why}", "it goes on by itself once the box is well")
+            remedy = "it goes on by itself once the box is well"
+            # Its model is freed: a box that wants memory is not helped by one that merely computes nothing.
+            self.pipeline.pause(GOVERNED, f"rests: {why}", remedy, lets_go=True)

@@ -24,7 +24,10 @@ def tell_lie(pipeline: str, outbox: Outbox, stamper: Stamper, lie: Lie) -> None:
 
 
 def alert(pipeline: str, lie: Lie) -> dict[str, Any]:
-    """Give the alert's own fields. Every result of the stream whose ``captured_at`` or ``mono_ms`` lies in the range is suspect."""
+    """Give the alert's own fields. Every result of the stream whose ``captured_at`` or ``mono_ms`` lies in the range is suspect.
+
+    The outbox adds their numbers, which it gives.
+    """
     model = lie.model
     told = {
         "code": CODE,
@@ -41,6 +44,7 @@ def alert(pipeline: str, lie: Lie) -> dict[str, Any]:
             "accelerator": model.accelerator,
             "digest": model.digest,
             "results": lie.results,
+            "told": lie.told,
             "first_frame": lie.first.index,
             "last_frame": lie.last.index,
             "first_at": rfc3339(lie.first.wall_ns),

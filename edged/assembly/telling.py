@@ -50,6 +50,16 @@ class Teller:
         for name in [name for name in self._standing if name not in but]:
             self._drop(name)
 
+    def follow(self, pipeline: str, taken: Mapping[str, int], words: Mapping[str, str]) -> None:
+        """Keep up with levers that moved without a step: the pipeline was set up anew, or can do no longer what it did less of."""
+        stood = self._standing.get(pipeline)
+        if stood is None or stood["steps"] == dict(taken):
+            return
+        if taken:
+            self._stand(pipeline, taken, words, (stood["level"], stood["cause"], stood["reason"]))
+        else:
+            self._drop(pipeline)
+
     def tell(
         self,
         step: Step,
@@ -85,11 +95,17 @@ class Teller:
         if not taken:
             self._drop(step.pipeline)
             return
-        level, cause = WORDS[step.why.level], step.why.cause
+        felt = WORDS[step.why.level], step.why.cause, why
         stood = self._standing.get(step.pipeline)
         if not step.is_down and stood is not None:
-            level, cause, why = stood["level"], stood["cause"], stood["reason"]
-        self._standing[step.pipeline] = {
+            felt = stood["level"], stood["cause"], stood["reason"]
+        self._stand(step.pipeline, taken, words, felt)
+
+    def _stand(
+        self, pipeline: str, taken: Mapping[str, int], words: Mapping[str, str], felt: tuple[str, str, str]
+    ) -> None:
+        level, cause, why = felt
+        self._standing[pipeline] = {
             "level": level,
             "cause": cause,
             "reason": why,
@@ -98,10 +114,10 @@ class Teller:
             "rate": words["rate"],
         }
         since_ns = self._stamper.clock.monotonic_ns()
-        if step.pipeline in self._reasons:
-            since_ns = self._reasons[step.pipeline].since_mono_ns
+        if pipeline in self._reasons:
+            since_ns = self._reasons[pipeline].since_mono_ns
         listed = ", ".join(f"{kind} {words[kind]}" for kind in taken)
-        self._reasons[step.pipeline] = Reason(GOVERNED, step.pipeline, f"does less ({listed}): {why}", since_ns, REMEDY)
+        self._reasons[pipeline] = Reason(GOVERNED, pipeline, f"does less ({listed}): {why}", since_ns, REMEDY)
         self.revision += 1
 
     def _drop(self, pipeline: str) -> None:

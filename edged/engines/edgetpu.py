@@ -6,8 +6,6 @@ built for: neither may happen in the daemon.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -17,13 +15,14 @@ from pathlib import Path
 
 from edged.domain.errors import DeviceError, EngineLostError
 from edged.domain.tensor import Array, TensorSpec
-from edged.engines.sandbox import CrashedError, Hello, Home, Order, Sandbox, SandboxEngine
+from edged.engines.edgetpu_canary import Canary
+from edged.engines.sandbox import CrashedError, Home, Order, Sandbox, SandboxEngine
 
 LIBRARY = "libedgetpu.so.1"
 FOLDERS = ("/usr/local/lib", "/usr/lib", "/usr/lib/*-linux-gnu*", "/lib/*-linux-gnu*", "/opt/edgetpu/lib")
 """Where packages put it."""
-CRASHES = 2
-"""So many in a row, without one success, condemn a library with a runtime: a single one may have been the device's."""
+GIVE_BACK_S = 0.3
+"""An idle device is given back within; whoever closes waits no longer, since its next rung has to see again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,48 +40,6 @@ class Device:
             raise ValueError(message)
 
 
-class Canary:
-    """Remembers which library ran with which runtime: a mismatch is a crash, which needs no third look."""
-
-    def __init__(self, read: Callable[[], bytes | None], write: Callable[[bytes], None]) -> None:
-        self._read, self._write = read, write
-        self._lock = threading.Lock()
-
-    def check(self, library: Path, hello: Hello) -> None:
-        """Raise DeviceError when these two crashed together and never ran."""
-        crashes = self._pairs().get(pair(library, hello), 0)
-        if crashes >= CRASHES:
-            message = (
-                f"cannot use {library.name} with {hello.runtime} {hello.runtime_version}: loading both crashed {crashes} times, "
-                "expected a library that was built for this runtime"
-            )
-            remedy = "name an interpreter with the runtime that it was built for: python below [engine.edgetpu]"
-            raise DeviceError(message, remedy=remedy, code="runtime-mismatch")
-
-    def note(self, library: Path, hello: Hello, *, crashed: bool) -> None:
-        """Keep how it went."""
-        with self._lock:
-            pairs, name = self._pairs(), pair(library, hello)
-            before = pairs.get(name)
-            after = (before or 0) + 1 if crashed and before != -1 else (before if crashed else -1)
-            if after != before:
-                self._write(json.dumps({"schema": "edged.canary/1", "pairs": {**pairs, name: after}}).encode())
-
-    def _pairs(self) -> dict[str, int]:
-        """Give the crashes of each pair; -1 stands for one that ran."""
-        try:
-            pairs = json.loads(self._read() or b"")["pairs"]
-            return {str(name): int(count) for name, count in pairs.items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return {}
-
-
-def pair(library: Path, hello: Hello) -> str:
-    """Name a library's content with a runtime's version."""
-    digest = hashlib.sha256(library.read_bytes()).hexdigest()
-    return f"{digest[:16]} {hello.runtime} {hello.runtime_version} python {hello.python}"
-
-
 class Pool:
     """The Edge TPUs of a box, a child for each. Pipelines are spread; a file that runs on a device already is shared there."""
 
@@ -96,6 +53,13 @@ class Pool:
     def __repr__(self) -> str:
         seats = ", ".join(f"{name}: {seat!r}" for name, seat in self._seats.items())
         return f"<Pool of {len(self._devices)} Edge TPUs: {seats}>"
+
+    def know(self, devices: Sequence[Device]) -> None:
+        """Take these as the box's devices from now on; who holds one that is gone finds out at its next call."""
+        with self._lock:
+            self._devices = tuple(devices)
+            for device in devices:
+                self._seats.setdefault(device.name, _Seat())
 
     def open(self, file: Path, home: Home, runs: int = 3) -> Lease:
         """Run a file on the device that has the least to do.
@@ -131,6 +95,9 @@ class Pool:
     def _lease(self, device: Device, order: Order, home: Home) -> Lease:
         with self._lock:
             seat = self._seats[device.name]
+            if seat.sandbox is not None and seat.sandbox.lingers:
+                # Another child would come to hang beside it, and so on with each try.
+                raise _held_for_ever(device, seat.sandbox)
             if seat.is_lost:
                 # Those who still hold it find out by themselves; who comes now gets a new one.
                 seat = self._seats[device.name] = _Seat()
@@ -179,7 +146,8 @@ class Pool:
             if is_last and seat.sandbox is not None:
                 # The device is given back, too: only its process's end does that.
                 seat.sandbox.close()
-                seat.sandbox = None
+                if not seat.sandbox.lingers:
+                    seat.sandbox = None
 
     def _put_last(self, device: Device) -> None:
         with self._lock:
@@ -249,10 +217,12 @@ class Lease:
             raise
 
     def close(self) -> None:
-        """Give it back; the last one ends the child. May be called twice."""
+        """Give it back; the last one ends the child. May be called twice. What is busy for another is given back after that, aside."""
         if not self._closed:
             self._closed = True
-            self._give_back()
+            giving = threading.Thread(target=self._give_back, name="edged-edgetpu-give-back", daemon=True)
+            giving.start()
+            giving.join(GIVE_BACK_S)
 
 
 def find_library(folders: Iterable[str] = FOLDERS) -> Path:
@@ -274,6 +244,14 @@ def holders(node: str, proc: Path = Path("/proc")) -> list[str]:
                 name = (process / "comm").read_text("utf-8", "replace").strip()
                 found.append(f"process {process.name} ({name})")
     return found
+
+
+def _held_for_ever(device: Device, sandbox: Sandbox) -> DeviceError:
+    message = (
+        f"cannot open Edge TPU {device.name}: process {sandbox.process.pid}, which was ended there, hangs in its driver, "
+        "expected a device that lets go"
+    )
+    return DeviceError(message, remedy="unplug it and plug it in again, or restart the box", code="device-failed")
 
 
 def _said(error: DeviceError, device: Device) -> DeviceError:

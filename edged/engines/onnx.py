@@ -1,4 +1,4 @@
-"""ONNX models on ONNX Runtime."""
+"""ONNX models on ONNX Runtime, on the processor. Other providers run in children alone: see ``sandbox.py`` and ``providers.py``."""
 
 from __future__ import annotations
 
@@ -54,23 +54,20 @@ EXCEPTIONS = (
 """The runtime's own exceptions, which share no base below ``Exception``."""
 
 
-def open_engine(path: Path, *, threads: int, providers: Sequence[str] = (CPU,)) -> OnnxEngine:
-    """Load a model on the first of ``providers`` that takes it, with ``threads`` CPU threads.
+def open_engine(path: Path, *, threads: int) -> OnnxEngine:
+    """Load a model with ``threads`` threads.
 
     Raises:
         BundleError: The file is no ONNX model, is damaged, or needs operators that this runtime does not know.
-        DeviceError: No ONNX Runtime is installed, or it does not bring a provider that was asked for.
+        DeviceError: No ONNX Runtime is installed.
     """
     runtime = _runtime()
     _refuse_pointer(path)
-    _refuse_absent(providers, runtime.get_available_providers())
     errors = _exceptions(runtime)
     try:
-        session = runtime.InferenceSession(str(path), _options(runtime, threads), providers=list(providers))
+        session = runtime.InferenceSession(str(path), _options(runtime, threads), providers=[CPU])
     except errors as error:
         raise _refusal(error, path.name) from error
-    # The runtime falls back to the CPU without a word when a provider's library cannot be loaded.
-    _refuse_absent(providers, session.get_providers())
     return OnnxEngine(session, path.name, threads, errors)
 
 
@@ -84,13 +81,12 @@ class OnnxEngine:
         self._name = name
         self._threads = threads
         self._errors: tuple[type[Exception], ...] = (*errors, ValueError, RuntimeError)
-        self._providers: tuple[str, ...] = tuple(session.get_providers())
         self._inputs = tuple(_spec(argument) for argument in session.get_inputs())
         self._outputs = tuple(_spec(argument) for argument in session.get_outputs())
         self._input_names = tuple(spec.name for spec in self._inputs)
 
     def __repr__(self) -> str:
-        state = "closed" if self._session is None else f"{self._threads} threads, {', '.join(self._providers)}"
+        state = "closed" if self._session is None else f"{self._threads} threads"
         return f"<OnnxEngine {self._name}: {state}>"
 
     @property
@@ -102,11 +98,6 @@ class OnnxEngine:
     def outputs(self) -> tuple[TensorSpec, ...]:
         """The outputs that ``infer`` gives, in its order."""
         return self._outputs
-
-    @property
-    def providers(self) -> tuple[str, ...]:
-        """The providers that the session got, in its order."""
-        return self._providers
 
     def infer(self, tensors: Sequence[Array]) -> list[Array]:
         """Run once. Several threads may do so at once."""
@@ -149,17 +140,6 @@ def _options(runtime: ModuleType, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options
-
-
-def _refuse_absent(wanted: Sequence[str], got: Sequence[str]) -> None:
-    absent = [provider for provider in wanted if provider not in got]
-    if absent:
-        message = f"cannot run on {', '.join(absent)}: the installed ONNX Runtime gives {', '.join(got)}"
-        raise DeviceError(
-            message,
-            remedy="install the ONNX Runtime package for this accelerator, or use the CPU",
-            code="provider-missing",
-        )
 
 
 def _refuse_pointer(path: Path) -> None:

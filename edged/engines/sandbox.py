@@ -18,6 +18,7 @@ from typing import Any, Literal
 from edged.domain.errors import BundleError, DeadlineError, DeviceError, EdgedError, EngineLostError
 from edged.domain.tensor import Array, Quantization, TensorSpec
 from edged.engines import flatbuffer, sandbox_child
+from edged.engines.providers import Provider
 from edged.engines.sandbox_deadline import Patience, deadline_s, slowest_s
 from edged.engines.sandbox_process import Process
 from edged.engines.sandbox_tensors import Tensors, plan, reserve
@@ -40,7 +41,7 @@ class Order:
     """A delegate's library, for TFLite; empty is none."""
     options: Mapping[str, str] = field(default_factory=dict)
     """The delegate's."""
-    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    providers: tuple[Provider, ...] = (Provider("CPUExecutionProvider"),)
     """For ONNX, best first."""
     runs: int = 3
     """Of the warm-up, after the first call."""
@@ -52,7 +53,7 @@ class Order:
             "threads": self.threads,
             "delegate": self.delegate,
             "options": dict(self.options),
-            "providers": list(self.providers),
+            "providers": [[one.name, dict(one.options)] for one in self.providers],
             "runs": self.runs,
         }
 
@@ -133,8 +134,13 @@ class Sandbox:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the child has ended."""
+        """Whether the child has ended, or was killed."""
         return not self.process.runs
+
+    @property
+    def lingers(self) -> bool:
+        """Whether the child was killed and has not ended: it still holds its device."""
+        return self.process.lingers
 
     def open(self, order: Order, home: Home | None = None, *, is_alone: bool = False) -> SandboxEngine:
         """Have the child load a file and run it once; with ``is_alone`` the child ends with the engine.
@@ -187,7 +193,7 @@ class Sandbox:
         return SandboxEngine(self, Loaded(name, number, tensors, inputs, outputs, is_alone=is_alone), within_s, cost)
 
     def _heard(self, wanted: str, name: str, home: Home, order: Order | None = None) -> Any:
-        what, content = self.process.hear(home.patience.opening_s)
+        what, content = self.process.hear(home.patience.joining_s if self._numbers else home.patience.opening_s)
         if what == "failed":
             raise _refusal(content["stage"], content["text"], order or name, home)
         if what != wanted:
@@ -317,7 +323,15 @@ class _Meaning:
     remedy: str
 
 
+NO_CODE = "can't protect"
+"""What OpenVINO's code generator (xbyak) says where a process may not make code: ``MemoryDenyWriteExecute`` of a hardened unit."""
+
 MEANINGS: Mapping[str, _Meaning] = {
+    "code": _Meaning(
+        "code-forbidden",
+        "cannot run {name} in {who}: it makes code while it runs, which this service may not",
+        "set MemoryDenyWriteExecute=no for it (sudo systemctl edit edged), or use another accelerator",
+    ),
     "runtime": _Meaning(
         "runtime-missing",
         "cannot run {name}: in {who} {text}, expected its runtime",
@@ -338,8 +352,13 @@ MEANINGS: Mapping[str, _Meaning] = {
     ),
     "provider": _Meaning(
         "provider-missing",
-        "cannot run {name}: {text}",
-        "install the ONNX Runtime package for this accelerator, or use the CPU",
+        "cannot run {name}: in {who} {text}",
+        "install the ONNX Runtime package for this accelerator there, or use the CPU",
+    ),
+    "start": _Meaning(
+        "provider-failed",
+        "cannot run {name} on its accelerator in {who}: {text}",
+        "install what it names, or give the service access to the device; edged hardware shows what was found",
     ),
 }
 """Stages at which the box is to blame; at any other it is the file."""
@@ -350,7 +369,7 @@ def _refusal(stage: str, text: str, order: Order | str, home: Home) -> EdgedErro
     name, kind, delegate = (
         (order, order, "") if isinstance(order, str) else (order.file.name, order.kind, order.delegate)
     )
-    meaning = MEANINGS.get(stage)
+    meaning = MEANINGS.get("code" if NO_CODE in text else stage)
     if meaning is None:
         message = f"cannot load {name}: {text}, expected a model that this runtime can run"
         return BundleError(message, remedy="deliver the bundle again, if it ran before")

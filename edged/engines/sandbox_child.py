@@ -1,11 +1,11 @@
 """The child's end of the sandbox: loads models and runs them when told to. Python 3.8 or newer and NumPy; nothing of edged.
 
 It may run in another interpreter than edged's, with the runtime that a delegate was built for. Words are JSON, one a line, over the socket
-that it was started with; a call is two bytes there and one back. One thing at a time. Version 1 of the protocol:
+that it was started with; a call is two bytes there and one back. One thing at a time. Version 2 of the protocol:
 
 ====== =====================================================================================================================
 child  ``hello``: protocol, python, numpy, runtime, runtime_version; or ``failed``, and it ends
-parent ``open``: model (a number below 256), file, threads, delegate, options, providers, runs
+parent ``open``: model (a number below 256), file, threads, delegate, options, providers (each with its options), runs
 child  ``opened``: inputs and outputs with name, shape, dtype, scales; the shapes that came out; what it cost; or ``failed``
 parent ``map``: model, and where each tensor lies, with the memory's descriptor beside the first two bytes (SCM_RIGHTS)
 child  ``ready``
@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-PROTOCOL = 1
+PROTOCOL = 2
 RUN, DONE, FAILED = b"r", b"y", b"n"
 PR_SET_PDEATHSIG = 1
 EARLY_VICTIM = 500
@@ -44,28 +44,21 @@ TFLITE = (
 )
 """Module, distribution, and what results call it; the first one that is installed is used."""
 ONNX_DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
-ONNX_DTYPES = {
-    "float": "float32",
-    "float16": "float16",
-    "double": "float64",
-    "uint8": "uint8",
-    "int8": "int8",
-    "uint16": "uint16",
-    "int16": "int16",
-    "int32": "int32",
-    "int64": "int64",
-    "bool": "bool",
-}
-FATAL = 4
-DESCRIPTOR_BYTES = 4
-"""Of a C int."""
+ONNX_DTYPES = {"float": "float32", "double": "float64"}
+ONNX_DTYPES.update((one, one) for one in ("float16", "uint8", "int8", "uint16", "int16", "int32", "int64", "bool"))
+ERROR, FATAL, CAUSES = 3, 4, (" with error: ", "[ERROR] ")  # severities, and what stands before a cause in the log
+MAX_OVERHEARD, MAX_WORDS = 65_536, 400
+DESCRIPTOR_BYTES = 4  # of a C int
+WARM_UP_S = 2.0  # longer takes no warm-up: another model's frames may wait for their turn
 
 
 class FailedError(Exception):
-    """What went wrong at which stage: ``runtime``, ``numpy``, ``library``, ``delegate``, ``provider``, ``load`` or ``run``."""
+    """What went wrong at which stage: ``runtime``, ``numpy``, ``library``, ``delegate``, ``provider``, ``start``, ``load``, ``run``."""
 
     def __init__(self, stage: str, error: object) -> None:
-        super().__init__(stage, " ".join(str(error).split())[:400])
+        words = " ".join(str(error).split())
+        # Some say what they did first, and what went wrong last.
+        super().__init__(stage, words if len(words) <= MAX_WORDS else f"{words[:200]} … {words[-200:]}")
 
 
 class Tflite:
@@ -150,28 +143,55 @@ class Onnx:
 
     def load(self, order: dict[str, Any]) -> OnnxModel:
         """Load the file on the providers that are asked for, and on no others without a word."""
-        wanted = order["providers"]
-        self._refuse_absent(wanted, self._module.get_available_providers())
+        names, options = map(list, zip(*order["providers"]))
+        brought, heard = self._module.get_available_providers(), Overheard()
+        if _absent(names, brought):
+            raise FailedError("provider", "{} is not among {}".format(_absent(names, brought), ", ".join(brought)))
+        self._module.set_default_logger_severity(ERROR)
+        made = self._module.InferenceSession
         try:
-            session = self._module.InferenceSession(order["file"], self._options(order), providers=wanted)
+            with heard:
+                session = made(order["file"], self._options(order), names, options, enable_fallback=0)
         except Exception as error:  # noqa: BLE001 - the runtime's exceptions share no base
-            raise FailedError("load", error)
-        self._refuse_absent(wanted, session.get_providers())
+            lacking = heard.cause("Failed to load library")
+            raise FailedError("start" if lacking else "load", lacking or error)
+        self._module.set_default_logger_severity(FATAL)
+        absent, got = _absent(names, session.get_providers()), ", ".join(session.get_providers())
+        if absent:
+            why = heard.cause("[E:") or "it does not say why"
+            raise FailedError("start", f"ONNX Runtime took {got} instead of {absent}: {why}")
         return OnnxModel(session)
 
     def _options(self, order: dict[str, Any]) -> Any:
         """Set threads by hand, and none that spin while they wait."""
-        self._module.set_default_logger_severity(FATAL)
         options = self._module.SessionOptions()
         options.log_severity_level = FATAL
         options.intra_op_num_threads, options.inter_op_num_threads = order["threads"], 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return options
 
-    def _refuse_absent(self, wanted: Sequence[str], got: Sequence[str]) -> None:
-        absent = [provider for provider in wanted if provider not in got]
-        if absent:
-            raise FailedError("provider", "{} is not among {}".format(", ".join(absent), ", ".join(got)))
+
+class Overheard:
+    """What is printed on standard error meanwhile: why a provider does not start is said there, and nowhere else."""
+
+    text = ""
+
+    def __enter__(self) -> None:
+        self._said, self._stderr = os.memfd_create("said"), os.dup(2)
+        os.dup2(self._said, 2)
+
+    def __exit__(self, *_: object) -> None:
+        os.dup2(self._stderr, 2)
+        os.close(self._stderr)
+        said = os.pread(self._said, MAX_OVERHEARD, 0)
+        os.close(self._said)
+        self.text = said.decode("utf-8", "replace")
+        os.write(2, said)
+
+    def cause(self, mark: str) -> str:
+        """Give the cause that the last line with this mark names; empty when there is none."""
+        line = next((line for line in reversed(self.text.splitlines()) if mark in line), "")
+        return next((line.rpartition(before)[2] for before in CAUSES if before in line), line)
 
 
 class OnnxModel:
@@ -237,10 +257,9 @@ class Server:
             if first[:1] == RUN:
                 self._run(first[1])
                 continue
+            descriptors = [int.from_bytes(data[:DESCRIPTOR_BYTES], sys.byteorder) for _, _, data in beside]
             for what, content in json.loads(first + self._lines.readline()).items():
-                self._obey(
-                    what, content, [int.from_bytes(data[:DESCRIPTOR_BYTES], sys.byteorder) for _, _, data in beside]
-                )
+                self._obey(what, content, descriptors)
 
     def _obey(self, what: str, content: dict[str, Any], descriptors: list[int]) -> None:
         number = content["model"]
@@ -275,8 +294,9 @@ def _opened(runtime: Any, order: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     inputs = model.inputs()
     zeros = [np.zeros([1 if size < 0 else size for size in one["shape"]], one["dtype"]) for one in inputs]
     answer = model.run(zeros)
-    load_s, took_s, cpu_s = time.perf_counter() - began, [], time.process_time()
-    for _ in range(order["runs"]):
+    load_s, cpu_s = time.perf_counter() - began, time.process_time()
+    took_s: list[float] = []
+    while len(took_s) < order["runs"] and sum(took_s) < WARM_UP_S:
         began = time.perf_counter()
         model.run(zeros)
         took_s.append(time.perf_counter() - began)
@@ -342,8 +362,7 @@ def _say(channel: socket.socket, what: str, content: dict[str, Any]) -> None:
 
 
 def _words(failure: FailedError) -> dict[str, str]:
-    stage, text = failure.args
-    return {"stage": stage, "text": text}
+    return dict(zip(("stage", "text"), failure.args))
 
 
 def _told(detail: dict[str, Any]) -> dict[str, Any]:
@@ -364,6 +383,10 @@ def _argument(one: Any) -> dict[str, Any]:
         raise FailedError("load", f"{one.name!r} is {one.type}, expected a tensor of numbers")
     shape = [size if isinstance(size, int) else -1 for size in one.shape]
     return {"name": one.name, "shape": shape, "dtype": ONNX_DTYPES[kind], "scale": 0.0, "zero_point": 0, "scales": 0}
+
+
+def _absent(wanted: Sequence[str], got: Sequence[str]) -> str:
+    return ", ".join(provider for provider in wanted if provider not in got)
 
 
 def _version(distribution: str) -> str:

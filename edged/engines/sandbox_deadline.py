@@ -19,6 +19,8 @@ class Patience:
     """A p99 from a bad moment must not let a hang last."""
     opening_s: float = 60.0
     """From the start to the first answer: libedgetpu tries for 25 s to open a device, and loading from a cold SD card takes as long."""
+    joining_s: float = 10.0
+    """Of a further model in a child that serves already: its device is open, and the others' frames wait for their turn meanwhile."""
 
 
 def deadline_s(p99_s: float, patience: Patience) -> float:

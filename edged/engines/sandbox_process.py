@@ -21,6 +21,7 @@ from typing import Any
 
 from edged.domain.errors import DeadlineError, DeviceError, EngineLostError
 from edged.engines import sandbox_child
+from edged.engines.sandbox_reaper import Reaper
 from edged.telemetry import logs
 
 ELSEWHERE = "/"
@@ -34,14 +35,14 @@ TAIL_LINES = 3
 LOOK_S = 0.05
 """Past the deadline: how long is looked whether the child waits for a processor. A hung one waits for a device, or runs."""
 END_S = 0.2
-"""From the end of its socket to its own."""
-REAP_S = 2.0
-"""After SIGKILL; a process in an uninterruptible call of a driver takes longer, and nobody waits for it."""
+"""From the end of its socket to its own, and from SIGKILL. A process in a call of a driver that nothing interrupts takes as long as
+that: nobody waits for it, since the next rung has to see again."""
 
 _LOG = logging.getLogger("edged.sandbox")
 
 _STARTER = ThreadPoolExecutor(1, thread_name_prefix="edged-sandbox")
 """Starts every child: the kernel ends a child with the *thread* that started it (prctl(2), PR_SET_PDEATHSIG), and this one stays."""
+_REAPER = Reaper()
 
 
 class Process:
@@ -54,13 +55,17 @@ class Process:
         """
         self.what = what
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._is_killed = False
         self._channel, theirs = socket.socketpair()
-        with theirs:
+        # What it prints comes through a socket, too: of a pipe the reader could not be woken up while the child has its end open.
+        self._printed, paper = socket.socketpair()
+        with theirs, paper:
             try:
                 command = _command(kind, theirs.fileno(), python, nice)
-                self._process = _STARTER.submit(_start, command, theirs.fileno()).result()
+                self._process = _STARTER.submit(_start, command, theirs.fileno(), paper.fileno()).result()
             except OSError as error:
                 self._channel.close()
+                self._printed.close()
                 message = f"cannot start a process for {what}: {error.strerror or error}, expected a Python interpreter at {command[0]}"
                 raise DeviceError(message, remedy="mend python below [engine]", code="sandbox") from error
         self._poll = select.poll()
@@ -79,8 +84,13 @@ class Process:
 
     @property
     def runs(self) -> bool:
-        """Whether it has not ended."""
-        return self._process.poll() is None
+        """Whether it has neither ended nor been killed: what hangs in a driver ends when the device lets it."""
+        return not self._is_killed and self._process.poll() is None
+
+    @property
+    def lingers(self) -> bool:
+        """Whether it was killed and has not ended: it still holds its device."""
+        return self._is_killed and self._process.poll() is None
 
     @property
     def crashed(self) -> bool:
@@ -123,22 +133,25 @@ class Process:
         return self._receive(1, within_s, within_s)
 
     def kill(self) -> None:
-        """End it and whatever it started, at once. May be called twice, and from any thread."""
+        """End it and whatever it started, at once. May be called twice, and from any thread; what does not end is left to the reaper."""
+        is_first, self._is_killed = not self._is_killed, True
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         # Shut, not closed: a thread that waits for an answer wakes up, and the number is not given to another file under it.
         with suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(REAP_S)
+        if is_first:
+            try:
+                self._process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                _REAPER.take(self._process)
 
     def close(self) -> None:
         """End it and give everything back; not while another thread is in a call."""
         self.kill()
         self._channel.close()
-        self._listener.join(REAP_S)
-        if self._process.stdout is not None and not self._listener.is_alive():
-            self._process.stdout.close()
+        self._hear_out()
+        self._printed.close()
 
     def _send(self, words: bytes) -> None:
         try:
@@ -176,16 +189,21 @@ class Process:
             self._process.wait(END_S)
         self.kill()
         status = self._process.poll()
-        self._listener.join(REAP_S)
+        self._hear_out()
         said = f", after it said: {self._tail[-1]}" if self._tail else ""
         return EngineLostError(f"cannot run {self.what}: its process {_ended(status)}{said}")
 
+    def _hear_out(self) -> None:
+        """Have the listener come to its end: what was printed by now is still read."""
+        with suppress(OSError):
+            self._printed.shutdown(socket.SHUT_RDWR)
+        self._listener.join()
+
     def _listen(self) -> None:
-        """Read to the end, and log the beginning: a child whose pipe is full would hang."""
+        """Read to the end, and log the beginning: a child whose paper is full would hang."""
         lines = 0
-        pipe = self._process.stdout
-        assert pipe is not None  # noqa: S101 - it is a pipe, as asked for below
-        for line in iter(partial(pipe.readline, MAX_LINE_BYTES), b""):
+        paper = self._printed.makefile("rb")
+        for line in iter(partial(paper.readline, MAX_LINE_BYTES), b""):
             text = line.decode("utf-8", "replace").strip()
             if not text:
                 continue
@@ -193,6 +211,7 @@ class Process:
             lines += 1
             if lines <= MAX_LOGGED_LINES:
                 logs.event(_LOG, "sandbox.said", level=logging.DEBUG, model=self.what, pid=self.pid, text=text)
+        paper.close()
         if lines > MAX_LOGGED_LINES:
             logs.event(_LOG, "sandbox.silenced", level=logging.DEBUG, model=self.what, lines=lines - MAX_LOGGED_LINES)
 
@@ -204,11 +223,11 @@ def _command(kind: str, channel: int, python: Path | None, nice: int) -> list[st
     return [*program, str(channel), kind, str(nice), *(path for path in sys.path if path and own)]
 
 
-def _start(command: list[str], channel: int) -> subprocess.Popen[bytes]:
+def _start(command: list[str], channel: int, paper: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - our own module, on the interpreter that the configuration names
         command,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=paper,
         stderr=subprocess.STDOUT,
         cwd=ELSEWHERE,
         pass_fds=(channel,),

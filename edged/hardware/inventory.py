@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from edged.hardware.runtimes import InstalledRuntime, runtime_findings
 from edged.hardware.tree import Tree
 
 SCHEMA = "edged.hardware/1"
+PLUGS = ("sys/bus/usb/devices", "sys/bus/pci/devices", "sys/class/apex", "dev", "dev/dri", "dev/accel")
+"""Folders in which something comes or goes with each accelerator."""
 
 
 def take_inventory(root: Path) -> Inventory:
@@ -41,8 +43,29 @@ def take_inventory(root: Path) -> Inventory:
     return Inventory(identity.board, identity.soc, arch.name, identity.compatible, cpu, memory, found, warnings, facts)
 
 
-def to_document(inventory: Inventory, profile_name: str | None, runtimes: Sequence[InstalledRuntime]) -> dict[str, Any]:
-    """Write an inventory as the document ``edged.hardware/1`` (docs/reference/hardware.md); absent is None."""
+def find_accelerators(root: Path, compatible: tuple[str, ...]) -> tuple[Accelerator, ...]:
+    """Find again what can be plugged in and out, on a board that is known."""
+    tree = Tree(root)
+    return accelerators(tree, pci_devices(tree), compatible)
+
+
+def plugs(root: Path) -> tuple[tuple[str, ...], ...]:
+    """Give what is another one when something was plugged in or out; reads no file, and takes a hundredth of finding it."""
+    tree = Tree(root)
+    buses = tuple(f"dev/bus/usb/{name}" for name in tree.names("dev/bus/usb"))
+    return tuple(tree.names(folder) for folder in (*PLUGS, *buses))
+
+
+def to_document(
+    inventory: Inventory,
+    profile_name: str | None,
+    runtimes: Sequence[InstalledRuntime],
+    more: Iterable[Finding] = (),
+) -> dict[str, Any]:
+    """Write an inventory as the document ``edged.hardware/1`` (docs/reference/hardware.md); absent is None.
+
+    ``more`` are warnings about what is installed for it.
+    """
     return {
         "schema": SCHEMA,
         "board": inventory.board,
@@ -53,7 +76,7 @@ def to_document(inventory: Inventory, profile_name: str | None, runtimes: Sequen
         "cpu": {"online": inventory.cpu.online, "allowed": inventory.cpu.allowed, "int8": list(inventory.cpu.int8)},
         "memory_mb": {"total": inventory.memory.total_mb, "limit": inventory.memory.limit_mb},
         "accelerators": [_accelerator(found) for found in inventory.accelerators],
-        "warnings": [_finding(found) for found in (*inventory.warnings, *runtime_findings(runtimes))],
+        "warnings": [_finding(found) for found in (*inventory.warnings, *runtime_findings(runtimes), *more)],
         "runtimes": [_runtime(found) for found in runtimes],
         "evidence": {fact.name: _evidence(fact.evidence) for fact in inventory.facts if fact.evidence},
         "absent": {fact.name: fact.absence for fact in inventory.facts if not fact.evidence},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.assembly.admitting import Admitting
+from edged.assembly.admitting import Admitting, used_mb
 from edged.assembly.box import Box, survey
 from edged.assembly.figures_store import FiguresStore
 from edged.config.schema import Config
@@ -67,13 +67,24 @@ def test_what_nobody_measured_is_judged_by_its_file(tmp_path: Path) -> None:
     assert f"{expected_mb:.0f} MiB (judged by its file)" in admitting(config(tmp_path, "a", "b"))["b"].message
 
 
-def test_what_runs_keeps_its_memory_at_the_next_plan(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("grown_mb", "refused"), [(20.0, ["c"]), (None, ["c"]), (0.0, ["b", "c"])], ids=["runs", "unknown", "did not open"]
+)
+def test_what_runs_keeps_its_memory_at_the_next_plan_and_what_holds_none_does_not(
+    tmp_path: Path, grown_mb: float | None, refused: list[str]
+) -> None:
     still_bundle(tmp_path / "models" / "still", tmp_path / "state")
-    admitting = Admitting(box_with(tmp_path, 25, tmp_path / "state"), FakeClock())
+    used_mb = iter([80.0, None if grown_mb is None else 80.0 + grown_mb])
+    admitting = Admitting(box_with(tmp_path, 25, tmp_path / "state"), FakeClock(), lambda: next(used_mb))
     assert list(admitting(config(tmp_path, "a", "b"))) == []
-    (tmp_path / "proc" / "meminfo").write_text(f"MemTotal: 4194304 kB\nMemAvailable: {5 * NO_ROOM_KB} kB\n")
+    left_mb = 5 if grown_mb != 0.0 else 19  # others took something meanwhile
+    (tmp_path / "proc" / "meminfo").write_text(f"MemTotal: 4194304 kB\nMemAvailable: {left_mb * NO_ROOM_KB} kB\n")
 
-    assert list(admitting(config(tmp_path, "a", "b", "c"))) == ["c"]
+    assert list(admitting(config(tmp_path, "a", "b", "c"))) == refused
+
+
+def test_what_edged_takes_is_known() -> None:
+    assert (used_mb() or 0.0) > 10.0
 
 
 @pytest.mark.parametrize("more", [{"model": "gone"}, {"then": [{"model": "gone"}]}])

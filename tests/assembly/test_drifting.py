@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -73,6 +75,14 @@ class Bench:
             assert self.watch(output, frame(level, self.at_s)) is output
             self.at_s += EVERY_S
 
+    def close(self) -> None:
+        """Close it, and wait for what that has written down."""
+        self.watch.close()
+        writing = [thread for thread in threading.enumerate() if thread.name == "edged-drift-gate"]
+        for thread in writing:
+            thread.join(10.0)
+            assert not thread.is_alive()
+
     def alerts(self) -> list[str]:
         return [str(body["code"]) for body in self.outbox.bodies("alert")]
 
@@ -87,7 +97,7 @@ def site(bench: Bench, model: str = MODEL) -> int:
 def test_without_a_reference_figures_are_kept_and_nothing_is_judged(tmp_path: Path, opened: Opened) -> None:
     bench = Bench(tmp_path, opened)
     bench.see(120, 45)
-    bench.watch.close()
+    bench.close()
     rows = list(bench.files.rows())
     assert (len(rows), rows[0][1]) == (45, MODEL)
     assert rows[0][0].traits.keys() == {"input.luma", "input.contrast", "input.blur", "input.noise", "output.score"}
@@ -99,7 +109,7 @@ def test_frames_between_two_samples_cost_no_look(tmp_path: Path, opened: Opened)
     bench = Bench(tmp_path, opened)
     for tenth in range(1000):
         bench.watch(Anomaly(0.0, 1.0), frame(100, tenth / 10))
-    bench.watch.close()
+    bench.close()
     assert len(list(bench.files.rows())) == 10
 
 
@@ -135,7 +145,7 @@ def test_when_it_is_as_before_that_is_told_too(tmp_path: Path, opened: Opened) -
 def test_it_goes_on_where_it_was_after_a_restart(tmp_path: Path, opened: Opened) -> None:
     before = Bench(tmp_path, opened)
     before.see(60, site(before))
-    before.watch.close()
+    before.close()
     after = Bench(tmp_path, opened)
     after.see(60, 1)
     assert [reason.code for reason in after.watch.reasons()] == ["drift"]
@@ -189,7 +199,7 @@ def test_what_it_keeps_is_written_beside_the_frames_way(tmp_path: Path, opened: 
     bench = Bench(tmp_path, opened)
     site(bench)
     bench.see(120, FLUSH_ROWS)
-    bench.watch.close()
+    bench.close()
     kept = read_reference(bench.files.reference)
     assert kept is not None
     assert len(list(bench.files.rows())) == FLUSH_ROWS
@@ -211,3 +221,34 @@ def test_before_a_model_runs_nothing_is_sampled(tmp_path: Path) -> None:
     watch(Anomaly(0.0, 1.0), frame(10, 0.0))
     watch.close()
     assert not (tmp_path / "drift").exists()
+
+
+def test_closing_waits_for_no_disk(tmp_path: Path, opened: Opened) -> None:
+    bench = Bench(tmp_path, opened)
+    bench.see(120, 5)
+    bench.files.folder.mkdir()
+    # Opening a pipe to write waits until somebody reads it, as a disk that hangs does.
+    os.mkfifo(bench.files.history)
+
+    bench.watch.close()
+
+    writing = [thread for thread in threading.enumerate() if thread.name == "edged-drift-gate"]
+    assert len(writing) == 1
+    told = bench.files.history.open("rb")
+    with told:
+        bench.close()
+        assert told.read().count(b"\n") == 5
+
+
+def test_while_the_source_is_unwell_nothing_is_sampled_judged_or_kept(tmp_path: Path, opened: Opened) -> None:
+    bench = Bench(tmp_path, opened)
+    samples = site(bench)
+    bench.see(120, 5)
+    bench.watch.is_unwell = lambda: True  # type: ignore[method-assign] # as its owner sets it
+    bench.see(3, samples)
+    bench.watch.is_unwell = lambda: False  # type: ignore[method-assign] # as above
+    bench.see(120, 5)
+    bench.close()
+
+    assert bench.alerts() == []
+    assert len(list(bench.files.rows())) == 10

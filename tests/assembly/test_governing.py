@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from fakes.outbox import FakeOutbox
 from fakes.waiting import until
 
 HEAT = Signals(headroom_c=3.0)
+WARM = Signals(headroom_c=8.0)
 FIRE = Signals(headroom_c=-3.0, critical_c=4.0)
 
 
@@ -34,6 +36,8 @@ class Bench:
         self.governing = Governing(
             lambda: [line_of(*self.pipelines)], self._feel, self.teller, self.clock, enabled=enabled
         )
+        # So near the limit that what follows is a rise that can be.
+        self.run(Signals(headroom_c=11.0, critical_c=12.0), 1)
 
     def _feel(self, _pipelines: Sequence[Pipeline], _now_ns: int) -> Signals:
         return self.signals
@@ -115,6 +119,17 @@ def test_a_step_that_cannot_be_done_is_told_taken_back_and_another_kind_is_tried
     assert yard.taken() == {"rate": 1}
 
 
+def test_a_sensor_that_spikes_for_one_round_drives_nobody_down(bench: Bench) -> None:
+    yard = bench.add("yard", FakeLevers())
+    bench.run(Signals(headroom_c=30.0, critical_c=40.0), 3)
+    bench.run(Signals(headroom_c=-90.0, critical_c=-80.0), 1)
+    bench.run(Signals(headroom_c=30.0, critical_c=40.0), 3)
+    assert (yard.taken(), bench.alerts()) == ({}, [])
+
+    bench.run(Signals(headroom_c=-90.0, critical_c=-80.0), 2)
+    assert yard.taken() == {"gate": 1}
+
+
 def test_a_pipeline_that_is_set_up_anew_is_brought_to_where_it_stood_without_a_word(bench: Bench) -> None:
     bench.add("yard", FakeLevers(steps={"gate": 2}))
     bench.run(FIRE, 2)
@@ -164,22 +179,63 @@ def test_switched_off_it_only_watches() -> None:
     }
 
 
-def test_a_model_that_hangs_while_it_is_opened_holds_up_the_other_steps_for_a_while_only(bench: Bench) -> None:
-    class Hanging(FakeLevers):
-        def move(self, kind: str, steps: int, why: str) -> None:
-            if kind == "variant":
-                until(lambda: self.stands.get("gate"), "the other step")
-            super().move(kind, steps, why)
+class Hanging(FakeLevers):
+    """Opens a model for as long as it is told to."""
 
-    yard = bench.add("yard", Hanging(steps={"variant": 1}))
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self.opens = threading.Event()
+
+    def move(self, kind: str, steps: int, why: str) -> None:
+        if kind == "variant":
+            assert self.opens.wait(20.0)
+        super().move(kind, steps, why)
+
+
+def test_a_model_that_is_being_opened_holds_up_no_step_that_needs_none(bench: Bench) -> None:
+    yard = Hanging(steps={"variant": 1})
+    bench.add("yard", yard)
     bench.run(FIRE, 1)
     yard.steps = {"variant": 1, "gate": 1}
-    bench.run(FIRE, 10)
-    assert yard.taken() == {}
 
-    bench.run(FIRE, LONGEST_NS / 1e9)
+    bench.run(FIRE, 1)
 
+    assert yard.taken() == {"gate": 1}
+    yard.opens.set()
     until(lambda: yard.taken() == {"gate": 1, "variant": 1}, "both")
+
+
+def test_models_are_opened_one_at_a_time_unless_one_hangs(bench: Bench) -> None:
+    yard, gate = Hanging(steps={"variant": 1}), FakeLevers(priority=1, steps={"variant": 1})
+    bench.add("yard", yard)
+    bench.add("gate", gate)
+    bench.run(FIRE, LONGEST_NS / 1e9)
+    assert gate.taken() == {}
+
+    bench.run(FIRE, 2)
+
+    until(lambda: gate.taken() == {"variant": 1}, "the other one")
+    yard.opens.set()
+
+
+def test_what_a_pipeline_can_do_less_of_no_longer_is_told_no_longer(bench: Bench) -> None:
+    yard = bench.add("yard", FakeLevers(steps={"gate": 2, "rate": 1}))
+    bench.run(FIRE, 3)
+    assert yard.taken() == {"gate": 2, "rate": 1}
+
+    yard.steps = {"gate": 1}
+    bench.run(WARM, 1)
+    standing = bench.teller.standing("yard")
+    assert standing is not None
+    assert standing["steps"] == {"gate": 1}
+    assert [reason.message for reason in bench.governing.reasons()] == [
+        "does less (gate gate 1): 4.0 °C below the limit where the box stops itself"
+    ]
+
+    yard.steps = {}
+    bench.run(WARM, 1)
+    assert bench.governing.reasons() == ()
+    assert bench.teller.standing("yard") is None
 
 
 def test_a_runtime_that_fails_in_a_way_of_its_own_is_a_step_that_cannot_be_done(bench: Bench) -> None:

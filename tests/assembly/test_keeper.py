@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,14 +13,25 @@ import numpy as np
 import pytest
 
 from edged.assembly.box import survey
+from edged.assembly.keeper import Keeper
 from edged.assembly.lines import Lines
+from edged.assembly.models import Opened, open_best
+from edged.assembly.refine import FurtherModel
 from edged.assembly.supply import Supply
 from edged.config.load import load
+from edged.config.schema import Pipeline
+from edged.config.share import shipped
+from edged.domain.device import AcceleratorKind
 from edged.domain.errors import EngineLostError
+from edged.domain.result import Classes
+from edged.domain.variant import Rung
 from edged.fleet.topics import Stamper
 from edged.hardware.clock import SystemClock
+from edged.pipeline.cascade import Cascade
 from edged.pipeline.line import Line
 from edged.pipeline.loop import Loop
+from edged.pipeline.rules import Rules
+from edged.update.manifest import read_bundle
 from fakes.daemon import write_config
 from fakes.outbox import FakeOutbox
 from fakes.sensor import csv_source, picture_bundle, pipeline, sensor_bundle, write_windows
@@ -115,3 +127,71 @@ def test_a_newer_model_that_looks_closer_comes_in_too(tmp_path: Path, outbox: Fa
 
         until(lambda: isinstance(worker.steps, Loop) and worker.steps is not before, "another loop")
         assert (worker.restarts, worker.reason) == (0, None)
+
+
+class Desk:
+    """Stands for the supply: says what was lost, and what else can run."""
+
+    def __init__(self) -> None:
+        self.lost_ways: list[tuple[str, str]] = []
+
+    def lost(self, model: str, _pin: object, _objective: object, rung: Rung, _error: EngineLostError) -> bool:
+        self.lost_ways.append((model, rung.accelerator))
+        return True
+
+
+class Turn:
+    """Counts how often it is held."""
+
+    def __init__(self) -> None:
+        self.held = 0
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        self.held += 1
+        yield
+
+
+@pytest.fixture
+def parts() -> Iterator[Opened]:
+    opened = open_best(read_bundle(shipped("models") / "parts"), survey(Path("/"), "auto", []))
+    yield opened
+    opened.model.engine.close()
+
+
+def keeper_of(desk: Desk, first: Opened, further: Opened) -> Keeper:
+    settings = Pipeline.model_validate({"name": "gate", "source": "dock", "model": "people"})
+    keeper = Keeper(settings, None, None, desk, Rules([]), lambda: (), SystemClock())  # type: ignore[arg-type] # a stand-in
+    look = Cascade("closer", lambda _frame: Classes(()))
+    keeper._rung, keeper._further = first.rung, (FurtherModel(look, further, keeper._blame),)
+    return keeper
+
+
+def on(accelerator: AcceleratorKind, opened: Opened) -> Opened:
+    return replace(opened, rung=replace(opened.rung, accelerator=accelerator))
+
+
+def test_whose_engine_was_lost_is_left_alone_and_no_other(parts: Opened) -> None:
+    desk, error = Desk(), EngineLostError("cannot run parts.tflite: it gave no answer")
+    keeper = keeper_of(desk, on("cpu", parts), on("edgetpu", parts))
+
+    keeper._blame(keeper._further[0].opened)
+    assert keeper.is_replaceable(error)
+    assert keeper.is_replaceable(error)
+
+    assert desk.lost_ways == [("parts", "edgetpu"), ("people", "cpu")]
+
+
+@pytest.mark.parametrize(
+    ("first", "further", "held"), [("cpu", "cpu", 1), ("cpu", "edgetpu", 0), ("edgetpu", "cpu", 0)]
+)
+def test_nobody_waits_for_the_turn_of_a_pipeline_of_which_a_model_may_hang(
+    parts: Opened, first: AcceleratorKind, further: AcceleratorKind, held: int
+) -> None:
+    keeper = keeper_of(Desk(), on(first, parts), on(further, parts))
+    turn = keeper.turn = Turn()
+    take = keeper._turn()
+    assert take is not None
+
+    with take():
+        assert turn.held == held

@@ -19,6 +19,7 @@ from edged.domain.errors import EdgedError
 from edged.fleet.topics import Stamper
 from edged.hardware.clock import SystemClock
 from edged.pipeline.line import Line, Pipeline
+from edged.pipeline.loop import Loop
 from fakes.daemon import write_config
 from fakes.outbox import FakeOutbox
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
@@ -188,6 +189,30 @@ def test_a_pipeline_rests_and_goes_on_but_not_against_an_operator(dock: Pipeline
     assert dock.worker.state == "paused"
     dock.resume()
     until(lambda: dock.worker.state == "running", "it goes on")
+
+
+def test_a_pipeline_that_rests_holds_no_model_and_counts_as_paused_until_it_runs_again(
+    dock: Pipeline, outbox: FakeOutbox
+) -> None:
+    loop = dock.worker.steps
+    assert isinstance(loop, Loop)
+    engine = loop.model.engine
+
+    levers(dock).move("pause", 1, WHY)
+
+    until(lambda: dock.worker.steps is None, "it lets go")
+    assert repr(engine).endswith("closed>")
+    until(lambda: dock.mailbox.drops.get("paused", 0) > 5, "frames that are counted as paused")
+    assert dock.worker.state == "paused"
+    levers(dock).move("variant", 1, WHY)  # nothing is opened for one that rests
+    count = len(outbox.bodies("result/a"))
+    levers(dock).move("pause", 0, WHY)
+    states = set()
+    until(lambda: states.add(dock.worker.state) or len(outbox.bodies("result/a")) > count, "results again")  # type: ignore[func-returns-value] # for the or
+    assert states <= {"paused", "running"}
+    assert running(outbox) == LIGHT
+    assert dock.worker.restarts == 0
+    assert {body["status"] for body in outbox.bodies("result/a")} == {"ok"}
 
 
 @pytest.mark.parametrize(("latency_ms", "expected"), [(9.0, None), (20.0, 20.0)])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,10 @@ import pytest
 
 from edged.assembly.box import survey
 from edged.assembly.models import Opened, open_best
-from edged.assembly.refine import Followed, refinements
+from edged.assembly.refine import Followed, FurtherModel, refinements
 from edged.config.schema import Pipeline
 from edged.config.share import shipped
-from edged.domain.errors import BundleError
+from edged.domain.errors import BundleError, EngineLostError
 from edged.domain.frame import Frame
 from edged.domain.result import Classes, Detections
 from edged.update.manifest import read_bundle
@@ -23,11 +24,29 @@ def pipeline(**more: object) -> Pipeline:
     return Pipeline.model_validate({"name": "people", "source": "dock", "model": "parts", **more})
 
 
+def open_parts() -> Opened:
+    return open_best(read_bundle(shipped("models") / "parts"), survey(Path("/"), "auto", []))
+
+
+@pytest.fixture
+def lost() -> list[Opened]:
+    return []
+
+
+@pytest.fixture
+def look(lost: list[Opened]) -> Iterator[FurtherModel]:
+    settings = pipeline(then=[{"model": "parts"}])
+    (made,) = refinements(settings, Followed(), opener([]), lost.append)  # type: ignore[arg-type] # a closure
+    assert isinstance(made, FurtherModel)
+    yield made
+    made.close()
+
+
 def opener(opened: list[Opened], refuse: str = "") -> object:
     def open_model(name: str) -> Opened:
         if name == refuse:
             raise BundleError("cannot load it")
-        one = open_best(read_bundle(shipped("models") / "parts"), survey(Path("/"), "auto", []))
+        one = open_parts()
         opened.append(one)
         return one
 
@@ -49,6 +68,39 @@ def test_objects_are_numbered_before_further_models_look_at_them() -> None:
     assert not isinstance(seen.items[0].then[0].output, Classes)
     follow.close()
     look.close()
+
+
+def test_whose_engine_was_lost_is_told(look: FurtherModel, lost: list[Opened]) -> None:
+    was = look.opened
+    was.model.engine.close()  # as good as lost
+    with pytest.raises(EngineLostError):
+        look(detections("cat"), FRAME)
+    assert lost == [was]
+
+
+def test_another_rung_looks_from_the_next_frame_on_and_the_old_one_is_freed(
+    look: FurtherModel, lost: list[Opened]
+) -> None:
+    old, new = look.opened, open_parts()
+    look.swap(new)
+    assert repr(old.model.engine).endswith("threads>")
+
+    seen = look(detections("cat"), FRAME)
+
+    assert isinstance(seen, Detections)
+    assert seen.items[0].then
+    assert look.opened is new
+    assert repr(old.model.engine).endswith("closed>")
+    assert lost == []
+
+
+def test_what_was_to_follow_is_freed_with_the_pipeline(look: FurtherModel) -> None:
+    first, second, late = open_parts(), open_parts(), open_parts()
+    look.swap(first)
+    look.swap(second)
+    look.close()
+    look.swap(late)
+    assert [repr(one.model.engine)[-7:] for one in (look.opened, first, second, late)] == ["closed>"] * 4
 
 
 def test_a_further_model_that_does_not_open_frees_those_before_it() -> None:

@@ -8,7 +8,7 @@ from fakes.clock import FakeClock
 from fakes.outbox import FakeOutbox
 from fakes.results import MODEL, stamp
 
-LIE = Lie(MODEL, "golden sample first.npy: 0 and not 4", 42, stamp(1.0, 15), stamp(3.8, 57))
+LIE = Lie(MODEL, "golden sample first.npy: 0 and not 4", 42, stamp(1.0, 15), stamp(3.8, 57), told=7)
 STAMPER = Stamper("boot-1", FakeClock())
 
 
@@ -28,6 +28,7 @@ def test_the_alert_tells_the_range_of_results_by_frame_date_and_uptime() -> None
         "accelerator": "cpu",
         "digest": MODEL.digest,
         "results": 42,
+        "told": 7,
         "first_frame": 15,
         "last_frame": 57,
         "first_at": "2027-01-15T08:00:01.000Z",

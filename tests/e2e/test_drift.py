@@ -18,8 +18,8 @@ from fakes.waiting import until
 
 pytestmark = pytest.mark.slow
 
-SOURCE = '[[source]]\nname = "folder"\nkind = "images"\npath = "{path}"\nloop = true\nfps = 20\n'
-PIPELINE = '[[pipeline]]\nname = "gate"\nsource = "folder"\nmodel = "still"\n[pipeline.drift]\nevery_s = 0.05\n'
+SOURCE = '[[source]]\nname = "folder"\nkind = "images"\npath = "{path}"\nloop = true\nfps = 60\n'
+PIPELINE = '[[pipeline]]\nname = "gate"\nsource = "folder"\nmodel = "still"\n[pipeline.drift]\nevery_s = 0.0166\n'
 EDGECTL = (sys.executable, "-c", "from edgectl.cli import main; raise SystemExit(main())")
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edged.hardware.spare import waiting_ns
 from fakes.brokers import BrokerProcess
 from fakes.daemon import DaemonProcess, Run, write_config
 from fakes.faketpu import FakeTpus, birds, profile
@@ -26,8 +30,12 @@ BUSY = 3.0
 """A test machine may have many others at work: the promises are kept here within this many times what a free box is promised."""
 HANG_S, CRASH_S = 2.0, 1.0
 """From the fault to the first good result."""
-FPS = 5
-"""So slow that a busy machine, on which nothing is wrong, loses none."""
+START_S = 60.0
+"""Nothing is promised of a start, which takes a busy machine long."""
+FPS = 10
+LOOK_S = 0.05
+STARVED_S = 0.5 / FPS
+"""Threads that waited so long for a processor cannot have kept up: two frames came while they did not run."""
 
 SOURCES = """
 [[source]]
@@ -45,6 +53,29 @@ model = "birds"
 """
 
 
+class Delays:
+    """Looks on a thread of its own how long a process's threads wait for a processor."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid, self._seen = str(pid), [(time.monotonic(), 0)]
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def within(self, first_s: float, last_s: float) -> float:
+        """Give the seconds that they waited from one monotonic time to another, all threads together."""
+        before = max((waited for at_s, waited in self._seen if at_s <= first_s), default=0)
+        after = next((waited for at_s, waited in self._seen if at_s >= last_s), self._seen[-1][1])
+        return (after - before) / 1e9
+
+    def _look(self) -> None:
+        total = before = 0
+        while Path(f"/proc/{self._pid}").exists():
+            now = waiting_ns(self._pid)
+            # Threads that end take theirs with them.
+            total, before = total + max(0, now - before), now
+            self._seen.append((time.monotonic(), total))
+            time.sleep(LOOK_S)
+
+
 @dataclass
 class Box:
     """A daemon whose pipeline ``gate`` runs on an Edge TPU, and ``yard`` on the CPU."""
@@ -52,6 +83,7 @@ class Box:
     tpus: FakeTpus
     fleet: Subscriber
     daemon: DaemonProcess
+    delays: Delays
 
     def variant(self, pipeline: str = "gate") -> str:
         return str(self.fleet.last(f"result/{pipeline}").get("model", {}).get("variant", ""))
@@ -109,21 +141,25 @@ def start(broker: BrokerProcess, fleet: Subscriber, run: Run, tmp_path: Path, as
         file = write_config(tmp_path, broker.port, body, more=profile(tmp_path / "profiles", board) + tpus.config())
         text = file.read_text("utf-8").replace("[models]\n", '[models]\nmeasure = "off"\n')
         file.write_text(text.replace('id = "press-07"', 'id = "press-07"\nprofile = "with-edge-tpu"'), "utf-8")
-        box = Box(tpus, fleet, run(file, env=tpus.env))
-        box.runs_on(runs)
+        daemon = run(file, env=tpus.env)
+        box = Box(tpus, fleet, daemon, Delays(daemon.pid))
+        box.runs_on(runs, START_S)
         until(lambda: len(fleet.of("result/yard")) > FPS, "the other pipeline")
         return box
 
     return started
 
 
-def frames(box: Box, pipeline: str) -> list[int]:
-    return [one["frame"] for one in box.fleet.of(f"result/{pipeline}")]
-
-
 def no_frame_was_lost(box: Box, pipeline: str) -> None:
-    seen = frames(box, pipeline)
-    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    """Hold that all frames came, but for those during which the machine kept the daemon's threads from its processors."""
+    results = box.fleet.of(f"result/{pipeline}")
+    lost = [
+        (before["frame"], after["frame"])
+        for before, after in pairwise(results)
+        if after["frame"] != before["frame"] + 1
+        and box.delays.within(before["mono_ms"] / 1000, after["mono_ms"] / 1000 + 1 / FPS) < STARVED_S
+    ]
+    assert lost == []
 
 
 def test_a_hang_costs_one_frame_and_the_next_rung_sees_within_two_seconds(start: Callable[..., Box]) -> None:
@@ -170,6 +206,8 @@ def test_a_device_that_vanished_is_taken_back_when_it_answers_and_not_more_often
     # 2 s after the loss, 4 s after the first try: sooner never, later when the box is busy.
     assert waits[0] >= 2.0
     assert waits[1] >= 4.0
+    # What stands in for it is not loaded again beside itself at each try.
+    assert [line["variant"] for line in box.logged("rung.opened")].count("plain") == 2
     box.tpus.say("ok")
     box.runs_on("tpu", 40)
     assert len(box.unknown()) == 1

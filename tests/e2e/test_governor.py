@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +20,29 @@ from fakes.waiting import until
 
 pytestmark = pytest.mark.slow
 
+CALM_S = 4.0
 WITH_SYSROOT = """
 import functools, sys
 from pathlib import Path
 from edged.assembly import wiring
+from edged.control.governor import Standing
+standing = Standing(calm_needed_s={calm_s!r})
+wiring.Governing = functools.partial(wiring.Governing, standing=standing)
 wiring.build_daemon = functools.partial(wiring.build_daemon, sysroot=Path({root!r}))
 from edged.cli import main
 raise SystemExit(main())
 """
-"""The program as it is, but for the root of what it feels."""
-COOL_C, HOT_C = 50, 71
-SOFT_C = 75
-"""A kernel's passive trip point: pressed from 70 on."""
+"""The program as it is, but for the root of what it feels, and for a governor that begins with less patience on the way up."""
+COOL_C, HOT_C, BURNING_C = 50, 71, 86
+SOFT_C, HARD_C = 75, 90
+"""A kernel's passive trip point, pressed from 70 on, and its critical one, critical from 85 on."""
 PROFILE = """
 name = "plain"
 match = { arch = ["none"] }
 prefer = [{ accelerator = "cpu" }]
 """
-DOWN_WITHIN_S, UP_WITHIN_S = 150.0, 60.0
+WITHIN_S = 60.0
+"""Each on a busy machine; a second a step when it burns, and four up."""
 
 
 class Box:
@@ -49,6 +55,8 @@ class Box:
         (self._zone / "type").write_text("cpu-thermal\n")
         (self._zone / "trip_point_0_type").write_text("passive\n")
         (self._zone / "trip_point_0_temp").write_text(f"{SOFT_C * 1000}\n")
+        (self._zone / "trip_point_1_type").write_text("critical\n")
+        (self._zone / "trip_point_1_temp").write_text(f"{HARD_C * 1000}\n")
         self.is_at(COOL_C)
 
     def is_at(self, temperature_c: float) -> None:
@@ -87,25 +95,28 @@ def test_heat_takes_steps_that_are_told_and_coolness_gives_them_back_without_a_l
     fleet: Subscriber, run: Run, broker: BrokerProcess, tmp_path: Path
 ) -> None:
     box = Box(tmp_path / "root")
-    program = (sys.executable, "-c", WITH_SYSROOT.format(root=str(box.root)))
+    program = (sys.executable, "-c", WITH_SYSROOT.format(root=str(box.root), calm_s=CALM_S))
     daemon = run(write(tmp_path, broker.port), program=program)
     until(lambda: len(fleet.of("result/a")) > 100, "results", 60.0)
     assert fleet.last("result/a")["model"]["variant"] == HEAVY
     assert fleet.last("telemetry")["governor"]["level"] == "calm"
 
     box.is_at(HOT_C)
-    until(lambda: "variant" in kinds(steps(fleet), down=True), "the way down", DOWN_WITHIN_S)
+    until(lambda: steps(fleet), "the first step", WITHIN_S)
+    assert steps(fleet)[0]["level"] == "pressed"
+    box.is_at(BURNING_C)
+    until(lambda: "variant" in kinds(steps(fleet), down=True), "the way down", WITHIN_S)
 
     down = steps(fleet)
     assert kinds(down, down=True) == ["gate", "gate", "gate", "rate", "variant"]
-    assert {alert["cause"] for alert in down} == {"temperature"}
+    assert [alert["cause"] for alert in down] == ["temperature", *["temperature-hard"] * 4]
     assert down[0]["figures"]["headroom_c"] == pytest.approx(SOFT_C - HOT_C)
     assert down[-1]["step"]["before"].startswith(HEAVY)
     assert down[-1]["step"]["after"].startswith(LIGHT)
     until(lambda: fleet.last("result/a")["model"]["variant"] == LIGHT, "the lighter variant", 15.0)
     until(lambda: "governed" in fleet.codes(), "health says so")
     until(lambda: (governed(fleet) or {}).get("steps") == {"gate": 3, "rate": 1, "variant": 1}, "the inventory says so")
-    assert (governed(fleet) or {})["level"] == "pressed"
+    assert (governed(fleet) or {})["level"] == "critical"
     drops = fleet.last("telemetry")["pipelines"]["a"]["drops"]
     assert drops["still"] > 0
     assert drops["slowed"] > 0
@@ -113,8 +124,11 @@ def test_heat_takes_steps_that_are_told_and_coolness_gives_them_back_without_a_l
     box.is_at(COOL_C)
     for _ in down:
         count = len(steps(fleet))
-        until(lambda count=count: len(steps(fleet)) > count, "a step back", UP_WITHIN_S)  # type: ignore[misc] # bound at once
+        until(lambda count=count: len(steps(fleet)) > count, "a step back", WITHIN_S)  # type: ignore[misc] # bound at once
     assert kinds(steps(fleet), down=False) == ["variant", "rate", "gate", "gate", "gate"]
+    up = [alert["mono_ms"] / 1000 for alert in steps(fleet)[len(down) :]]
+    # The first of them is told when its variant has been opened.
+    assert min(later - sooner for sooner, later in pairwise(up[1:])) >= CALM_S - 0.1
     until(lambda: "governed" not in fleet.codes(), "health is well again")
     until(lambda: governed(fleet) is None, "the inventory, too")
     until(lambda: fleet.last("result/a")["model"]["variant"] == HEAVY, "the chosen variant")

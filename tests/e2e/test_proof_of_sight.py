@@ -151,6 +151,7 @@ def test_a_lie_is_found_within_a_period_its_results_are_declared_suspect_and_the
     for result in false:
         is_declared = declared["first_mono_ms"] <= result["mono_ms"] <= declared["last_mono_ms"]
         assert is_declared or result["status"] == "suspect"
+        assert is_declared == (declared["first_seq"] <= result["seq"] <= declared["last_seq"])
     assert declared["results"] >= len([one for one in false if one["status"] == "ok"])
     until(lambda: fleet.last("result/a")["status"] == "ok", "the next rung is believed")
     assert not is_false(fleet.last("result/a"))

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edged.domain.errors import DeviceError, EngineLostError
-from edged.engines.edgetpu import CRASHES, Canary, Device, Pool, find_library, holders, pair
-from edged.engines.sandbox import CrashedError, Hello, Home
+from edged.engines.edgetpu import Device, Pool, find_library, holders
+from edged.engines.edgetpu_canary import CRASHES, Canary
+from edged.engines.sandbox import CrashedError, Home
 from edged.engines.sandbox_deadline import Patience
 from fakes.faketpu import COMPILED, FakeTpus
+from fakes.note import Note
+from fakes.unkillable import unkillable
+from fakes.waiting import until
 
-HELLO = Hello(1, "3.11.7", "1.26", "tflite-runtime", "2.14.0")
 HOME = Home(patience=Patience(floor_s=0.5, opening_s=20.0))
 PICTURE = np.full((1, 128, 128, 3), 7, np.uint8)
-
-
-class Note:
-    """A note in memory."""
-
-    def __init__(self) -> None:
-        self.content: bytes | None = None
-
-    def read(self) -> bytes | None:
-        return self.content
-
-    def write(self, content: bytes) -> None:
-        self.content = content
 
 
 @pytest.fixture
@@ -46,45 +37,6 @@ def library(tmp_path: Path) -> Path:
 
 def canary(note: Note) -> Canary:
     return Canary(note.read, note.write)
-
-
-def test_a_pair_that_crashed_once_is_tried_again(note: Note, library: Path) -> None:
-    canary(note).note(library, HELLO, crashed=True)
-    canary(note).check(library, HELLO)
-
-
-def test_a_pair_that_never_did_but_crash_is_refused_from_then_on(note: Note, library: Path) -> None:
-    for _ in range(CRASHES):
-        canary(note).note(library, HELLO, crashed=True)
-    with pytest.raises(
-        DeviceError, match=r"libedgetpu.so.1 with tflite-runtime 2.14.0: loading both crashed 2 times"
-    ) as caught:
-        canary(note).check(library, HELLO)
-    assert caught.value.code == "runtime-mismatch"
-    assert "[engine.edgetpu]" in caught.value.remedy
-
-
-def test_another_library_or_runtime_begins_anew(note: Note, library: Path) -> None:
-    for _ in range(CRASHES):
-        canary(note).note(library, HELLO, crashed=True)
-    canary(note).check(library, Hello(1, "3.11.7", "1.26", "litert", "2.3.0"))
-    library.write_bytes(b"a newer library")
-    canary(note).check(library, HELLO)
-
-
-def test_a_pair_that_ran_is_not_blamed_for_later_crashes(note: Note, library: Path) -> None:
-    canary(note).note(library, HELLO, crashed=False)
-    for _ in range(CRASHES + 1):
-        canary(note).note(library, HELLO, crashed=True)
-    canary(note).check(library, HELLO)
-
-
-@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"pairs": 3}', b'{"pairs": {"a": "b"}}'])
-def test_a_damaged_note_remembers_nothing(note: Note, library: Path, content: bytes | None) -> None:
-    note.content = content
-    canary(note).check(library, HELLO)
-    canary(note).note(library, HELLO, crashed=True)
-    assert pair(library, HELLO).encode() in (note.content or b"")
 
 
 @pytest.mark.parametrize("name", ["usb", "", "usb:", ":0", "pcie:0", "usb:one"])
@@ -225,3 +177,67 @@ def test_a_library_that_crashes_with_the_runtime_is_remembered_and_not_tried_a_t
     two.say("ok", "usb:0")
     with pytest.raises(DeviceError, match="loading both crashed 2 times"):
         pool(two, note).open(model, HOME)
+
+
+@pytest.mark.slow
+@pytest.mark.assets
+def test_who_gives_back_waits_for_nobody_who_opens_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: Note, model: Path
+) -> None:
+    one = FakeTpus(tmp_path / "tpus")
+    monkeypatch.setenv("FAKE_EDGETPU", one.env["FAKE_EDGETPU"])
+    shared = pool(one, note)
+    lease = shared.open(model, HOME)
+    seat = shared._seats["usb:0"]
+    with seat.opening:
+        began_s = time.monotonic()
+        lease.close()
+        assert time.monotonic() - began_s < 2
+        assert repr(shared) != "<Pool of 1 Edge TPUs: usb:0: free>"
+    until(lambda: repr(shared) == "<Pool of 1 Edge TPUs: usb:0: free>", "it is given back")
+
+
+@pytest.mark.slow
+@pytest.mark.assets
+def test_a_device_whose_child_does_not_end_is_not_given_another_until_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: Note, model: Path
+) -> None:
+    one = FakeTpus(tmp_path / "tpus")
+    monkeypatch.setenv("FAKE_EDGETPU", one.env["FAKE_EDGETPU"])
+    shared = pool(one, note)
+    lease = shared.open(model, HOME)
+    one.say("hang")
+    with unkillable(monkeypatch) as let_go:
+        with pytest.raises(EngineLostError, match="gave no answer"):
+            lease.infer([PICTURE])
+        lease.close()
+        child = lease.engine.pid
+        with pytest.raises(
+            DeviceError, match=rf"process {child}, which was ended there, hangs in its driver"
+        ) as caught:
+            shared.open(model, HOME)
+        assert caught.value.code == "device-failed"
+        let_go()
+    one.say("ok")
+    until(lambda: not lease.engine._sandbox.lingers, "its end")
+    shared.open(model, HOME).close()
+
+
+@pytest.mark.slow
+@pytest.mark.assets
+def test_a_further_model_has_less_time_to_open_since_another_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: Note, model: Path
+) -> None:
+    one = FakeTpus(tmp_path / "tpus")
+    monkeypatch.setenv("FAKE_EDGETPU", one.env["FAKE_EDGETPU"])
+    shared, other = pool(one, note), tmp_path / "other.tflite"
+    other.write_bytes(model.read_bytes())
+    lease = shared.open(model, HOME)
+    one.say("hang")
+    home, began_s = Home(patience=Patience(opening_s=60.0, joining_s=0.3)), time.monotonic()
+
+    with pytest.raises(DeviceError, match=r"gave no answer within 0.30 s"):
+        shared.open(other, home)
+
+    assert time.monotonic() - began_s < 10
+    lease.close()

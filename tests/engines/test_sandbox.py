@@ -16,6 +16,7 @@ import pytest
 
 from edged.domain.errors import BundleError, DeadlineError, DeviceError, EngineLostError
 from edged.engines import onnx, sandbox
+from edged.engines.providers import Setting, providers
 from edged.engines.sandbox import Home, Order, SandboxEngine
 from edged.engines.sandbox_deadline import Patience
 from fakes.hanging import hanging_onnx
@@ -41,7 +42,7 @@ def opened(content: bytes, folder: Path, kind: str = "tflite", home: Home | None
 
 def test_a_child_is_what_it_says_it_is(tmp_path: Path) -> None:
     with opened(tflite_relu(), tmp_path) as engine:
-        assert engine.hello.protocol == 1
+        assert engine.hello.protocol == 2
         assert engine.hello.python == sys.version.split()[0]
         assert engine.hello.numpy == np.__version__
         assert engine.runtime in {"litert", "tflite-runtime"}
@@ -75,7 +76,7 @@ def test_a_call_that_hangs_in_native_code_is_ended_at_its_deadline(tmp_path: Pat
         assert caught.value.code == "deadline"
         assert 0.3 <= time.monotonic() - began_s < 5
         assert engine.is_lost
-        assert not Path(f"/proc/{child}").exists()
+        until(lambda: not Path(f"/proc/{child}").exists(), "the end of the child")
 
 
 def test_a_deadline_comes_from_the_figures_where_there_are_some(tmp_path: Path) -> None:
@@ -130,14 +131,14 @@ def test_a_child_that_never_answers_is_ended(tmp_path: Path) -> None:
 
 def test_a_child_of_another_protocol_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "other.py"
-    hello = '{"hello": {"protocol": 2, "python": "4", "numpy": "3", "runtime": "r", "runtime_version": "1"}}'
+    hello = '{"hello": {"protocol": 1, "python": "4", "numpy": "3", "runtime": "r", "runtime_version": "1"}}'
     other.write_text(
         f"import os, sys\nos.write(int(sys.argv[1]), b'''{hello}\\n''')\nos.read(int(sys.argv[1]), 1000)\n"
     )
     (tmp_path / "python").write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {other} "$@"\n')
     (tmp_path / "python").chmod(0o755)
     with (
-        pytest.raises(DeviceError, match=r"speaks protocol 2, expected 1"),
+        pytest.raises(DeviceError, match=r"speaks protocol 1, expected 2"),
         opened(tflite_relu(), tmp_path, home=Home(python=tmp_path / "python")),
     ):
         pass
@@ -168,7 +169,7 @@ def test_a_provider_that_is_not_there_is_the_devices_fault(tmp_path: Path) -> No
     file = tmp_path / "model.onnx"
     file.write_bytes(onnx_model())
     with pytest.raises(DeviceError, match="CUDAExecutionProvider is not among") as caught:
-        sandbox.open_engine(Order(file, "onnx", providers=("CUDAExecutionProvider",)))
+        sandbox.open_engine(Order(file, "onnx", providers=providers("cuda", Setting())))
     assert caught.value.code == "provider-missing"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.assembly import compiling
 from edged.domain.device import Inventory
 from edged.hardware import findings, runtimes
 from edged.hardware.inventory import take_inventory, to_document
@@ -228,5 +229,5 @@ def test_the_reference_lists_every_code_of_a_warning() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "hardware.md").read_text("utf-8")
 
     listed = set(re.findall(r"^\| `([a-z0-9-]+)` \|", page.partition("## Warnings")[2], re.MULTILINE))
-    sources = "".join(Path(module.__file__ or "").read_text("utf-8") for module in (findings, runtimes))
+    sources = "".join(Path(module.__file__ or "").read_text("utf-8") for module in (findings, runtimes, compiling))
     assert listed == set(re.findall(r'Finding\(\s*"([a-z0-9-]+)"', sources))

@@ -12,7 +12,7 @@ import pytest
 from edged.config.share import shipped
 
 UNITS = ("edged.service", "edged-safe.service")
-DROP_INS = ("cpu-only", "jetson", "cloud-broker", "credentials")
+DROP_INS = ("cpu-only", "jetson", "cloud-broker", "credentials", "polite")
 CORAL_IDS = (("1a6e", "089a"), ("18d1", "9302"))
 NOT_HARDENING = {"ExecStart", "ExecStopPost", "Restart", "RestartSec", "RestartPreventExitStatus", "SuccessExitStatus"}
 BY_NATURE_OTHER = {
@@ -101,6 +101,8 @@ def test_every_directive_of_units_and_drop_ins_is_known_to_systemd(
         ("edged-safe.service", (), 1.0),
         ("edged.service", ("credentials",), 1.2),
         ("edged.service", ("cloud-broker",), 1.3),
+        ("edged.service", ("polite",), 1.3),
+        ("edged.service", ("cpu-only", "polite"), 1.1),
     ],
 )
 def test_the_units_exposure_is_bounded(

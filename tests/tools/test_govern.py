@@ -78,6 +78,15 @@ def test_spikes_of_a_second_change_nothing() -> None:
     assert steps(simulate(scenario))[0][0] >= 540  # before the first value that lasts
 
 
+def test_memory_that_is_near_its_limit_all_day_holds_up_only_what_frees_some() -> None:
+    taken = steps(simulate(read_scenario(HEAT_WAVE.with_name("scarce-memory.toml"))))
+
+    up = {step.kind: at_s for at_s, step in taken if not step.is_down}  # the last of each kind
+    assert {step.kind for _, step in taken if step.is_down} == {"gate", "rate", "variant", "pause"}
+    assert max(up["gate"], up["rate"]) < 1100
+    assert min(up["variant"], up["pause"]) > max(up["gate"], up["rate"]) + 10 * CALM_S
+
+
 def test_a_run_is_listed_step_by_step_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / "run.png"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edgectl.scenario import Reading, Scenario, Worker
 from edged.control.governor import Pipeline, Standing, Step, Taken, decide
-from edged.control.pressure import Pressure, Service, Signals, headroom, pressure
+from edged.control.pressure import Pressure, Service, Signals, headroom, plausible, pressure
 from edged.control.steps import KINDS, Kind
 
 COST: dict[Kind, float] = {"gate": 0.75, "rate": 0.5, "threads": 0.9, "variant": 0.6, "device": 0.4, "pause": 0.0}
@@ -35,6 +35,7 @@ def simulate(scenario: Scenario) -> list[Second]:
     """Run a scenario from its first second to its last. The same scenario gives the same run."""
     pipelines = [Pipeline(one.name, one.priority, one.reach) for one in scenario.pipeline]
     standing, cooled_c = Standing(), 0.0
+    before: Signals | None = None
     seconds = []
     for at_s in range(scenario.seconds):
         taken = standing.taken
@@ -43,7 +44,7 @@ def simulate(scenario: Scenario) -> list[Second]:
         temperature_c = None if read is None else read - cooled_c
         latency_ms = {one.name: _latency(scenario, one, taken, at_s) for one in scenario.pipeline}
         signals = _signals(scenario, taken, at_s, temperature_c, latency_ms)
-        felt = pressure(signals)
+        felt, before = pressure(plausible(signals, before)), signals
         standing, step = decide(standing, felt, pipelines, float(at_s))
         rungs = {one.name: sum(standing.taken.get((one.name, kind), 0) for kind in KINDS) for one in pipelines}
         seconds.append(Second(at_s, temperature_c, signals.memory_free_percent, latency_ms, felt, step, rungs))

@@ -1,0 +1,163 @@
+"""A box's models for serving that compute what a test says, and a server of them on a port of its own."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edged.api.access import Access
+from edged.api.handlers import Condition, Handlers
+from edged.api.health import routes as health_routes
+from edged.api.http import InferenceApi
+from edged.api.routes import Application
+from edged.api.server import HttpServer, Listening
+from edged.api.shelf import Shelf
+from edged.domain.errors import EdgedError
+from edged.domain.frame import Frame
+from edged.domain.health import Reason
+from edged.domain.result import Classes, ClassScore, Output
+from edged.domain.tensor import Array, TensorSpec
+from edged.hardware.clock import SystemClock
+
+Compute = Callable[[Sequence[Array]], list[Array]]
+INPUT = TensorSpec("x", (1, 4), "float32")
+OUTPUT = TensorSpec("y", (1, 4), "float32")
+
+
+def doubled(tensors: Sequence[Array]) -> list[Array]:
+    return [2 * tensors[0]]
+
+
+@dataclass
+class FakeBrought:
+    """Implements ``edged.api.ports.Brought``; ``refuses`` is raised instead of an instance after the first."""
+
+    name: str
+    version: str = "1.0.0"
+    inputs: tuple[TensorSpec, ...] = (INPUT,)
+    outputs: tuple[TensorSpec, ...] = (OUTPUT,)
+    compute: Compute = doubled
+    takes: str = "window"
+    most: int = 1
+    refuses: EdgedError | None = None
+    opened: int = 0
+    open_now: int = 0
+    closed: bool = False
+    about: Mapping[str, Any] = field(default_factory=lambda: {"platform": "fake", "backend": "fake"})
+
+    def instance(self) -> FakeInstance:
+        if self.opened and self.refuses is not None:
+            raise self.refuses
+        self.opened += 1
+        self.open_now += 1
+        return FakeInstance(self)
+
+    def turn(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeInstance:
+    """Implements ``edged.api.ports.Instance``."""
+
+    def __init__(self, brought: FakeBrought) -> None:
+        self._brought = brought
+        self.closed = False
+
+    def infer(self, tensors: Sequence[Array]) -> list[Array]:
+        return self._brought.compute(tensors)
+
+    def answer(self, given: bytes | Frame) -> Output:
+        values = given.data if isinstance(given, Frame) else np.frombuffer(given, np.uint8)
+        return Classes((ClassScore("orange", float(values.mean())),))
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._brought.open_now -= 1
+
+
+@dataclass
+class FakeSupplier:
+    """Implements ``edged.api.ports.Supplier``: ``make`` builds the models, ``piped`` are those that a pipeline runs."""
+
+    make: Mapping[str, Callable[[], FakeBrought]]
+    piped: set[str] = field(default_factory=set)
+    brought: list[FakeBrought] = field(default_factory=list)
+
+    def offered(self) -> Mapping[str, str]:
+        return dict.fromkeys(self.make, "1.0.0")
+
+    def runs(self, name: str) -> bool:
+        return name in self.piped
+
+    def bring(self, name: str) -> FakeBrought:
+        self.brought.append(self.make[name]())
+        return self.brought[-1]
+
+
+@dataclass
+class Box:
+    """What a test talks to. ``unready`` and ``health`` are what the box says of itself."""
+
+    handlers: Handlers
+    supplier: FakeSupplier
+    unready: list[Reason] = field(default_factory=list)
+
+    def loaded(self, *names: str) -> Box:
+        for name in names:
+            self.handlers.load(name)
+        return self
+
+
+def box(
+    *models: FakeBrought,
+    queue: int = 8,
+    limit_s: float = 5.0,
+    make: Mapping[str, Callable[[], FakeBrought]] | None = None,
+) -> Box:
+    """Give handlers of ``models``, none of them loaded."""
+    supplier = FakeSupplier(make or {model.name: (lambda model=model: model) for model in models})
+    clock = SystemClock()
+    unready: list[Reason] = []
+    condition = Condition(lambda: {"schema": "edged.health/1", "state": "ok", "reasons": []}, lambda: tuple(unready))
+    shelf = Shelf(supplier, clock, queue=queue)
+    return Box(Handlers("0.0.0", shelf, condition, clock, limit_s), supplier, unready)
+
+
+@contextmanager
+def served(
+    box: Box, *, access: Access | None = None, body_limit: int = 4_000_000, most_connections: int = 128
+) -> Iterator[int]:
+    """Serve a box over HTTP; gives the port."""
+    rows = [*InferenceApi(box.handlers, body_limit).routes()]
+    rows += health_routes(box.handlers.condition, "0.0.0", lambda: rows)
+    port = free_port()
+    server = HttpServer(
+        Listening("127.0.0.1", port, most_connections), lambda: Application(rows, access or Access()), SystemClock()
+    )
+    server.start()
+    deadline = time.monotonic() + 10
+    while not server.working:
+        assert time.monotonic() < deadline, repr(server)
+        time.sleep(0.005)
+    try:
+        yield port
+    finally:
+        server.stop()
+        assert server.join(5), "the server did not end"
+        box.handlers.shelf.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
