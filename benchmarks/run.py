@@ -29,6 +29,10 @@ FIGURES = (
     "drift",
     "sandbox",
     "faults",
+    "serving",
+    "shortage",
+    "updates",
+    "activation",
 )
 RESULTS = Path(__file__).with_name("RESULTS.md")
 QUICK = Effort(share=0.1)

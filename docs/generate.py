@@ -16,10 +16,13 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
+from edged.api import health, refusal
+from edged.api.handlers import Condition
+from edged.api.http import InferenceApi
 from edged.config import pipelines, sources
 from edged.config.schema import Config, EngineConfig
 from edged.control.ladder import ORDERS
@@ -263,6 +266,22 @@ def governor_steps() -> str:
     return "\n".join(["| step | | from |", "|---|---|---|", *rows])
 
 
+def http_routes() -> str:
+    """Write a row for each path of the HTTP server."""
+    rows = [*InferenceApi(cast("Any", None), 0).routes(), *health.routes(Condition(dict, tuple), "", list)]
+    return "\n".join(f"| {row.method} | `{row.path}` | {row.right} | {row.summary} |" for row in rows)
+
+
+def http_refusals() -> str:
+    """Write a row for each kind of refusal."""
+    texts = refusal.WORDS
+    return "\n".join(f"| {status} | {texts[kind]} |" for kind, status in sorted(refusal.STATUS.items(), key=_second))
+
+
+def _second(item: tuple[str, int]) -> int:
+    return item[1]
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "configuration": config_sections,
     "bundle": bundle_sections,
@@ -272,6 +291,8 @@ GENERATED: dict[str, Callable[[], str]] = {
     "orders": choice_orders,
     "signs": governor_signs,
     "steps": governor_steps,
+    "routes": http_routes,
+    "refusals": http_refusals,
 }
 
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from edged.assembly import levels
-from edged.assembly.box import Box, model_folders
+from edged.assembly.box import Box, free_mb, model_folders
 from edged.assembly.installed import described
 from edged.assembly.learning import Learnings
 from edged.assembly.passed_over import model_reasons
@@ -21,7 +21,7 @@ from edged.domain.health import Reason
 from edged.domain.ports import Clock
 from edged.hardware.inventory import to_document
 from edged.update.manifest import find_bundles
-from edged.update.updater import Standing
+from edged.update.updater import Installed, Standing
 
 
 class About:
@@ -36,6 +36,8 @@ class About:
         clock: Clock,
         teller: Teller,
     ) -> None:
+        self.conduct: Callable[[str], Any] = lambda _model: None
+        """Gives how a model's last candidate did against the version before it; set on boxes that take orders."""
         self._teller = teller
         self._learnings = learnings
         self._box = box
@@ -50,7 +52,10 @@ class About:
     def inventory(self) -> dict[str, Any]:
         """Give hardware, profile, pipelines, and the ladder of each model that is asked for."""
         measured = self._box.store.revision if self._box.store is not None else 0
-        age = self._planner.plans + measured + self._supply.looks + self._teller.revision
+        compiling = self._box.engines.compiling
+        compiled = compiling.revision if compiling is not None else 0
+        compiled += self._box.present.revision if self._box.present is not None else 0
+        age = self._planner.plans + measured + self._supply.looks + self._teller.revision + compiled
         return self._once("inventory", age, self._inventory)
 
     def models(self) -> dict[str, Any]:
@@ -81,11 +86,13 @@ class About:
         return told[1]
 
     def _inventory(self) -> dict[str, Any]:
-        config = self._planner.config
+        config, free = self._planner.config, free_mb(self._box)
         return {
             "schema": "edged.inventory/1",
-            "hardware": to_document(self._box.inventory, self._box.profile.name, self._box.runtimes),
+            "hardware": to_document(self._box.now, self._box.profile.name, self._box.runtimes),
             "profile": self._box.profile.name,
+            "groups": list(config.device.groups),
+            "memory_free_mb": None if free is None else round(free),
             "versions": versions(self._box),
             "pipelines": [
                 {
@@ -100,7 +107,10 @@ class About:
         }
 
     def _models(self) -> dict[str, Any]:
-        return {"schema": "edged.models/1", "models": [described(one) for one in self._stands().models]}
+        return {"schema": "edged.models/1", "models": [self._described(one) for one in self._stands().models]}
+
+    def _described(self, one: Installed) -> dict[str, Any]:
+        return {**described(one), "conduct": self.conduct(one.model)}
 
     def _ladders(self, config: Config) -> list[dict[str, Any]]:
         catalogue = find_bundles(model_folders(config)).bundles

@@ -39,6 +39,7 @@ from edged.pipeline.worker import Worker
 from edged.sinks.action import Actions
 from edged.sinks.asked import COMMANDED, SnapshotOnCommand
 from edged.sinks.due import Due
+from edged.sinks.glance import Glance
 from edged.sinks.report import ReportSink
 from edged.telemetry.metrics import PipelineMetrics
 
@@ -70,14 +71,15 @@ class Lines:
         turns: Turns | None = None,
         state: Path | None = None,
         selftest_s: float | None = None,
+        is_looked_at: bool = False,
     ) -> None:
         """Keep what lines share.
 
         Without a folder for ``snapshots`` none are taken, without ``learnings`` nothing is learned, without ``turns`` all pipelines
         compute at once, and without a folder for ``state`` nothing is watched for drift. ``selftest_s`` is the period of the live
-        self-test; None is never.
+        self-test; None is never. With ``is_looked_at`` somebody may look on while they run.
         """
-        self._selftest_s = selftest_s
+        self._selftest_s, self._is_looked_at = selftest_s, is_looked_at
         self._state = state
         self._turns = turns
         self._learnings = learnings
@@ -104,7 +106,9 @@ class Lines:
         return Line(
             feed,
             [
-                self._pipeline(pipeline, intake, gate, self._learning(pipeline, source), is_alone=len(pipelines) == 1)
+                self._pipeline(
+                    pipeline, intake, feed, gate, self._learning(pipeline, source), is_alone=len(pipelines) == 1
+                )
                 for pipeline, intake in zip(pipelines, intakes, strict=True)
             ],
         )
@@ -118,20 +122,29 @@ class Lines:
         return self._learnings.of(settings, source) if self._learnings else None
 
     def _pipeline(
-        self, settings: schema.Pipeline, intake: Intake, gate: Gate, learning: Learning | None, *, is_alone: bool
+        self,
+        settings: schema.Pipeline,
+        intake: Intake,
+        feed: Feed,
+        gate: Gate,
+        learning: Learning | None,
+        *,
+        is_alone: bool,
     ) -> Pipeline:
         mailbox, reader = intake.mailbox, intake.reader
         metrics = PipelineMetrics()
         asked = self._asked(settings, intake)
         actions = self._actions(settings)
-        sinks: tuple[Sink, ...] = (metrics, self._report_sink(settings, mailbox.lossless), asked, *actions)
+        report = self._report_sink(settings, mailbox.lossless)
+        glance = Glance(intake.inlet) if self._is_looked_at else None
+        sinks: tuple[Sink, ...] = (metrics, report, asked, *((glance,) if glance else ()), *actions)
         rules = Rules([rule(settings.name, one) for one in settings.rule])
         watching = partial(self._watching, settings, intake, sinks)
         keeper = Keeper(settings, intake, gate, self._supply, rules, watching, self._clock)
         keeper.fitted = learning.fitted if learning else _as_it_is
-        keeper.drifting = self._drifting(settings)
+        keeper.drifting = self._drifting(settings, feed)
         keeper.suspects = partial(tell_lie, settings.name, self._outbox, self._stamper)
-        keeper.selftest = self._selftest(settings.name, keeper)
+        keeper.selftest = self._selftest(settings.name, keeper, report)
         keeper.turn = partial(self._turns.turn, settings.priority) if self._turns else None
         keeper.exchanged = partial(tell_exchange, settings.name, self._outbox, self._stamper)
         # On a recording the source waits for its slowest reader: while one mends, that must not stop the others.
@@ -144,6 +157,7 @@ class Lines:
             last_word=keeper.finish,
             is_replaceable=keeper.is_replaceable,
         )
+        worker.rested = keeper.rested
         levers = PipelineLevers(settings, intake, keeper)
         waits = mailbox.lossless and is_alone
         snapshot = asked.ask if intake.is_pictures else None
@@ -160,17 +174,22 @@ class Lines:
             learning,
             drift=keeper.drifting,
             levers=levers,
+            glance=glance,
         )
         return made
 
-    def _selftest(self, pipeline: str, keeper: Keeper) -> SelfTest | None:
+    def _selftest(self, pipeline: str, keeper: Keeper, report: ReportSink) -> SelfTest | None:
         period_s = self._selftest_s
-        return SelfTest(pipeline, period_s, self._clock, keeper.lied) if period_s is not None else None
+        if period_s is None:
+            return None
+        return SelfTest(pipeline, period_s, self._clock, keeper.lied, lambda: report.told)
 
-    def _drifting(self, settings: schema.Pipeline) -> Drifting | None:
+    def _drifting(self, settings: schema.Pipeline, feed: Feed) -> Drifting | None:
         if self._state is None or not settings.drift.watch:
             return None
-        return Drifting(settings.name, settings.drift, self._state, self._outbox, self._stamper)
+        drifting = Drifting(settings.name, settings.drift, self._state, self._outbox, self._stamper)
+        drifting.is_unwell = lambda: feed.trouble is not None
+        return drifting
 
     def _watching(self, settings: schema.Pipeline, intake: Intake, sinks: tuple[Sink, ...]) -> tuple[Sink, ...]:
         return sinks + self._snapshot_sink(settings, intake)

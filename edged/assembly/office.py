@@ -91,6 +91,7 @@ class FleetOffice:
         self._telemetry_ns = clock.monotonic_ns()
         self._levels_due_ns = 0
         self._said: dict[str, Any] = {}
+        roster.said = self._said
         self._counted: dict[str, int] = {}
         self._since_ns: dict[tuple[str, str], int] = {}
         self._alert: dict[str, Any] | None = None
@@ -108,7 +109,8 @@ class FleetOffice:
 
     def report(self, grade: Grade, reasons: Sequence[Reason], parts: Sequence[Part]) -> None:
         """Publish what changed, and telemetry when it is due."""
-        self._roster.parts = parts
+        self._roster.is_online = self.is_online
+        self._roster.tell(grade, reasons, parts)
         self._orders.begin()
         now_ns = self._clock.monotonic_ns()
         self._say_clock()
@@ -139,6 +141,11 @@ class FleetOffice:
         self._link.stop(timeout_s)
         self._outbox.close()
         self._allowance.keep(now=True)
+
+    @property
+    def is_online(self) -> bool:
+        """Whether the broker is there."""
+        return self._link.state.phase == "online"
 
     @property
     def heartbeats(self) -> Mapping[str, int]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edged.assembly.building import PART as BUILDING
+from edged.assembly.building import Building
 from edged.assembly.governing import PART as GOVERNING
 from edged.assembly.governing import Governing
 from edged.assembly.lines import Lines, opener
@@ -18,7 +20,7 @@ from edged.domain.errors import ConfigError, EdgedError
 from edged.domain.health import Reason
 from edged.domain.ports import Clock
 
-FIXED_SECTIONS = ("device", "state", "mqtt", "outbox", "telemetry", "governor", "models", "profiles")
+FIXED_SECTIONS = ("device", "state", "mqtt", "outbox", "telemetry", "governor", "models", "profiles", "serving")
 """What a reload does not change: it takes a restart."""
 
 
@@ -35,7 +37,12 @@ class Planner:
         measuring: Callable[[], Measuring] | None = None,
         governing: Governing | None = None,
         admitting: Callable[[Config], Mapping[str, Reason]] = lambda _config: {},
+        *,
+        building: Callable[[Callable[[], Config]], Building] | None = None,
+        serving: Callable[[Config], tuple[Wanted, ...]] = lambda _config: (),
     ) -> None:
+        self._serving = serving
+        self._building = building
         self._measuring = measuring
         self._governing = governing
         self._admitting = admitting
@@ -82,13 +89,18 @@ class Planner:
                 unready.append(self._reason("config", source.name, error))
                 continue
             parts.append(Wanted(source.name, (source, pipelines), self._builder(source, pipelines)))
-        return (*sorted(parts, key=_urgency), *self._behind(parts)), unready
+        return (*sorted(parts, key=_urgency), *self._behind(parts), *self._serving(config)), unready
 
     def _behind(self, parts: Sequence[Wanted]) -> tuple[Wanted, ...]:
-        """Give what measures behind the others, and what governs them, if there are any."""
+        """Give what measures and compiles behind the others, and what governs them, if there are any."""
         is_wanted = bool(parts) and self._started.models.measure == "background"
-        governing = self._governing
+        governing, building = self._governing, self._building
         return (
+            *(
+                (Wanted(BUILDING, None, lambda: building(lambda: self.config)),)
+                if parts and building is not None
+                else ()
+            ),
             *((Wanted(PART, None, self._measuring),) if is_wanted and self._measuring is not None else ()),
             *((Wanted(GOVERNING, None, lambda: governing),) if parts and governing is not None else ()),
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from edged.daemon import Part
+from edged.domain.health import Grade, Reason
 from edged.pipeline.line import Line
 
 
@@ -14,6 +16,17 @@ class Roster:
     def __init__(self) -> None:
         """Nothing runs yet."""
         self.parts: Sequence[Part] = ()
+        self.grade: Grade = "ok"
+        self.reasons: Sequence[Reason] = ()
+        self.is_told = False
+        self.is_online = False
+        self.said: Mapping[str, Any] = {}
+        """The last body of each retained stream."""
+
+    def tell(self, grade: Grade, reasons: Sequence[Reason], parts: Sequence[Part]) -> None:
+        """Keep what the daemon reports."""
+        self.parts, self.grade, self.reasons = parts, grade, tuple(reasons)
+        self.is_told = True
 
     def lines(self) -> list[Line]:
         """Give the lines among them."""

@@ -7,11 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edged.assembly.about import About
+from edged.assembly.adapters import adapter
 from edged.assembly.admitting import Admitting
 from edged.assembly.allowance import Allowance
 from edged.assembly.box import Box, model_folders, survey_for
+from edged.assembly.building import Building
+from edged.assembly.compiling import Compiling
 from edged.assembly.feeling import Feeling
 from edged.assembly.figures_store import FiguresStore
 from edged.assembly.governing import Governing
@@ -23,16 +27,21 @@ from edged.assembly.office import FleetOffice, broker_settings
 from edged.assembly.orders import Controls, Orders
 from edged.assembly.passed_over import expected_folders
 from edged.assembly.planner import Planner
+from edged.assembly.plugging import Plugging
 from edged.assembly.proof import Proof
 from edged.assembly.roster import Roster
 from edged.assembly.safe import SafePlanner
+from edged.assembly.serving import Ground as Serves
+from edged.assembly.serving import Serving
 from edged.assembly.settling import Settling
 from edged.assembly.state import kept_config
 from edged.assembly.supply import Supply
 from edged.assembly.telling import Teller
 from edged.config.load import Loaded, RejectedConfigError, load
+from edged.config.ordered import SLOT
 from edged.config.schema import Config
 from edged.daemon import Daemon
+from edged.domain.bundle import Bundle
 from edged.domain.health import Reason
 from edged.domain.ports import Clock
 from edged.fleet.outbox import Outbox
@@ -42,6 +51,10 @@ from edged.hardware.clock import SystemClock, boot_id
 from edged.pipeline.line import Line
 from edged.pipeline.turns import Turns
 from edged.telemetry import logs
+from edged.update.manifest import find_bundles
+
+if TYPE_CHECKING:
+    from edged.assembly.over_the_air import OverTheAir
 
 OUTBOX = "outbox.sqlite3"
 SNAPSHOTS = "snapshots"
@@ -57,7 +70,7 @@ def load_or_fall_back(file: Path) -> tuple[Loaded, tuple[Reason, ...]]:
     try:
         return load(file), ()
     except RejectedConfigError as error:
-        kept = kept_config()
+        kept = _without_orders(file) or kept_config()
         if kept is None:
             raise
         logs.event(_LOG, "config.fallback", level=logging.ERROR, error=error)
@@ -70,6 +83,14 @@ def load_or_fall_back(file: Path) -> tuple[Loaded, tuple[Reason, ...]]:
             "mend the file and reload",
         )
         return Loaded(kept, (), ()), (reason,)
+
+
+def _without_orders(file: Path) -> Config | None:
+    """Give the box's own configuration when only what was ordered keeps it from being used."""
+    try:
+        return load(file, ordered=None).config
+    except RejectedConfigError:
+        return None
 
 
 def build_daemon(
@@ -85,21 +106,42 @@ def build_daemon(
     the box feels.
     """
     heap.limit_arenas()
+    loaded = _recovered(file, loaded)
     ground = _ground(loaded.config)
     feel = Feeling(sysroot, ground.box.profile.limits)
     governing = Governing(
         ground.roster.lines, feel, ground.teller, ground.clock, enabled=loaded.config.governor.enabled
     )
+    air = _over_the_air(ground) if loaded.config.updates.repository is not None and not safe else None
     planner = (
         SafePlanner(loaded.config, (safe, *fallen_back))
         if safe
-        else _planner(ground, file, loaded, fallen_back, governing)
+        else _planner(ground, file, loaded, fallen_back, governing, air)
     )
     orders = Orders(ground.allowance.outbox, ground.stamper, loaded.config.state.directory)
-    office = _office(ground, planner, orders, None if safe else governing, sysroot)
+    office = _office(ground, planner, orders, None if safe else governing, sysroot, air)
     daemon = Daemon(planner, office, SystemdNotifier(), ground.clock)
     orders.steer(Controls(daemon.reload, daemon.restart, ground.roster.lines))
+    if air is not None:
+        orders.lasting = air.take
+        air.connect(file, daemon, lambda: planner.config, lambda: office.is_online, governing.telemetry)
     return daemon
+
+
+def _recovered(file: Path, loaded: Loaded) -> Loaded:
+    """Take back an ordered configuration under which edged kept ending; a box that never got any loads nothing for it."""
+    if not (loaded.config.state.directory / "slots" / SLOT).is_dir():
+        return loaded
+    taken: Loaded = adapter("edged.assembly.configuring").recovered(file, loaded, SystemClock(), boot_id(Path("/")))
+    return taken
+
+
+def _over_the_air(ground: _Ground) -> OverTheAir:
+    """Put the agent together; what it stands on is imported on boxes that have a repository only."""
+    made: OverTheAir = adapter("edged.assembly.over_the_air", "updates").over_the_air(
+        ground.config, ground.supply, ground.box, ground.roster, ground.allowance.outbox, ground.stamper
+    )
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +179,7 @@ def _ground(config: Config) -> _Ground:
         outbox,
         allowance,
         box,
-        Supply(model_folders(config), state, box, clock, expected_folders(config)),
+        Supply(model_folders(config), state, box, clock, expected_folders(config), stamper.boot_id),
         Learnings(state, clock),
         Teller(allowance.outbox, stamper),
         Roster(),
@@ -145,9 +187,15 @@ def _ground(config: Config) -> _Ground:
 
 
 def _planner(
-    ground: _Ground, file: Path, loaded: Loaded, fallen_back: tuple[Reason, ...], governing: Governing
+    ground: _Ground,
+    file: Path,
+    loaded: Loaded,
+    fallen_back: tuple[Reason, ...],
+    governing: Governing,
+    air: OverTheAir | None,
 ) -> Planner:
     box, clock, state = ground.box, ground.clock, ground.config.state.directory
+    turns = Turns(max(1, int(box.inventory.cpu.allowed or 1)))
     lines = Lines(
         ground.supply,
         ground.allowance.outbox,
@@ -156,20 +204,75 @@ def _planner(
         broker=partial(broker_settings, ground.config),
         snapshots=state / SNAPSHOTS,
         learnings=ground.learnings,
-        turns=Turns(max(1, int(box.inventory.cpu.allowed or 1))),
+        turns=turns,
         state=state,
         selftest_s=ground.config.models.selftest_s,
+        is_looked_at=ground.config.http is not None,
     )
     store = box.store or FiguresStore(state)
     measuring = partial(Measuring, box, store, ground.supply, ground.roster.lines, clock)
-    return Planner(file, loaded, fallen_back, lines, clock, measuring, governing, Admitting(box, clock))
+    compiling = box.engines.compiling
+    building = partial(_building, ground, compiling) if compiling is not None and compiling.accelerators else None
+    admitting = Admitting(box, clock)
+    scraping = partial(_scraper, ground, lambda: planner.plans)
+    overviewing = partial(_overview, ground, lambda: planner.config, governing)
+    serves = Serves(box, ground.supply, ground.roster, turns, admitting, clock, scraping, overviewing)
+    serving = Serving(serves, ground.config)
+    behind = (measuring, governing, admitting)
+    more = air.parts() if air is not None else ()
+    planner: Planner = Planner(
+        file,
+        loaded,
+        fallen_back,
+        lines,
+        clock,
+        *behind,
+        building=building,
+        serving=lambda now: (*serving.parts(now), *more),
+    )
+    return planner
+
+
+def _scraper(ground: _Ground, plans: Callable[[], int]) -> Callable[[], str]:
+    state = ground.config.state.directory
+    made: Callable[[], str] = adapter("edged.assembly.scraping").Scraper(
+        ground.box, ground.roster, ground.outbox, state, ground.clock, plans
+    )
+    return made
+
+
+def _overview(ground: _Ground, config: Callable[[], Config], governing: Governing) -> Any:
+    overview = adapter("edged.assembly.overview")
+    return overview.Overview(ground.box, ground.roster, ground.outbox, config, governing.telemetry, ground.clock)
+
+
+def _building(ground: _Ground, compiling: Compiling, config: Callable[[], Config]) -> Building:
+    supply = ground.supply
+    bundles = partial(_asked_for, supply, config)
+    told = ground.roster.lines, ground.allowance.outbox, ground.stamper
+    return Building(ground.box, compiling, bundles, lambda: supply.looks + supply.choices, *told)
+
+
+def _asked_for(supply: Supply, config: Callable[[], Config]) -> Sequence[Bundle]:
+    """Give the models of the pipelines: as they were opened, or as they lie in the folders where none of their rungs opens yet."""
+    opened = {bundle.manifest.name: bundle for bundle in supply.bundles()}
+    asked = {pipeline.model for pipeline in config().pipeline} - opened.keys()
+    catalogue = find_bundles(model_folders(config())).bundles if asked else {}
+    return (*opened.values(), *(catalogue[model][0] for model in sorted(asked) if catalogue.get(model)))
 
 
 def _office(
-    ground: _Ground, planner: Planner | SafePlanner, orders: Orders, governing: Governing | None, sysroot: Path
+    ground: _Ground,
+    planner: Planner | SafePlanner,
+    orders: Orders,
+    governing: Governing | None,
+    sysroot: Path,
+    air: OverTheAir | None,
 ) -> FleetOffice:
     clock, supply, lines = ground.clock, ground.supply, ground.roster.lines
     about = About(ground.box, supply, planner, ground.learnings, clock, ground.teller)
+    if air is not None:
+        about.conduct = air.conduct
     proof = Proof(ground.config.state.directory, lines, lambda: planner.config, clock, sysroot)
     settling = Settling(lambda: supply.choices, clock)
     return FleetOffice(
@@ -184,14 +287,24 @@ def _office(
         roster=ground.roster,
         ills=about.reasons,
         felt=governing.telemetry if governing is not None else None,
-        settle=partial(_upkeep, settling, supply, lines, proof),
+        settle=partial(_upkeep, settling, supply, lines, proof, Plugging(ground.box, clock), air),
         more=proof.telemetry,
     )
 
 
-def _upkeep(settling: Settling, supply: Supply, lines: Callable[[], Sequence[Line]], proof: Proof) -> None:
+def _upkeep(
+    settling: Settling,
+    supply: Supply,
+    lines: Callable[[], Sequence[Line]],
+    proof: Proof,
+    plugging: Plugging,
+    air: OverTheAir | None,
+) -> None:
     settling.tick()
     proof.tick()
-    if supply.is_due():
+    if air is not None:
+        air.tick()
+    is_other = plugging.tick(supply.choose_anew)
+    if supply.is_due() or is_other:
         for line in lines():
             line.renew()

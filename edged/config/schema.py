@@ -6,10 +6,8 @@ section (a pipeline that names no source) are found by ``edged.config.load``.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
@@ -26,6 +24,7 @@ from edged.config.sensors import (
     UdpSource,
     WavSource,
 )
+from edged.config.serving import Grpc, Http, Serving
 from edged.config.sources import CameraSource, CsvSource, FileSource, ImagesSource, PluginSource, Source
 
 __all__ = [
@@ -56,6 +55,7 @@ __all__ = [
     "Rule",
     "Selector",
     "SerialSource",
+    "Serving",
     "Source",
     "State",
     "SystemSource",
@@ -178,46 +178,6 @@ class Governor(Section):
     """False: it is only watched and told how the box feels."""
 
 
-class Http(Section):
-    """The server on the box. Without this section there is none."""
-
-    listen: Text = "127.0.0.1:8080"
-    """Address and port; an IPv6 address stands in brackets."""
-    token_file: File | None = None
-    """A file that holds the access token; needed for any address but a loopback one."""
-
-    @model_validator(mode="after")
-    def _open_only_with_a_token(self) -> Http:
-        if not _is_loopback(self.address[0]) and self.token_file is None:
-            message = (
-                f"cannot listen on {self.listen!r} without token_file, expected one for an address that is not loopback"
-            )
-            raise ValueError(message)
-        return self
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port of ``listen``; ValueError when it is not of that form."""
-        message = f"cannot listen on {self.listen!r}, expected ADDRESS:PORT such as 127.0.0.1:8080"
-        try:
-            parts = urlsplit(f"//{self.listen}")
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise ValueError(message) from error
-        if not host or port is None or parts.netloc != self.listen or "@" in self.listen:
-            raise ValueError(message)
-        return host, port
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 _HOUR = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 
 
@@ -232,6 +192,13 @@ class Updates(Section):
     """Local time from HH:MM to HH:MM, past midnight too, when a new model may go live. Default: always."""
     max_kbps: Annotated[Whole, Field(gt=0)] | None = None
     """Kilobits a second for downloads. Default: no limit."""
+
+    @model_validator(mode="after")
+    def _trusts_somebody(self) -> Updates:
+        if self.repository is not None and self.trust is None:
+            message = "cannot take models from a repository without trust, expected the file that says who may sign"
+            raise ValueError(message)
+        return self
 
 
 class EngineConfig(Section):
@@ -259,6 +226,8 @@ class Config(Section):
     telemetry: Telemetry = Field(default_factory=Telemetry)
     governor: Governor = Field(default_factory=Governor)
     http: Http | None = None
+    grpc: Grpc | None = None
+    serving: Serving = Field(default_factory=Serving)
     updates: Updates = Field(default_factory=Updates)
     engine: dict[Name, EngineConfig] = Field(default_factory=dict)
     source: tuple[Source, ...] = ()

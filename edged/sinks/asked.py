@@ -43,7 +43,9 @@ class SnapshotOnCommand:
         if not self._is_asked:
             return
         frame = self._hand.in_hand
-        if frame is None or frame.stamp != result.stamp:  # it was taken before the question: the next one is
+        if frame is None or frame.stamp != result.stamp:
+            # It was taken before the question, or somebody else has just let go of it: the next one is held.
+            self._hand.keep = True
             return
         self._is_asked = False
         taker = self._taker = self._taker or self._build()

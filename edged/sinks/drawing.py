@@ -6,22 +6,27 @@ import zlib
 from collections.abc import Sequence
 
 import cv2
+import numpy as np
 
 from edged.domain.result import Classes, Detections, Output
 from edged.domain.tensor import Array
 
 COLOURS = ((56, 56, 255), (49, 210, 207), (10, 249, 72), (236, 180, 26), (199, 55, 255), (29, 178, 255))
 """BGR, far from each other and from most scenes."""
+ZONE = (230, 200, 90)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 QUALITY = 85
 SHRINKS: Sequence[tuple[int, int]] = ((1280, 80), (960, 75), (640, 75), (640, 50), (480, 50), (320, 40))
 """Largest width and quality, tried in this order until the picture is small enough."""
 
 
-def drawn(picture: Array, output: Output | None) -> Array:
-    """Give a copy of (H, W, 3) uint8 BGR with boxes, labels and scores, or the best class in its corner."""
+def drawn(picture: Array, output: Output | None, zones: Sequence[Sequence[Sequence[float]]] = ()) -> Array:
+    """Give a copy of (H, W, 3) uint8 BGR with boxes, labels and scores, or the best class in its corner, and the outlines of zones."""
     copy: Array = picture.copy()
     height, width = copy.shape[:2]
+    for zone in zones:
+        corners_of = np.array([[round(x * width), round(y * height)] for x, y in zone], np.int32)
+        cv2.polylines(copy, [corners_of], True, ZONE, max(1, height // 240))  # noqa: FBT003 - OpenCV's word for closed
     scale = max(0.35, height / 1000)
     if isinstance(output, Detections):
         for item in output.items:
@@ -35,6 +40,15 @@ def drawn(picture: Array, output: Output | None) -> Array:
         best = output.items[0]
         _write(copy, f"{best.label} {best.score:.2f}", (6, round(36 * scale)), scale, COLOURS[0])
     return copy
+
+
+def within(picture: Array, most: int) -> Array:
+    """Give the picture, smaller when it is wider than ``most``."""
+    height, width = picture.shape[:2]
+    if width <= most:
+        return picture
+    small: Array = cv2.resize(picture, (most, max(1, round(height * most / width))), interpolation=cv2.INTER_AREA)
+    return small
 
 
 def jpeg(picture: Array, quality: int = QUALITY) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edged.domain.errors import ConfigError, SourceLostError
+from edged.domain.errors import ConfigError, FrameError, SourceLostError
 from edged.domain.frame import Frame, Stamp
 from edged.domain.ports import Clock
 from edged.domain.tensor import Array
@@ -51,6 +51,15 @@ def read_picture(file: Path) -> Array:
     if picture is None:
         message = f"cannot read picture {file}: {fault}, expected a whole picture"
         raise ConfigError(message)
+    return picture
+
+
+def decode_picture(encoded: bytes) -> Array:
+    """Give an encoded picture, (H, W, 3) uint8 BGR, turned as its EXIF orientation says. Raises FrameError."""
+    fault, picture = _decode(np.frombuffer(encoded, np.uint8))
+    if picture is None:
+        message = f"cannot decode a picture of {len(encoded)} bytes: {fault}, expected a whole picture"
+        raise FrameError(message)
     return picture
 
 
@@ -142,6 +151,10 @@ def _load(file: Path) -> tuple[str, Array | None]:
         data = np.fromfile(file, np.uint8)
     except OSError as error:
         return error.strerror or str(error), None
+    return _decode(data)
+
+
+def _decode(data: Array) -> tuple[str, Array | None]:
     if not data.size:
         return "the file is empty", None
     if _is_cut_jpeg(data.tobytes()):

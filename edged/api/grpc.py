@@ -1,0 +1,220 @@
+"""The gRPC server: grpcio's synchronous one with generic handlers, on threads of its own. Implements ``edged.daemon.Part``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import grpc
+
+from edged.api import grpc_messages as messages
+from edged.api.access import Access, Right
+from edged.api.grpc_calls import CALLS, Call, read_infer, response_document
+from edged.api.handlers import Handlers
+from edged.api.protobuf import encode
+from edged.api.refusal import Kind, refusal
+from edged.domain.errors import EdgedError
+from edged.domain.health import Reason
+from edged.pipeline.line import NEVER_STUCK_NS
+from edged.telemetry import logs
+
+NAME = "grpc"
+MOST_CALLS = 128
+"""At once; each that waits for its run holds a thread. More are refused by gRPC itself, RESOURCE_EXHAUSTED."""
+LEAVE_S = 2.0
+"""What is in hand gets at the end."""
+US_PER_S = 1_000_000
+
+CODES: Mapping[Kind, grpc.StatusCode] = MappingProxyType(
+    {
+        "invalid": grpc.StatusCode.INVALID_ARGUMENT,
+        "unauthenticated": grpc.StatusCode.UNAUTHENTICATED,
+        "forbidden": grpc.StatusCode.PERMISSION_DENIED,
+        "not-found": grpc.StatusCode.NOT_FOUND,
+        "too-large": grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "unsupported": grpc.StatusCode.UNIMPLEMENTED,
+        "overloaded": grpc.StatusCode.UNAVAILABLE,
+        "late": grpc.StatusCode.DEADLINE_EXCEEDED,
+        "unready": grpc.StatusCode.UNAVAILABLE,
+        "budget": grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "lost": grpc.StatusCode.UNAVAILABLE,
+        "fault": grpc.StatusCode.INTERNAL,
+    }
+)
+
+_LOG = logging.getLogger("edged.grpc")
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcListening:
+    """Where it listens, over TLS when there is a certificate, and the largest message."""
+
+    host: str
+    port: int
+    max_message_bytes: int
+    cert: Path | None = None
+    key: Path | None = None
+
+    @property
+    def where(self) -> str:
+        """For people, and for gRPC."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Service:
+    """Answers calls. Every fault is a status with words in it; what is unexpected is INTERNAL, and its traceback in the log alone."""
+
+    def __init__(self, handlers: Handlers, access: Access) -> None:
+        self._handlers = handlers
+        self.access = access
+
+    def rows(self) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
+        """Give gRPC's handlers by the call's name; bytes come in and go out."""
+        found: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            "ModelInfer": grpc.unary_unary_rpc_method_handler(self._infer),
+            "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(self._stream),
+        }
+        for call in CALLS:
+            found[call.name] = grpc.unary_unary_rpc_method_handler(partial(self._answered, call))
+        return found
+
+    def _answered(self, call: Call, body: bytes, context: grpc.ServicerContext) -> bytes:
+        return self._guarded(context, call.right, lambda: call(self._handlers, body))
+
+    def _infer(self, body: bytes, context: grpc.ServicerContext) -> bytes:
+        return self._guarded(context, "read", lambda: encode(messages.INFER_RESPONSE, self._run(body, context)))
+
+    def _stream(self, bodies: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        """Answer one request after the other; a fault is told in its place, and the stream goes on."""
+        self._guarded(context, "read", lambda: b"")
+        for body in bodies:
+            try:
+                told: dict[str, Any] = {"infer_response": self._run(body, context)}
+            except EdgedError as error:
+                told = {"error_message": str(refusal(error))}
+            yield encode(messages.STREAM_RESPONSE, told)
+
+    def _run(self, body: bytes, context: grpc.ServicerContext) -> dict[str, Any]:
+        regions = self._handlers.regions
+        request, places = read_infer(body, regions)
+        pending = self._handlers.infer(request.within(int(context.time_remaining() * US_PER_S)))
+        # Who hangs up frees its place in the line.
+        context.add_callback(pending.forget)
+        return response_document(pending.result(), regions, places)
+
+    def _guarded(self, context: grpc.ServicerContext, right: Right, does: Callable[[], bytes]) -> bytes:
+        try:
+            self._admit(context, right)
+            return does()
+        except EdgedError as error:
+            refused = refusal(error)
+            if refused.retry_after_s:
+                context.set_trailing_metadata((("retry-after", f"{refused.retry_after_s:.3f}"),))
+            context.abort(CODES[refused.kind], str(refused))
+        except Exception:  # noqa: BLE001 - no traceback may reach a client
+            _LOG.exception("grpc.broken")
+            context.abort(grpc.StatusCode.INTERNAL, "cannot answer: an unexpected fault, which the log tells of")
+        return b""
+
+    def _admit(self, context: grpc.ServicerContext, right: Right) -> None:
+        """Let a call pass. Names and origins are a browser's matter, and no browser speaks gRPC."""
+        given = dict(context.invocation_metadata()).get("authorization", "")
+        self.access.check(right, host="localhost", origin="", authorization=str(given))
+
+
+class GrpcServer:
+    """The part that the daemon starts, stops and watches. ``build`` reads the tokens; it raises EdgedError when they cannot be had."""
+
+    ended = False
+    heartbeat_ns = NEVER_STUCK_NS
+    """Its threads wait for calls; none of them has a beat."""
+
+    def __init__(
+        self, listening: GrpcListening, handlers: Handlers, build: Callable[[], Access], now_ns: Callable[[], int]
+    ) -> None:
+        self._listening, self._handlers, self._build, self._now_ns = listening, handlers, build, now_ns
+        self._server: grpc.Server | None = None
+        self._service: Service | None = None
+        self._reason: Reason | None = None
+
+    def __repr__(self) -> str:
+        return f"<GrpcServer {self._listening.where}: {'answers' if self.working else 'is down'}>"
+
+    def start(self) -> None:
+        """Listen; why it cannot is a reason, and a reload tries again."""
+        try:
+            self._service = Service(self._handlers, self._build())
+            self._server = self._listen(self._service)
+        except (EdgedError, RuntimeError, OSError) as error:
+            self._reason = self._told(error)
+            logs.event(_LOG, "grpc.failed", level=logging.ERROR, error=self._reason.message)
+        else:
+            self._reason = None
+            logs.event(_LOG, "grpc.listens", where=self._listening.where)
+
+    def stop(self) -> None:
+        """Take no more calls, and end when those in hand are answered."""
+        if self._server is not None:
+            self._server.stop(LEAVE_S)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end."""
+        return self._server is None or not self._server.wait_for_termination(timeout_s)
+
+    def reload(self) -> None:
+        """Read the tokens again, or listen when that was not possible."""
+        if self._server is None or self._service is None:
+            self.start()
+            return
+        try:
+            self._service.access = self._build()
+        except EdgedError as error:
+            # The tokens that were there go on: nobody is let in who was not before.
+            self._reason = self._told(error)
+        else:
+            self._reason = None
+
+    @property
+    def working(self) -> bool:
+        """Whether it takes calls."""
+        return self._server is not None
+
+    def reasons(self) -> Sequence[Reason]:
+        """Why it does not answer."""
+        return (self._reason,) if self._reason is not None else ()
+
+    def _listen(self, service: Service) -> grpc.Server:
+        size = self._listening.max_message_bytes
+        options = [
+            ("grpc.max_receive_message_length", size),
+            ("grpc.max_send_message_length", size),
+            ("grpc.so_reuseport", 0),
+        ]
+        pool = ThreadPoolExecutor(MOST_CALLS, "edged-grpc")
+        server = grpc.server(pool, options=options, maximum_concurrent_rpcs=MOST_CALLS)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(messages.SERVICE, service.rows()),))
+        self._bind(server)
+        server.start()
+        return server
+
+    def _bind(self, server: grpc.Server) -> None:
+        where, cert, key = self._listening.where, self._listening.cert, self._listening.key
+        if cert is not None and key is not None:
+            pair = (key.read_bytes(), cert.read_bytes())
+            bound = server.add_secure_port(where, grpc.ssl_server_credentials([pair]))
+        else:
+            bound = server.add_insecure_port(where)
+        if not bound:
+            message = f"cannot listen on {where}, expected a free port"
+            raise RuntimeError(message)
+
+    def _told(self, error: BaseException) -> Reason:
+        remedy = error.remedy if isinstance(error, EdgedError) else "free the port, or change [grpc] listen"
+        message = f"cannot serve gRPC on {self._listening.where}: {error.args[0] if error.args else error}"
+        return Reason("grpc-down", NAME, message, self._now_ns(), remedy, fatal=True)

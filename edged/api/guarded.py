@@ -1,0 +1,175 @@
+"""Uvicorn's connections with bounds on their number, on what precedes a body, and on time: one client must not keep others out.
+
+httptools takes headers of any size, and uvicorn waits for the rest of a request for ever; both stand here with the limits that are theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from edged.api.bodies import GONE, TAKE, GoneError
+
+HEAD_BYTES = 32_768
+MOST_HEADERS = 128
+HEAD_S = 10.0
+"""From the first byte of a request, or the connection's beginning, to the end of its headers."""
+MESSAGE_S = 30.0
+"""From there to the end of its body, whether anybody reads it or not."""
+WRITE_S = 30.0
+"""How long a client may take nothing of an answer that is too large for the socket's own room."""
+MOST_PIPELINED = 16
+
+
+@dataclass(slots=True)
+class _Taking:
+    """A body on its way to where it shall lie."""
+
+    cycle: RequestResponseCycle
+    room: memoryview
+    done: asyncio.Future[None]
+    at: int = 0
+
+    def add(self, part: bytes) -> None:
+        """Put a part there; what is more than the body was announced to be is left out, and the parser refuses it."""
+        end = min(self.at + len(part), len(self.room))
+        self.room[self.at : end] = part[: end - self.at]
+        self.at = end
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection. ``most`` is how many there may be at once; set on a subclass, as uvicorn builds them from a class."""
+
+    most = 128
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes = 0
+        self._is_in_head = True
+        self._timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._taking: _Taking | None = None
+        self._at_the_end: set[Callable[[], None]] = set()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own is like this
+        """Close what is one too many before a byte of it is read."""
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            transport.abort()
+            return
+        self._limit(HEAD_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let the timers go."""
+        self._unlimited()
+        self._let_write()
+        super().connection_lost(exc)
+        self._taken(GoneError())
+        for tell in tuple(self._at_the_end):
+            tell()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser while the head stays within its size."""
+        if self._is_in_head:
+            if self._timer is None:
+                self._limit(HEAD_S)
+            if self._head_bytes > HEAD_BYTES:
+                self.send_400_response("Request header too large.")
+                return
+            self._head_bytes += len(data)
+        super().data_received(data)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, or a trailer. Raises ValueError, which ends the connection with 400, for one too many."""
+        if len(self.headers) >= MOST_HEADERS:
+            message = f"more than {MOST_HEADERS} headers"
+            raise ValueError(message)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Give the body its time, and offer to put it where the application wants it."""
+        if len(self.pipeline) >= MOST_PIPELINED:
+            message = f"more than {MOST_PIPELINED} requests at once"
+            raise ValueError(message)
+        self._is_in_head = False
+        self._limit(MESSAGE_S)
+        super().on_headers_complete()
+        if self.cycle is not None:
+            scope = cast("dict[str, Any]", self.scope)
+            scope[TAKE], scope[GONE] = partial(self._take, self.cycle), self._at_the_end
+
+    def on_body(self, body: bytes) -> None:
+        """Put a part of a body where it is wanted, or keep it until it is."""
+        taking = self._taking
+        if taking is None or taking.cycle is not self.cycle:
+            super().on_body(body)
+        else:
+            taking.add(body)
+
+    def on_message_complete(self) -> None:
+        """Expect the next head."""
+        self._is_in_head, self._head_bytes = True, 0
+        self._unlimited()
+        super().on_message_complete()
+        self._taken(GoneError())
+
+    def pause_writing(self) -> None:
+        """Give the client time to take what was written."""
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(WRITE_S, self._abort)
+
+    def resume_writing(self) -> None:
+        """Go on writing."""
+        self._let_write()
+        super().resume_writing()
+
+    async def _take(self, cycle: RequestResponseCycle, room: memoryview) -> None:
+        """Fill ``room``, which is as long as the body, from here on without a copy in between. Raises GoneError."""
+        if cycle.disconnected or self.transport.is_closing():
+            raise GoneError
+        if cycle.waiting_for_100_continue:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            cycle.waiting_for_100_continue = False
+        taking = self._taking = _Taking(cycle, room, self.loop.create_future())
+        taking.add(bytes(cycle.body))
+        cycle.body = bytearray()
+        if not cycle.more_body:
+            self._taken(GoneError())
+        self.flow.resume_reading()
+        try:
+            await taking.done
+        finally:
+            self._taking = None
+
+    def _taken(self, otherwise: Exception) -> None:
+        """End the taking of a body: it is whole, or ``otherwise``."""
+        taking = self._taking
+        if taking is None or taking.done.done():
+            return
+        if taking.at == len(taking.room):
+            taking.done.set_result(None)
+        else:
+            taking.done.set_exception(otherwise)
+
+    def _limit(self, seconds: float) -> None:
+        self._unlimited()
+        self._timer = self.loop.call_later(seconds, self._abort)
+
+    def _unlimited(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _let_write(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _abort(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.abort()

@@ -1,0 +1,157 @@
+"""What the server answers at which path: a table of rows, and the application that they make.
+
+Other parts of the box (metrics, the dashboard) add rows of their own: a ``Route``'s ``answer`` takes Starlette's request and gives its
+response, raises ``RefusedError`` for anything else, and runs on the event loop: what takes longer than a millisecond belongs into
+``aside``. The application checks access before it, and answers every fault as ``{"error": …}``, never with a traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+from starlette.routing import Router
+from starlette.types import Receive, Scope, Send
+
+from edged.api.access import Access, Right
+from edged.api.bodies import GoneError
+from edged.api.refusal import STATUS, RefusedError, refusal
+from edged.domain.errors import EdgedError
+
+MOST_ASIDE = 4
+"""Slow things at once; others wait for one of these to end."""
+CLIENT_CLOSED = 499
+"""Nobody reads it; nginx's number, for logs."""
+_LOG = logging.getLogger("edged.http")
+
+Answer = Callable[[Request], Awaitable[Response]]
+Got = TypeVar("Got")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row. ``path`` as Starlette has it (``/v2/models/{model}``).
+
+    ``summary``, and what it ``takes`` and ``gives`` by their names in ``edged.api.openapi.SCHEMAS`` (empty: nothing), are for the
+    reference and the OpenAPI document.
+    """
+
+    method: str
+    path: str
+    answer: Answer
+    right: Right
+    summary: str
+    takes: str = ""
+    gives: str = ""
+
+
+class Application:
+    """An ASGI application. ``access`` may be replaced while it runs; ``upkeep`` is called about once a second, and must be short."""
+
+    def __init__(self, routes: Iterable[Route], access: Access, upkeep: Sequence[Callable[[], None]] = ()) -> None:
+        self.access = access
+        self.upkeep = tuple(upkeep)
+        places: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            places.setdefault(route.path, {})[route.method] = route
+        self._router = Router(
+            [StarletteRoute(path, _Place(self, methods)) for path, methods in places.items()],
+            redirect_slashes=False,
+            default=_Place(self, {}),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; nothing else is spoken here."""
+        if scope["type"] == "http":
+            await self._router(scope, receive, send)
+
+
+class _Place:
+    """One path: the row of each method. An ASGI application of its own, so that Starlette leaves methods to it."""
+
+    def __init__(self, application: Application, methods: Mapping[str, Route]) -> None:
+        self._application, self._methods = application, methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        try:
+            response = await self._answer(request)
+        except EdgedError as error:
+            response = refused(refusal(error))
+        except GoneError:
+            response = Response(status_code=CLIENT_CLOSED)
+        except Exception:  # noqa: BLE001 - one request must not cost the others their server
+            _LOG.exception("http.broken")
+            response = document({"error": "met a fault of its own; the log has it"}, STATUS["fault"])
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        route = self._methods.get(method)
+        headers = request.headers
+        self._application.access.check(
+            route.right if route is not None else "read",
+            host=headers.get("host", ""),
+            origin=headers.get("origin", ""),
+            authorization=headers.get("authorization", ""),
+        )
+        if route is not None:
+            return await route.answer(request)
+        if not self._methods:
+            message = f"cannot find {request.url.path!r:.200}"
+            raise RefusedError(message, "not-found")
+        allowed = ", ".join(sorted(self._methods))
+        told = {"error": f"cannot {request.method[:20]} this path, expected {allowed}"}
+        return document(told, 405, {"Allow": allowed})
+
+
+def document(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Give a JSON response."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return Response(text.encode("utf-8", "replace"), status, headers, "application/json")
+
+
+def refused(error: RefusedError) -> Response:
+    """Give the response that says why there is none."""
+    headers: dict[str, str] = {}
+    if error.retry_after_s:
+        headers["Retry-After"] = str(round(error.retry_after_s))
+    if error.kind == "unauthenticated":
+        headers["WWW-Authenticate"] = 'Basic realm="edged", charset="UTF-8"'
+    if error.kind in {"too-large", "unauthenticated"}:
+        # What is left of the body is not worth reading.
+        headers["Connection"] = "close"
+    return document({"error": str(error)}, STATUS[error.kind], headers)
+
+
+async def aside(work: Callable[[], Got]) -> Got:
+    """Do slow work on a thread of its own, a few at once, while the event loop goes on. A daemon's end does not wait for it."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Got] = loop.create_future()
+
+    def settle(put: Callable[[Any], None], what: Any) -> None:
+        if not done.done():
+            put(what)
+
+    def run() -> None:
+        with _PLACES:
+            try:
+                got = work()
+            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+                loop.call_soon_threadsafe(settle, done.set_exception, error)
+            else:
+                loop.call_soon_threadsafe(settle, done.set_result, got)
+
+    threading.Thread(target=run, name="edged-http-aside", daemon=True).start()
+    return await done
+
+
+_PLACES = threading.BoundedSemaphore(MOST_ASIDE)

@@ -1,0 +1,241 @@
+"""One loaded model at work: who asks waits in one bounded line, and as many instances as pay answer it.
+
+A deadline holds in the line: who has waited so long is refused then, and not after the run that was in the way. Once a run has begun
+it comes to its end, and its answer is given. The turn on a processor is taken before the job is, so that waiting for it is waiting in
+the line, too.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from edged.api.counts import Counts, Took
+from edged.api.ports import Brought, Instance
+from edged.api.refusal import RefusedError, refusal
+from edged.api.scaling import Scaling
+from edged.api.waiting import Waiting
+from edged.domain.errors import BudgetError, EdgedError, EngineLostError
+from edged.domain.ports import Clock
+from edged.telemetry import logs
+
+LOOK_S = 1.0
+"""How often an instance that has nothing to do asks whether it is still needed."""
+LEAVE_S = 10.0
+"""What runs that have begun get when a model is unloaded."""
+SMOOTHING = 0.1
+"""Of the time that a run takes, for telling clients when to come again."""
+NS_PER_S, NS_PER_MS = 1_000_000_000, 1_000_000
+
+_LOG = logging.getLogger("edged.serving")
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """What is asked of an instance: ``ask`` is called with it, on its thread, and ``future`` told what came of it."""
+
+    ask: Callable[[Instance], Any]
+    deadline_ns: int
+    arrived_ns: int
+    future: Future[Any] = field(default_factory=Future)
+
+
+class Served:
+    """A model that is ready: opened once and warmed up. ``close`` ends it. Thread-safe."""
+
+    def __init__(self, brought: Brought, clock: Clock, queue: int) -> None:
+        """Open the first instance, which takes as long as loading does. ``queue`` jobs may wait. Raises EdgedError."""
+        self.brought = brought
+        self.counts = Counts()
+        self._clock = clock
+        self._waiting: Waiting[Job] = Waiting(queue)
+        self._scaling = Scaling(brought.most, clock.monotonic_ns())
+        self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+        self._run_ns = 0.0
+        self._lost: RefusedError | None = None
+        self._hire(brought.instance())
+
+    def __repr__(self) -> str:
+        about = f"{self.brought.name} {self.brought.version}"
+        return f"<Served {about}: {self.instances} instances, {len(self._waiting)} wait>"
+
+    @property
+    def instances(self) -> int:
+        """How many instances work."""
+        return len(self._threads)
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait."""
+        return len(self._waiting)
+
+    @property
+    def lost(self) -> RefusedError | None:
+        """Why no instance can be had, after one failed; None while all is well."""
+        return self._lost
+
+    def check_room(self) -> None:
+        """Raise RefusedError when the line is full now: who knows that needs not read the request first."""
+        if self._waiting.is_full:
+            self.counts.refused("overloaded")
+            raise self._full()
+
+    def submit(self, job: Job, level: int = 0) -> None:
+        """Let a job wait for an instance; 1 is a higher ``level`` than 2. Raises RefusedError, at once, when the line is full."""
+        if self._lost is not None:
+            raise self._lost.again()
+        if not self._waiting.put(job, level):
+            self.counts.refused("overloaded")
+            raise self._full()
+
+    def withdraw(self, job: Job) -> bool:
+        """Take a job out of the line; False when it runs, or ran."""
+        return self._waiting.withdraw(job)
+
+    def close(self) -> None:
+        """Refuse who waits, let runs that have begun end, and free the model."""
+        for job in self._waiting.close():
+            _refuse(job, RefusedError(f"cannot run {self.brought.name!r}: it is being unloaded", "unready"))
+        for thread in tuple(self._threads):
+            thread.join(LEAVE_S)
+        self.brought.close()
+
+    def _full(self) -> RefusedError:
+        name, waiting = self.brought.name, len(self._waiting)
+        if self._waiting.closed:
+            return RefusedError(f"cannot run {name!r}: it is being unloaded", "unready")
+        seconds = max(1, math.ceil(waiting * self._run_ns / max(1, self.instances) / NS_PER_S))
+        message = f"cannot run {name!r} now: {waiting} requests wait already, expected fewer"
+        return RefusedError(message, "overloaded", remedy="come again later", retry_after_s=seconds)
+
+    def _hire(self, instance: Instance | None) -> None:
+        thread = threading.Thread(
+            target=self._work, args=(instance,), name=f"edged-serve-{self.brought.name}", daemon=True
+        )
+        self._threads.add(thread)
+        thread.start()
+
+    def _work(self, instance: Instance | None) -> None:
+        """Answer until nobody is left or this instance is one too many; without one, open it first."""
+        try:
+            instance = instance or self._open_more()
+            while instance is not None and not self._waiting.closed:
+                if not self._waiting.wait(LOOK_S):
+                    if self._is_too_many(self._waiting_looked()):
+                        break
+                    continue
+                instance, leaves = self._serve_one(instance)
+                if leaves:
+                    break
+        finally:
+            if instance is not None:
+                instance.close()
+            self._threads.discard(threading.current_thread())
+
+    def _serve_one(self, instance: Instance) -> tuple[Instance | None, bool]:
+        """Answer the first that waits; gives the instance to go on with, and whether it shall leave."""
+        with self.brought.turn():
+            job = self._waiting.take()
+            is_sound = job is None or self._run(instance, job)
+        if job is None:
+            return instance, False
+        if not is_sound:
+            instance.close()
+            return self._reopened(), False
+        with self._lock:
+            move = self._scaling.answered(self._clock.monotonic_ns(), waiting=len(self._waiting))
+        return instance, self._is_too_many(move)
+
+    def _run(self, instance: Instance, job: Job) -> bool:
+        """Do a job; False when the instance is lost by it."""
+        began_ns = self._clock.monotonic_ns()
+        if not job.future.set_running_or_notify_cancel():
+            return True
+        waited_ns = began_ns - job.arrived_ns
+        if began_ns > job.deadline_ns:
+            self.counts.refused("late")
+            job.future.set_exception(late(self.brought.name, waited_ns))
+            return True
+        try:
+            answer = job.ask(instance)
+        except EdgedError as error:
+            self.counts.failed(Took(waited_ns, infer_ns=self._clock.monotonic_ns() - began_ns))
+            job.future.set_exception(refusal(error))
+            return not isinstance(error, EngineLostError)
+        except Exception as error:  # noqa: BLE001 - one request must not cost the others their engine
+            _LOG.exception("serving.broken", extra={logs.FIELDS: {"model": self.brought.name}})
+            self.counts.failed(Took(waited_ns, infer_ns=self._clock.monotonic_ns() - began_ns))
+            job.future.set_exception(RefusedError(f"met a fault of its own: {type(error).__name__}", "fault"))
+            return False
+        # What it was asked with lies on the request's memory, which is used again as soon as the answer is out.
+        job.ask = _nothing
+        took_ns = self._clock.monotonic_ns() - began_ns
+        self._run_ns += SMOOTHING * (took_ns - self._run_ns) if self._run_ns else took_ns
+        self.counts.answered(Took(waited_ns, infer_ns=took_ns), self._clock.wall_ns() // NS_PER_MS)
+        job.future.set_result(answer)
+        return True
+
+    def _waiting_looked(self) -> str:
+        with self._lock:
+            return self._scaling.looked(self._clock.monotonic_ns())
+
+    def _is_too_many(self, move: str) -> bool:
+        """Act on the scaling's word; whether the instance that asks is the one to leave."""
+        if move == "more":
+            logs.event(_LOG, "serving.more", model=self.brought.name, instances=self.instances + 1)
+            self._hire(None)
+        if move == "fewer":
+            logs.event(_LOG, "serving.fewer", model=self.brought.name, instances=self.instances - 1)
+        return move == "fewer"
+
+    def _open_more(self) -> Instance | None:
+        try:
+            return self.brought.instance()
+        except EdgedError as error:
+            logs.event(_LOG, "serving.no-more", level=logging.WARNING, model=self.brought.name, error=error)
+            with self._lock:
+                self._scaling.lost(for_good=isinstance(error, BudgetError))
+            return None
+
+    def _reopened(self) -> Instance | None:
+        """Open another instance in place of one that is lost, until one opens; who asks meanwhile is refused."""
+        wait_s = LOOK_S / 10
+        while not self._waiting.closed:
+            try:
+                instance = self.brought.instance()
+            except EdgedError as error:
+                logs.event(_LOG, "serving.lost", level=logging.ERROR, model=self.brought.name, error=error)
+                self._is_lost(refusal(error))
+                self._waiting.pause(wait_s)
+                wait_s = min(2 * wait_s, 60 * LOOK_S)
+            else:
+                self._lost = None
+                return instance
+        return None
+
+    def _is_lost(self, why: RefusedError) -> None:
+        if self.instances == 1:
+            self._lost = why
+            while (job := self._waiting.take()) is not None:
+                _refuse(job, why.again())
+
+
+def late(model: str, waited_ns: int) -> RefusedError:
+    """Say that a request's time was over before a run began."""
+    message = f"cannot run {model!r} in time: its timeout was over after {waited_ns / NS_PER_MS:.0f} ms in the queue"
+    return RefusedError(message, "late")
+
+
+def _refuse(job: Job, why: RefusedError) -> None:
+    if job.future.set_running_or_notify_cancel():
+        job.future.set_exception(why)
+
+
+def _nothing(_instance: Instance) -> None:
+    """Ask nothing any more."""

@@ -1,0 +1,95 @@
+"""Who waits for an engine: a bounded line, the highest priority first, then in order of arrival. Thread-safe."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Hashable
+from itertools import count
+from typing import Generic, TypeVar
+
+Job = TypeVar("Job", bound=Hashable)
+
+
+class Waiting(Generic[Job]):
+    """Jobs are told apart by what they are equal to; each stands in it once."""
+
+    def __init__(self, limit: int) -> None:
+        """Let ``limit`` jobs wait at most."""
+        self._limit = limit
+        self._heap: list[tuple[int, int, Job]] = []
+        self._standing: set[Job] = set()
+        self._arrivals = count()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Waiting: {len(self)} of {self._limit}{', closed' if self._closed else ''}>"
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._standing)
+
+    def put(self, job: Job, level: int = 0) -> bool:
+        """Let a job wait; 1 is a higher ``level`` than 2. False, at once, when there is no room, or no more."""
+        with self._changed:
+            if self.is_full:
+                return False
+            self._standing.add(job)
+            if len(self._heap) > 2 * self._limit:
+                # Those who went away would stay on the heap for as long as nobody takes.
+                self._heap = [entry for entry in self._heap if entry[2] in self._standing]
+                heapq.heapify(self._heap)
+            heapq.heappush(self._heap, (level, next(self._arrivals), job))
+            self._changed.notify()
+            return True
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until somebody waits; False when nobody came in time, or there will be no more."""
+        with self._changed:
+            if not self._standing and not self._closed:
+                self._changed.wait(timeout_s)
+            return bool(self._standing)
+
+    def take(self) -> Job | None:
+        """Give the first, if anybody waits."""
+        with self._changed:
+            while self._heap:
+                _, _, job = heapq.heappop(self._heap)
+                if job in self._standing:
+                    self._standing.discard(job)
+                    return job
+            return None
+
+    def withdraw(self, job: Job) -> bool:
+        """Take a job out that need not wait any longer; False when it does not wait any more."""
+        with self._changed:
+            if job not in self._standing:
+                return False
+            self._standing.discard(job)
+            return True
+
+    def close(self) -> list[Job]:
+        """Let nobody wait any more; gives those who did."""
+        with self._changed:
+            self._closed = True
+            left = [job for _, _, job in sorted(self._heap, key=lambda entry: entry[:2]) if job in self._standing]
+            self._standing.clear()
+            self._heap.clear()
+            self._changed.notify_all()
+            return left
+
+    def pause(self, seconds: float) -> None:
+        """Wait for so long, or until there will be no more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, seconds)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next one would find no room."""
+        return self._closed or len(self._standing) >= self._limit
+
+    @property
+    def closed(self) -> bool:
+        """Whether there will be no more."""
+        return self._closed

@@ -1,0 +1,241 @@
+"""The box's models for requests: brought in like a pipeline's, admitted by the memory that is left, with a thread's own instance each."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edged.api.ports import Brought
+from edged.assembly.adapters import adapter
+from edged.assembly.admitting import Admitting
+from edged.assembly.models import Opened
+from edged.assembly.supply import Supply
+from edged.domain.bundle import ImageInput
+from edged.domain.errors import BudgetError, BundleError, EdgedError, FrameError
+from edged.domain.frame import Frame, Stamp
+from edged.domain.ports import Clock
+from edged.domain.result import Output
+from edged.domain.tensor import FREE, Array, TensorSpec
+from edged.domain.variant import Rung
+from edged.hardware import heap
+from edged.pipeline.line import Line
+from edged.pipeline.loop import Loop
+from edged.pipeline.model import Model
+from edged.pipeline.turns import Turns
+from edged.update.manifest import find_bundles
+
+LAST = -1_000_000
+"""Requests' turn on a processor: behind every pipeline's, whose priority is -1000 or more."""
+NICE = 10
+"""Of a thread that answers requests beside pipelines: a third of a pipeline's share where both want the same processor."""
+OFFER_S = 1.0
+"""How long a look at the folders holds: a client may ask for the index, or for names that there are not, as often as it likes."""
+PLATFORMS = {"onnx": "onnxruntime_onnx", "tflite": "tensorflow_lite"}
+"""As others name them."""
+
+
+class Guests:
+    """Processors for requests: each takes its turn behind the pipelines', and where pipelines run one place stays theirs."""
+
+    def __init__(self, turns: Turns, places: int, lines: Callable[[], Sequence[Line]]) -> None:
+        self.places = places
+        self._turns, self._lines = turns, lines
+        self._alone, self._beside = Turns(places), Turns(max(1, places - 1))
+        self._threads = threading.local()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a place and hold it."""
+        lines = self._lines()
+        if lines:
+            self._give_way()
+        mine = self._beside if lines else self._alone
+        with mine.turn(), self._turns.turn(LAST):
+            yield
+
+    def _give_way(self) -> None:
+        """Let this thread run behind the pipelines' where there are more at work than processors; once, since there is no way back."""
+        if not getattr(self._threads, "gives_way", False):
+            self._threads.gives_way = True
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+
+
+class BoxModels:
+    """Implements ``edged.api.ports.Supplier``."""
+
+    def __init__(
+        self,
+        folders: tuple[Path, ...],
+        supply: Supply,
+        admitting: Admitting,
+        guests: Guests,
+        lines: Callable[[], Sequence[Line]],
+        clock: Clock,
+    ) -> None:
+        self._folders, self._supply, self._admitting = folders, supply, admitting
+        self._guests, self._lines, self._clock = guests, lines, clock
+        self._offered: dict[str, str] = {}
+        self._looked_s = -OFFER_S
+        self._lock = threading.Lock()
+
+    def offered(self) -> Mapping[str, str]:
+        """Give every model in the folders and in the store, with the version that runs or would."""
+        with self._lock:
+            if time.monotonic() - self._looked_s >= OFFER_S:
+                self._offered = {
+                    one.model: one.pointer.active.version if one.pointer.active else one.found[0][0]
+                    for one in self._supply.installed().models
+                    if one.pointer.active or one.found
+                }
+                self._looked_s = time.monotonic()
+            return self._offered
+
+    def runs(self, name: str) -> bool:
+        """Whether a pipeline runs it now."""
+        loops = (pipeline.worker.steps for line in self._lines() for pipeline in line.pipelines)
+        return any(isinstance(loop, Loop) and loop.model.ref.name == name for loop in loops)
+
+    def bring(self, name: str) -> Brought:
+        """Bring a model in and open it on the rung that serves requests."""
+        found = find_bundles(self._folders).bundles.get(name, ())
+        refusal = self._admitting.alone(found[0]) if found else None
+        if refusal is not None:
+            raise BudgetError(refusal.message, remedy="unload another model, or give it a smaller one")
+        opened = self._supply.open(name, None)
+        try:
+            return BroughtModel(self._serving(opened), self._supply, self._guests, self._clock)
+        except EdgedError:
+            opened.model.engine.close()
+            raise
+
+    def _serving(self, opened: Opened) -> Opened:
+        """Give the model on one thread: so many instances at once do more than so many threads, by 1.6 times in CPU time."""
+        if opened.bundle.state_of(opened.variant):
+            message = f"cannot serve {opened.bundle.manifest.name!r}: it remembers what it saw, expected a model that does not"
+            raise BundleError(message, remedy="run it in a pipeline")
+        threads = self._supply.shared_threads(opened) or 1
+        if opened.rung.accelerator != "cpu" or opened.rung.threads == threads:
+            return opened
+        other = self._supply.open_rung(opened.bundle, replace(opened.rung, threads=threads), opened.rungs)
+        with heap.freeing():
+            opened.model.engine.close()
+        return other
+
+
+class BroughtModel:
+    """Implements ``edged.api.ports.Brought``: the model as it was opened first, until it is closed."""
+
+    def __init__(self, opened: Opened, supply: Supply, guests: Guests, clock: Clock) -> None:
+        self._opened, self._supply, self._guests, self._clock = opened, supply, guests, clock
+        self._first: Model | None = opened.model
+        self._rung: Rung = opened.rung
+        self.inputs: tuple[TensorSpec, ...] = opened.model.engine.inputs
+        self.outputs: tuple[TensorSpec, ...] = opened.model.engine.outputs
+
+    @property
+    def name(self) -> str:
+        """The bundle's."""
+        return self._opened.bundle.manifest.name
+
+    @property
+    def version(self) -> str:
+        """The bundle's."""
+        return self._opened.bundle.manifest.version
+
+    @property
+    def takes(self) -> str:
+        """What an instance's ``answer`` takes."""
+        return self._opened.model_input.kind
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """The rung that runs, in words."""
+        manifest, ref, variant = self._opened.bundle.manifest, self._opened.model.ref, self._opened.variant
+        return {
+            "platform": PLATFORMS.get(variant.runtime, variant.runtime),
+            "backend": ref.runtime,
+            "task": manifest.task,
+            "variant": ref.variant,
+            "precision": variant.precision,
+            "accelerator": ref.accelerator,
+            "threads": self._rung.threads,
+            "digest": ref.digest,
+        }
+
+    @property
+    def most(self) -> int:
+        """As many as there are processors; an accelerator does one thing at a time."""
+        return self._guests.places if self._rung.accelerator == "cpu" else 1
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Give the turn on a processor; an accelerator takes nobody's."""
+        return self._guests.turn() if self._rung.accelerator == "cpu" else nullcontext()
+
+    def instance(self) -> BoxInstance:
+        """Give one more; the first is the model that was opened."""
+        first, self._first = self._first, None
+        if first is None and not self._supply.has_room(self._rung):
+            message = f"cannot run another instance of {self.name!r}: memory has no room for it"
+            raise BudgetError(message)
+        opened = self._opened
+        model = first or self._supply.open_rung(opened.bundle, self._rung, opened.rungs).model
+        instance = BoxInstance(model, self._clock, is_picture=isinstance(opened.model_input, ImageInput))
+        try:
+            instance.warm_up()
+        except EdgedError:
+            instance.close()
+            raise
+        return instance
+
+    def close(self) -> None:
+        """Free what no instance took."""
+        first, self._first = self._first, None
+        if first is not None:
+            first.engine.close()
+
+
+class BoxInstance:
+    """Implements ``edged.api.ports.Instance``."""
+
+    def __init__(self, model: Model, clock: Clock, *, is_picture: bool) -> None:
+        self._model, self._clock, self._is_picture = model, clock, is_picture
+
+    def warm_up(self) -> None:
+        """Run once on nothing, so that the first request does not pay for what a runtime does late."""
+        specs = self._model.engine.inputs
+        self.infer([np.zeros([max(1, size) if size != FREE else 1 for size in one.shape], one.dtype) for one in specs])
+
+    def infer(self, tensors: Sequence[Array]) -> list[Array]:
+        """Run the engine."""
+        return self._model.engine.infer(tensors)
+
+    def answer(self, given: bytes | Frame) -> Output:
+        """Decode the picture, if it is one, and take it the way of a pipeline's frame."""
+        frame = given if isinstance(given, Frame) else self._frame(given)
+        model = self._model
+        try:
+            tensors = model.preprocess(frame)
+        except EdgedError as error:
+            # A pipeline that meets this has the wrong source; here it is the client that sent the wrong thing.
+            raise FrameError(str(error.args[0])) from error
+        return model.decoder.decode(model.engine.infer(tensors), tensors, frame)
+
+    def close(self) -> None:
+        """Give the engine back."""
+        self._model.engine.close()
+
+    def _frame(self, encoded: bytes) -> Frame:
+        if not self._is_picture:
+            message = "cannot decode a picture for a model of sensor windows"
+            raise FrameError(message)
+        picture = adapter("edged.sources.images").decode_picture(encoded)
+        return Frame(picture, Stamp(0, self._clock.monotonic_ns(), self._clock.wall_ns(), 0.0))

@@ -1,0 +1,79 @@
+"""The line before an engine."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from edged.api.waiting import Waiting
+
+
+def test_the_higher_priority_goes_first_and_then_who_came_first() -> None:
+    line: Waiting[str] = Waiting(8)
+    for job, level in (("late", 8), ("early", 8), ("urgent", 1), ("last", 8)):
+        assert line.put(job, level)
+
+    assert [line.take() for _ in range(5)] == ["urgent", "late", "early", "last", None]
+
+
+def test_who_finds_no_room_is_told_at_once() -> None:
+    line: Waiting[int] = Waiting(2)
+
+    assert [line.put(job) for job in range(3)] == [True, True, False]
+
+
+def test_who_went_away_makes_room_and_is_never_taken() -> None:
+    line: Waiting[int] = Waiting(1)
+    line.put(1)
+
+    assert line.withdraw(1)
+    assert not line.withdraw(1)
+    assert line.put(2)
+    assert line.take() == 2
+    assert not line.withdraw(2)
+
+
+def test_those_who_went_away_take_no_memory_while_nobody_takes() -> None:
+    line: Waiting[int] = Waiting(4)
+    for job in range(1000):
+        line.put(job)
+        line.withdraw(job)
+
+    assert len(line._heap) <= 9
+
+
+def test_the_end_gives_back_who_waited_in_order_and_lets_nobody_in() -> None:
+    line: Waiting[str] = Waiting(4)
+    for job, level in (("second", 8), ("first", 1), ("gone", 1)):
+        line.put(job, level)
+    line.withdraw("gone")
+
+    assert line.close() == ["first", "second"]
+    assert line.closed
+    assert not line.put("more")
+    assert not line.wait(0.0)
+
+
+def test_a_thread_that_waits_wakes_when_somebody_comes() -> None:
+    line: Waiting[int] = Waiting(4)
+    taken: list[int | None] = []
+    thread = threading.Thread(target=lambda: (line.wait(10.0), taken.append(line.take())))
+    thread.start()
+
+    line.put(7)
+
+    thread.join(10)
+    assert taken == [7]
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_pause_ends_with_the_line(closes: bool) -> None:
+    line: Waiting[int] = Waiting(1)
+    if closes:
+        line.close()
+
+    line.pause(30.0 if closes else 0.0)
+
+    assert line.closed is closes
+    assert repr(line) == f"<Waiting: 0 of 1{', closed' if closes else ''}>"

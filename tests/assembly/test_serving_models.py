@@ -1,0 +1,182 @@
+"""The box's models for requests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edged.assembly.admitting import Admitting
+from edged.assembly.box import Box, survey
+from edged.assembly.serving_models import LAST, BoxModels, Guests
+from edged.assembly.supply import Supply
+from edged.config.share import shipped
+from edged.domain.errors import BudgetError, BundleError, FrameError
+from edged.domain.frame import Frame, Stamp
+from edged.domain.result import Anomaly, Detections
+from edged.hardware.clock import SystemClock
+from edged.pipeline.line import Line
+from edged.pipeline.turns import Turns
+
+STAMP = Stamp(0, 0, 0, 0.0)
+
+
+@pytest.fixture(scope="module")
+def box() -> Box:
+    """Give this machine with the shipped profiles."""
+    return survey(Path("/"), "auto", ())
+
+
+def models(box: Box, state: Path, lines: Sequence[Line] = ()) -> BoxModels:
+    folders = (shipped("models"),)
+    clock = SystemClock()
+    guests = Guests(Turns(2), 2, lambda: lines)
+    return BoxModels(folders, Supply(folders, state, box, clock), Admitting(box, clock), guests, lambda: lines, clock)
+
+
+@pytest.fixture
+def made(box: Box, tmp_path: Path) -> BoxModels:
+    return models(box, tmp_path)
+
+
+def test_every_bundle_is_offered_with_its_version(made: BoxModels) -> None:
+    assert {"parts", "vibration", "sensor-forecast"} <= made.offered().keys()
+    assert all(version.count(".") == 2 for version in made.offered().values())
+    assert not made.runs("parts")
+
+
+def test_a_detector_answers_a_picture_and_tensors(made: BoxModels) -> None:
+    brought = made.bring("parts")
+    instance = brought.instance()
+
+    found = instance.answer(cv2.imencode(".jpg", np.full((90, 120, 3), 90, np.uint8))[1].tobytes())
+    (spec,) = brought.inputs
+    outputs = instance.infer([np.zeros(spec.shape, spec.dtype)])
+
+    assert isinstance(found, Detections)
+    assert [array.shape for array in outputs] == [spec.shape for spec in brought.outputs]
+    assert (brought.takes, brought.about["task"], brought.about["threads"]) == ("image", "detection", 1)
+    instance.close()
+    brought.close()
+
+
+def test_what_is_no_picture_is_the_clients_fault(made: BoxModels) -> None:
+    brought = made.bring("parts")
+    instance = brought.instance()
+
+    with pytest.raises(FrameError, match="cannot decode a picture of 4 bytes"):
+        instance.answer(b"\xff\xd8\xff\xe0")
+    instance.close()
+
+
+def test_a_window_of_the_wrong_size_is_the_clients_fault(made: BoxModels) -> None:
+    brought = made.bring("vibration")
+    instance = brought.instance()
+
+    assert isinstance(
+        instance.answer(Frame(np.random.default_rng(1).normal(size=(128, 3)).astype(np.float32), STAMP)), Anomaly
+    )
+    with pytest.raises(FrameError, match=r"expected \(128, 3\)"):
+        instance.answer(Frame(np.zeros((7, 3), np.float32), STAMP))
+    with pytest.raises(FrameError, match="sensor windows"):
+        instance.answer(b"\xff\xd8")
+    instance.close()
+
+
+def test_several_instances_of_an_onnx_model_share_its_session(box: Box, tmp_path: Path) -> None:
+    without_tflite = replace(box, runtimes=tuple(one for one in box.runtimes if one.runtime == "onnx"))
+    brought: Any = models(without_tflite, tmp_path).bring("vibration")
+
+    first, second = brought.instance(), brought.instance()
+
+    assert first._model.engine.engine is second._model.engine.engine
+    assert first._model.preprocess is not second._model.preprocess
+    first.close()
+    second.close()
+    assert repr(without_tflite.engines.shares) == "<Shares none>"
+
+
+def test_a_model_that_memory_has_no_room_for_is_refused_with_the_sum(box: Box, tmp_path: Path) -> None:
+    small = replace(
+        box, profile=box.profile.model_copy(update={"limits": box.profile.limits.model_copy(update={"memory_mb": 1})})
+    )
+
+    with pytest.raises(BudgetError, match="cannot run in the memory that is left"):
+        models(small, tmp_path).bring("parts")
+
+
+def test_one_more_instance_that_memory_has_no_room_for_is_refused(
+    made: BoxModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought: Any = made.bring("parts")
+    brought.instance().close()
+    monkeypatch.setattr(made._supply, "has_room", lambda _rung: False)
+
+    with pytest.raises(BudgetError, match="another instance of 'parts'"):
+        brought.instance()
+
+
+def test_a_model_that_there_is_not_cannot_be_brought(made: BoxModels) -> None:
+    with pytest.raises(BundleError, match="cannot find model 'nope'"):
+        made.bring("nope")
+
+
+def test_what_no_instance_took_is_freed_at_the_end(box: Box, made: BoxModels) -> None:
+    made.bring("parts").close()
+
+    assert repr(box.engines.shares) == "<Shares none>"
+
+
+@pytest.mark.parametrize(("piped", "at_once"), [(False, 2), (True, 1)])
+def test_where_pipelines_run_one_processor_stays_theirs(piped: bool, at_once: int) -> None:
+    turns, lines = Turns(2), [object()] if piped else []
+    guests = Guests(turns, 2, lambda: lines)  # type: ignore[arg-type, return-value]
+    inside, leave = threading.Semaphore(0), threading.Event()
+
+    def work() -> None:
+        with guests.turn():
+            inside.release()
+            leave.wait(10)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    entered = sum(inside.acquire(timeout=0.3) for _ in range(3))
+    leave.set()
+    for thread in threads:
+        thread.join(10)
+
+    assert entered == at_once
+
+
+def test_a_pipeline_that_waits_goes_before_requests() -> None:
+    turns = Turns(1)
+    guests = Guests(turns, 1, list)
+    order: list[str] = []
+    threads: list[threading.Thread] = []
+
+    def guest() -> None:
+        with guests.turn():
+            order.append("request")
+
+    def pipeline() -> None:
+        with turns.turn(-1000):
+            order.append("pipeline")
+
+    with turns.turn():
+        for work in (guest, pipeline):
+            threads.append(threading.Thread(target=work))
+            threads[-1].start()
+            while len(turns._waiting) < len(threads):
+                pass
+    for thread in threads:
+        thread.join(10)
+
+    assert order == ["pipeline", "request"]
+    assert LAST < -1000
