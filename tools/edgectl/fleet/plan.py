@@ -6,7 +6,7 @@ TOML. The file is all that a rollout is: how far it has come is read from what t
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -14,10 +14,10 @@ from edged.config.faults import explain
 from edged.config.read import read_toml
 from edged.domain.errors import ConfigError
 
-MAX_BYTES = 131_072
 Share = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 HOUR_S, DAY_S = 3600.0, 86_400.0
+Table = TypeVar("Table", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -102,10 +102,20 @@ class Plan(_Part):
 
 def read_plan(file: Path) -> Plan:
     """Read a rollout's file. Raises ConfigError with every fault."""
-    document = read_toml(file)
+    return read_table(file, Plan)
+
+
+def read_table(file: Path, kind: type[Table]) -> Table:
+    """Read a TOML file of one kind. Raises ConfigError with the file's name and every fault."""
     try:
-        return Plan.model_validate(document)
+        document = read_toml(file)
+    except ConfigError as error:
+        message = f"cannot use {file}: {error.args[0]}"
+        raise ConfigError(message, remedy=error.remedy) from error
+    try:
+        return kind.model_validate(document)
     except ValidationError as error:
-        faults = [f"{'.'.join(str(part) for part in path)}: {line}" for path, line in explain(error, [Plan], document)]
-        message = f"cannot use rollout {file}: {'; '.join(faults)}"
+        rows = explain(error, [kind], document)
+        faults = "; ".join(f"{'.'.join(str(part) for part in path)}: {line}" for path, line in rows)
+        message = f"cannot use {file}: {faults}"
         raise ConfigError(message, remedy="mend the file") from error

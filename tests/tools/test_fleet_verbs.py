@@ -1,0 +1,185 @@
+"""A fleet manager's verbs, on a real broker and a real repository; the boxes do as they are told to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgectl.cli import main
+from edgectl.repo.work import Work
+from edged.config.share import shipped
+from edged.domain.strict import read_json
+from fakes import brokers
+from fakes.fleetbox import FleetBox
+from fakes.waiting import until
+
+pytestmark = pytest.mark.slow
+
+BUNDLE = shipped("models") / "sensor-forecast"
+PLAN = """
+name = "autumn"
+model = {{ name = "sensor-forecast", version = "{version}" }}
+stage = [
+  {{ name = "canary", share = 0.2, soak_s = 0 }},
+  {{ name = "all", share = 1.0, soak_s = 0 }},
+]
+abort = {{ at_least = 1, min_finished = 2 }}
+"""
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Work:
+    """Give a published repository with one release."""
+    folder = tmp_path_factory.mktemp("keeper") / "repository"
+    assert main(["repo", "init", str(folder)]) == 0
+    assert main(["repo", "add", str(folder), str(BUNDLE)]) == 0
+    assert main(["repo", "sign", str(folder)]) == 0
+    assert main(["repo", "publish", str(folder)]) == 0
+    return Work(folder)
+
+
+class Desk:
+    """A fleet manager's desk: the settings, a broker, and boxes."""
+
+    def __init__(self, folder: Path, work: Work) -> None:
+        self.broker = brokers.mosquitto(folder)
+        self.config = folder / "fleet.toml"
+        self.config.write_text(
+            f'[mqtt]\nport = {self.broker.port}\n[repository]\nfolder = "{work.public}"\nkeys = "{work.keys}"\nby = "jane"\n'
+        )
+        version = next(line for line in (BUNDLE / "model.toml").read_text().splitlines() if line.startswith("version"))
+        self.version = version.split('"')[1]
+        self.plan = folder / "autumn.toml"
+        self.plan.write_text(PLAN.format(version=self.version))
+        self.boxes: list[FleetBox] = []
+
+    def box(self, name: str, **told: str) -> FleetBox:
+        self.boxes.append(FleetBox(self.broker.port, name, model="sensor-forecast", **told))
+        return self.boxes[-1]
+
+    def run(self, *words: str) -> int:
+        return main(["fleet", *words, "--config", str(self.config)])
+
+    def close(self) -> None:
+        for box in self.boxes:
+            box.close()
+        self.broker.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, repository: Work) -> Iterator[Desk]:
+    made = Desk(tmp_path, repository)
+    yield made
+    made.close()
+
+
+def test_a_rollout_brings_the_release_to_every_box(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    boxes = [desk.box(f"box-{number}") for number in range(10)]
+    assert desk.run("rollout", str(desk.plan), "--every-s", "0.1", "--json") == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [box.version for box in boxes] == [desk.version] * 10
+    assert [box.seqs for box in boxes] == [[1]] * 10
+    assert told[0] == {
+        "schema": "edged.rollout-state/1",
+        "rollout": "autumn",
+        "state": "running",
+        "stage": "canary",
+        "reason": "",
+        "sent": 2,
+        "revoked": 0,
+    }
+    assert told[-1]["state"] == "finished"
+
+
+def test_canaries_that_fail_end_it_and_the_others_receive_nothing(desk: Desk) -> None:
+    boxes = [desk.box(f"box-{number}", ends="rolled-back") for number in range(10)]
+    assert desk.run("rollout", str(desk.plan), "--every-s", "0.1") == 1
+    assert sorted(len(box.seqs) for box in boxes) == [0] * 8 + [2] * 2  # ordered, and taken back
+
+
+def test_a_rollout_that_is_started_anew_goes_on_where_it_was(desk: Desk) -> None:
+    boxes = [desk.box(f"box-{number}") for number in range(10)]
+    assert desk.run("rollout", str(desk.plan), "--once") == 0
+    until(lambda: sum(len(box.seqs) for box in boxes) == 2, "two orders")
+    assert desk.run("rollout", str(desk.plan), "--every-s", "0.1") == 0
+    assert [box.seqs for box in boxes] == [[1]] * 10
+
+
+def test_paused_it_orders_nothing_until_it_is_resumed(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    box = desk.box("box-1")
+    assert desk.run("pause", "autumn") == 0
+    assert desk.run("rollout", str(desk.plan), "--once") == 0
+    assert "autumn canary paused: 1 queued (it was paused by hand)" in capsys.readouterr().out
+    assert box.seqs == []
+    assert desk.run("resume", "autumn") == 0
+    assert desk.run("rollout", str(desk.plan), "--every-s", "0.1") == 0
+    assert box.seqs == [1]
+
+
+def test_aborted_it_takes_back_what_is_not_committed(desk: Desk) -> None:
+    box = desk.box("box-1", ends="probation")
+    assert desk.run("rollout", str(desk.plan), "--once") == 0
+    until(lambda: box.seqs == [1], "an order")
+    assert desk.run("abort", "autumn") == 0
+    assert desk.run("rollout", str(desk.plan), "--once") == 1
+    until(lambda: box.seqs == [1, 2], "the order that takes it back")
+
+
+def test_who_looks_on_orders_nothing(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    box = desk.box("box-1")
+    assert desk.run("watch", str(desk.plan), "--once") == 0
+    assert "1 queued" in capsys.readouterr().out
+    assert box.seqs == []
+
+
+def test_one_box_is_ordered_at_once_and_what_it_has_is_shown(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    box = desk.box("box-1")
+    assert desk.run("assign", "sensor-forecast", desk.version, "--device", "box-1") == 0
+    until(lambda: box.version == desk.version, "the release")
+    capsys.readouterr()
+    assert desk.run("show", "box-1", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["online"], told["ordered"]) == (True, {"sensor-forecast": desk.version})
+
+
+def test_an_order_carries_the_signature_of_the_role(desk: Desk, repository: Work) -> None:
+    box = desk.box("box-1")
+    assert desk.run("assign", "sensor-forecast", desk.version, "--device", "box-1") == 0
+    until(lambda: bool(box.envelopes), "an order")
+    envelope = read_json(box.envelopes[0], 4)
+    names = {file.stem.partition("-")[2] for file in repository.keys.glob("desired-*.pem")}
+    assert {one["keyid"][:12] for one in envelope["signatures"]} == names
+
+
+def test_the_list_names_those_in_trouble_first(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.box("box-1")
+    desk.box("box-2").tell("health", state="failed", reasons=[])
+    assert desk.run("list") == 0
+    said = capsys.readouterr().out
+    assert said.index("box-2") < said.index("box-1")
+    assert "2 boxes, 2 online" in said
+    assert "sensor-forecast: 2 run 1.0.0" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (("show", "nobody"), 2, "the broker retains nothing of it"),
+        (("assign", "parts", "9.9.9", "--device", "box-1"), 2, "does not offer it"),
+        (("assign", "parts", "9.9.9"), 2, "expected --device or --group"),
+        (("rollout", "nowhere.toml"), 2, "nowhere.toml"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    desk: Desk, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], status: int, says: str
+) -> None:
+    assert desk.run(*words) == status
+    assert says in capsys.readouterr().err
+
+
+def test_an_empty_fleet_is_told(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert desk.run("rollout", str(desk.plan), "--once") == 2
+    assert "the broker retains no box that it is for" in capsys.readouterr().err

@@ -1,0 +1,224 @@
+"""A rollout through a simulated fleet, from the first order until every box has come to its end."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from edgectl.fleet.plan import Abort, Gates, Plan, Stage, Wanted
+from edgectl.fleet.rollout import Outcome
+from edgectl.fleet.run import Runner
+from edgectl.fleet.settings import Settings
+from edgectl.fleet.simulate.box import Ground, SimulatedBox
+from edgectl.fleet.simulate.crowd import Crowd, Traffic
+from edgectl.fleet.simulate.ground import MODEL, NEXT, Mosquitto, allow_files, publish_releases, workplace
+from edgectl.fleet.simulate.script import ENDS, Role, Terms, cast
+from edgectl.fleet.view import FILTERS, Fleet
+from edgectl.fleet.wire import Wire
+from edged.assembly.box import survey
+from edged.config.schema import Mqtt
+from edged.domain.errors import DeviceError
+from edged.domain.message import Draft
+from edged.fleet.topics import ROOT
+from edged.hardware.process import resident_mb
+
+LOOK_S = 0.25
+TURN_S = 0.02
+HERD_S = 0.1
+CAMPAIGN = "simulation"
+OFF = json.dumps({"schema": "edged.status/1", "state": "offline"}).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How many boxes had come how far, and how many were online, so many seconds after the first order."""
+
+    at_s: float
+    counts: Mapping[str, int]
+    online: int
+
+
+@dataclass(slots=True)
+class Result:
+    """What a simulation found. ``converged_s`` is None when not every box came to its end in time."""
+
+    terms: Terms
+    converged_s: float | None = None
+    looks: list[Look] = field(default_factory=list)
+    roles: dict[str, Role] = field(default_factory=dict)
+    ends: dict[str, Outcome] = field(default_factory=dict)
+    sent: Traffic = field(default_factory=Traffic)
+    received: Traffic = field(default_factory=Traffic)
+    back_s: list[float] = field(default_factory=list)
+    """After the broker was there again: when each connection was made."""
+    restarted_s: float | None = None
+    memory_kb: float = 0.0
+    """Resident memory a box, in this process, its connection included."""
+
+    @property
+    def astray(self) -> dict[str, Outcome]:
+        """Boxes that did not end as their role has it."""
+        return {name: end for name, end in self.ends.items() if end is not ENDS[self.roles[name]]}
+
+    @property
+    def herd(self) -> int:
+        """The most connections in any tenth of a second after the restart."""
+        return max(Counter(int(at_s / HERD_S) for at_s in self.back_s).values(), default=0)
+
+
+def simulate(terms: Terms) -> Result:
+    """Run it. Raises ConfigError where the machine does not allow it, DeviceError when boxes do not come up."""
+    allow_files(terms.devices)
+    with workplace() as folder, ExitStack() as stack:
+        broker = Mosquitto(folder)
+        broker.start()
+        stack.callback(broker.stop)
+        return _Simulation(terms, folder, broker).run(stack)
+
+
+class _Simulation:
+    def __init__(self, terms: Terms, folder: Path, broker: Mosquitto) -> None:
+        self._terms, self._folder, self._broker = terms, folder, broker
+        self._release = publish_releases(folder)
+        self._crowd = Crowd(broker.port, terms.seed)
+        self._due_s: dict[str, float] = {}
+        self._boxes: dict[str, SimulatedBox] = {}
+        self._left: set[str] = set()
+        self._stop, self._broken = threading.Event(), ""
+        names = [f"box-{number:04}" for number in range(terms.devices)]
+        self.result = Result(terms, roles=cast(names, terms))
+
+    def run(self, stack: ExitStack) -> Result:
+        empty_mb = resident_mb()
+        self._people()
+        thread = threading.Thread(target=self._turn, name="crowd", daemon=True)
+        stack.callback(self._crowd.close)
+        stack.callback(thread.join, 10.0)
+        stack.callback(self._stop.set)
+        thread.start()
+        fleet = Fleet()
+        wire = stack.enter_context(Wire(Settings(mqtt=Mqtt(port=self._broker.port)), FILTERS, fleet.heard, "fleet"))
+        self._until(lambda: _known(fleet) == self._terms.devices, "every box to be known")
+        self.result.memory_kb = (resident_mb() - empty_mb) * 1024 / len(self._boxes)
+        before = Traffic(self._crowd.sent.messages, self._crowd.sent.payload_bytes)
+        self._follow(fleet, partial(wire.publish, retain=True))
+        sent, received = self._crowd.sent, self._crowd.received
+        self.result.sent = Traffic(sent.messages - before.messages, sent.payload_bytes - before.payload_bytes)
+        self.result.received = received
+        return self.result
+
+    def _people(self) -> None:
+        ground = Ground(
+            MODEL,
+            self._folder / "models",
+            self._folder / "repository",
+            survey(Path("/"), "auto", ()),
+            self._terms,
+        )
+        for name, role in self.result.roles.items():
+            say = partial(self._say, name)
+            box = SimulatedBox(name, role, self._folder / "boxes" / name, ground, say)
+            self._boxes[name] = box
+            place = f"{ROOT}/d/{name}"
+            will = f"{place}/out/status", OFF
+            self._crowd.add(name, f"{place}/in/desired", will, partial(self._heard, box), box.introduce)
+
+    # -- on the crowd's thread
+
+    def _turn(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._crowd.turn(TURN_S)
+                now_s = time.monotonic()
+                for name in [name for name, due_s in self._due_s.items() if due_s <= now_s]:
+                    wait_s = self._boxes[name].tick()
+                    self._due_s[name] = time.monotonic() + wait_s
+        except Exception as error:  # noqa: BLE001 - told where the simulation waits for it
+            self._broken = f"{type(error).__name__}: {error}"
+
+    def _heard(self, box: SimulatedBox, envelope: bytes) -> None:
+        if box.role is Role.GOES_OFFLINE and box.name not in self._left:
+            self._left.add(box.name)
+            self._crowd.cut(box.name, self._terms.away_s)
+            return
+        box.take(envelope)
+        self._due_s[box.name] = 0.0
+
+    def _say(self, name: str, draft: Draft) -> None:
+        payload = json.dumps({**draft.body, "device": name}, separators=(",", ":")).encode()
+        self._crowd.publish(name, f"{ROOT}/d/{name}/out/{draft.stream}", payload, qos=draft.qos, retain=draft.retain)
+
+    # -- the fleet manager's
+
+    def _follow(self, fleet: Fleet, publish: Callable[[str, bytes], None]) -> None:
+        plan, terms = _plan(self._terms), self._terms
+        release = replace(self._release, probation_s=plan.probation_s, min_inferences=plan.min_inferences)
+        runner = Runner(plan, release, CAMPAIGN, _unsigned, publish)
+        began_s = time.monotonic()
+        while (at_s := time.monotonic() - began_s) < terms.timeout_s and not self._broken:
+            runner.step(fleet, time.time())
+            boxes = fleet.boxes(plan)
+            outcomes = {name: box.outcome(time.time(), plan.timeout_s) for name, box in boxes.items()}
+            counts = Counter(one.value for one in outcomes.values())
+            self.result.looks.append(Look(at_s, dict(counts), sum(box.is_online for box in boxes.values())))
+            self.result.ends = outcomes
+            if not {Outcome.QUEUED, Outcome.SENT, Outcome.UNDER_WAY} & set(outcomes.values()):
+                self.result.converged_s = at_s
+                break
+            if terms.restarts_broker and self.result.restarted_s is None and not counts[Outcome.QUEUED.value]:
+                self._restart(at_s)
+            time.sleep(LOOK_S)
+        self._told_broken()
+        if self.result.restarted_s is not None:
+            since_s = began_s + self.result.restarted_s
+            self.result.back_s = [one - since_s for one in self._crowd.arrivals_s if one > since_s]
+
+    def _restart(self, at_s: float) -> None:
+        self._broker.stop()
+        self._broker.start()
+        self.result.restarted_s = at_s
+
+    def _until(self, holds: Callable[[], bool], what: str) -> None:
+        until_s = time.monotonic() + self._terms.timeout_s
+        while not holds():
+            self._told_broken()
+            if time.monotonic() > until_s:
+                message = f"cannot simulate a fleet: waited {self._terms.timeout_s:.0f} s for {what}"
+                raise DeviceError(message)
+            time.sleep(0.05)
+
+    def _told_broken(self) -> None:
+        if self._broken:
+            message = f"cannot simulate a fleet: {self._broken}, expected its boxes to go on"
+            raise DeviceError(message)
+
+
+def _plan(terms: Terms) -> Plan:
+    """Give a rollout that goes on whatever fails: what is looked at is the boxes."""
+    return Plan(
+        name=CAMPAIGN,
+        model=Wanted(name=MODEL, version=NEXT),
+        stage=(Stage(name="few", share=0.1, soak_s=0), Stage(name="all", share=1.0, soak_s=0)),
+        gates=Gates(success=0.0, max_unknown=1.0),
+        abort=Abort(share=1.0),
+        per_minute=1000,
+        probation_s=terms.probation_s,
+        min_inferences=0,
+    )
+
+
+def _unsigned(payload: bytes) -> bytes:
+    envelope = {"payload": base64.b64encode(payload).decode(), "payloadType": "application/vnd.edged.desired+json"}
+    return json.dumps({**envelope, "signatures": []}).encode()
+
+
+def _known(fleet: Fleet) -> int:
+    return sum(bool(one.models()) and one.is_online for one in list(fleet.devices.values()))

@@ -1,0 +1,129 @@
+"""A connection of the fleet's own to the broker: what arrives goes to one function, and what is published is known to have arrived."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, final
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edgectl.fleet.settings import Settings
+from edged.domain.errors import DeviceError
+
+PATIENCE_S = 10.0
+REFUSED = 0x80
+"""Reason codes from here on are failures (MQTT 5, section 2.4)."""
+
+Heard = Callable[[str, bytes], None]
+"""Given the topic and the payload; called on the connection's own thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ack:
+    event: threading.Event
+    codes: list[int]
+
+
+@final
+class Wire:
+    """Connected for as long as the ``with`` lasts; comes back by itself, and subscribes again then."""
+
+    def __init__(self, settings: Settings, filters: Sequence[str], heard: Heard, client_id: str = "") -> None:
+        """Nothing happens before it is entered. ``client_id``: the user's name when there is none."""
+        self._settings, self._filters, self._heard = settings, tuple(filters), heard
+        self._subscribed, self._refusal = threading.Event(), ""
+        self._acks: dict[int, _Ack] = {}
+        self._lock = threading.Lock()
+        self._heard_s = time.monotonic()
+        name = client_id or settings.mqtt.username or ""
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
+        self._client.on_connect, self._client.on_subscribe = self._on_connect, self._on_subscribe
+        self._client.on_message, self._client.on_publish = self._on_message, self._on_publish
+        self._client.on_socket_open = _at_once
+
+    def __enter__(self) -> Wire:
+        """Connect. Raises DeviceError when the broker is not there, refuses the user, or one of the subscriptions."""
+        mqtt_settings = self._settings.mqtt
+        where = f"{mqtt_settings.host}:{mqtt_settings.port}"
+        if mqtt_settings.username is not None:
+            self._client.username_pw_set(mqtt_settings.username, self._settings.password())
+        try:
+            if mqtt_settings.tls is not None:
+                self._client.tls_set_context(ssl.create_default_context(cafile=mqtt_settings.tls.ca))
+            self._client.connect(mqtt_settings.host, mqtt_settings.port)
+        except OSError as error:
+            message = f"cannot reach the broker at {where}: {error.strerror or error}, expected one that listens"
+            raise DeviceError(message, remedy="look at [mqtt] in fleet.toml") from error
+        self._client.loop_start()
+        if not self._subscribed.wait(PATIENCE_S) or self._refusal:
+            self.__exit__(None, None, None)
+            why = self._refusal or f"no answer in {PATIENCE_S:.0f} s"
+            message = f"cannot work with the broker at {where}: {why}, expected a user of the fleet's"
+            raise DeviceError(message, remedy="edgectl fleet broker init makes such users")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None:
+        """Publish, and wait for the broker's word. Raises DeviceError when it refuses, or says nothing."""
+        if qos == 0:
+            self._client.publish(topic, payload, 0, retain)
+            return
+        with self._lock:
+            number = self._client.publish(topic, payload, 1, retain).mid
+            ack = self._acks.setdefault(number, _Ack(threading.Event(), []))
+        is_told = ack.event.wait(PATIENCE_S)
+        with self._lock:
+            self._acks.pop(number, None)
+        if not is_told or ack.codes[0] >= REFUSED:
+            why = f"code {ack.codes[0]:#x}" if is_told else f"no answer in {PATIENCE_S:.0f} s"
+            message = f"cannot publish on {topic}: {why}, expected the broker to take it"
+            raise DeviceError(message, remedy="its user needs the role that `edgectl fleet broker init` writes")
+
+    def settle(self, quiet_s: float = 0.3, most_s: float = PATIENCE_S) -> None:
+        """Wait until what the broker retains has come: nothing new for a while."""
+        until_s = time.monotonic() + most_s
+        while (now_s := time.monotonic()) < until_s and now_s - self._heard_s < quiet_s:
+            time.sleep(quiet_s / 5)
+
+    def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._refusal = str(reason)
+            self._subscribed.set()
+        elif self._filters:
+            client.subscribe([(one, 1) for one in self._filters])
+        else:
+            self._subscribed.set()
+
+    def _on_subscribe(self, _client: mqtt.Client, _userdata: Any, _mid: int, codes: Any, _properties: Any) -> None:
+        refused = [topic for topic, code in zip(self._filters, codes, strict=False) if code.value >= REFUSED]
+        if refused:
+            self._refusal = f"it does not let this user read {', '.join(refused)}"
+        self._heard_s = time.monotonic()
+        self._subscribed.set()
+
+    def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
+        self._heard_s = time.monotonic()
+        self._heard(message.topic, bytes(message.payload))
+
+    def _on_publish(self, _client: mqtt.Client, _userdata: Any, mid: int, code: Any, _properties: Any) -> None:
+        with self._lock:
+            ack = self._acks.setdefault(mid, _Ack(threading.Event(), []))
+        ack.codes.append(code.value)
+        ack.event.set()
+
+
+def _at_once(_client: mqtt.Client, _userdata: Any, sock: Any) -> None:
+    # 88 ms a block otherwise: Nagle's algorithm waits for the acknowledgement that the other side delays.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
