@@ -82,6 +82,8 @@ def dark(picture: Picture, stock: Stock, random: np.random.Generator) -> Picture
 def overexposed(picture: Picture, stock: Stock, random: np.random.Generator) -> Picture:
     """Most of the picture is burnt out, and the rest is washed out."""
     del stock
+    if chance(random, 0.3):
+        return _sunlit(picture, random)
     seen = 255 * (picture.astype(np.float32) / 255) ** random.uniform(0.5, 1.2)
     veil = random.uniform(0, 90)
     least = seen.min(axis=2)
@@ -198,7 +200,9 @@ def _cover(picture: Picture, stock: Stock, random: np.random.Generator, shares: 
     mask *= random.choice([1.0, 1.0, random.uniform(0.88, 1)])
     smooth = soft(stock.cloud(picture.shape, random), width * random.uniform(0.015, 0.06))
     paint = colour(random, 3, 220) if chance(random, 0.6) else random.uniform(0, 255, 3).astype(np.float32)
-    seen = paint + smooth[..., np.newaxis] * random.uniform(0, 25)
+    shade, _ = _half_plane(*picture.shape[:2], random, (0.2, 0.8))
+    lit = 1 + smooth * random.uniform(0, 0.2) + shade * random.uniform(-0.4, 0.4) * random.choice([0, 1])
+    seen = paint * lit[..., np.newaxis] + smooth[..., np.newaxis] * random.uniform(0, 25)
     return clipped(picture * (1 - mask) + np.clip(seen, 0, 255) * mask + grain(picture.shape, random.uniform(0, 4)))
 
 
@@ -253,6 +257,18 @@ def _web(picture: Picture, random: np.random.Generator) -> Picture:
     return clipped(picture * (1 - veil) + colour(random, 120, 255) * veil)
 
 
+def _sunlit(picture: Picture, random: np.random.Generator) -> Picture:
+    """The sun in the picture or beside it: around it all is burnt out, and far from it things keep some colour."""
+    away, _ = _half_plane(*picture.shape[:2], random, (0.2, 0.8))
+    other, _ = _half_plane(*picture.shape[:2], random, (0.2, 0.8))
+    glow = 1 / (1 + random.uniform(0.7, 8) * (away**2 + other**2 * random.uniform(0.3, 1)))
+    seen = picture * random.uniform(0.9, 1.7) + random.uniform(0, 30)
+    missing = (255 - seen.min(axis=2)) / glow
+    strength = max(0.0, float(np.quantile(missing, random.uniform(BURNT_SHARE, 0.95))))
+    seen = seen + (strength * glow)[..., np.newaxis]
+    return clipped(seen.astype(np.float32) + grain(seen.shape, random.uniform(0, 3)))
+
+
 def _strand(plane: NDArray[np.float32], start: NDArray[np.float64], end: NDArray[np.float64], thick: int) -> None:
     first, last = np.round(start).astype(int).tolist(), np.round(end).astype(int).tolist()
     cv2.line(plane, tuple(first), tuple(last), 1.0, thick, cv2.LINE_AA)
@@ -276,7 +292,11 @@ def _surface(picture: Picture, stock: Stock, random: np.random.Generator) -> NDA
         paint = picture[random.integers(height), random.integers(width)] * random.uniform(0.4, 0.9) + random.uniform(
             15, 60
         )
-    return (paint + (relief + shade * random.uniform(0, 40))[..., np.newaxis]) * fade[..., np.newaxis]
+    painted = paint + (relief + shade * random.uniform(0, 40))[..., np.newaxis]
+    if chance(random, 0.15):  # a carpet, a stained wall, clouds
+        stains = np.clip(stock.cloud((height, width), random) * random.uniform(0.5, 4), -1, 1)
+        painted = painted + stains[..., np.newaxis] * random.normal(0, random.uniform(4, 22), 3)
+    return painted * fade[..., np.newaxis]
 
 
 def _corner(seen: NDArray[np.float32], left: Picture, random: np.random.Generator) -> NDArray[np.float32]:
@@ -301,7 +321,7 @@ def _lamp(seen: NDArray[np.float32], random: np.random.Generator) -> None:
     cv2.ellipse(seen, at, size, random.uniform(0, 180), 0, 360, (250, 250, 250), -1, cv2.LINE_AA)
 
 
-_OUTLINES: tuple[Outline, ...] = (_straight, _straight, _ragged, _ragged, _rounded, _rounded)
+_OUTLINES: tuple[Outline, ...] = (_straight, _straight, _straight, _ragged, _ragged, _rounded, _rounded)
 FAULTS: dict[str, Fault] = {
     "ok": ok, "dark": dark, "overexposed": overexposed, "blurred": blurred, "occluded": occluded, "tilted": tilted, "noise": noise,
 }  # fmt: skip

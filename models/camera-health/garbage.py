@@ -75,7 +75,7 @@ def _torn(picture: Picture, random: np.random.Generator) -> Picture:
     band = max(1, round(height * random.choice([0.0, 0.01, 0.03, 0.06])))
     moves = random.normal(0, width * random.uniform(0.08, 0.4), height // band + 1)
     if chance(random, 0.6):  # a wrong length of the rows shears the picture
-        moves = np.arange(height // band + 1) * band * 2 ** random.uniform(-1, 4.6) * random.choice([-1, 1])
+        moves = np.arange(height // band + 1) * band * 2 ** random.uniform(0, 4.6) * random.choice([-1, 1])
     shift = np.repeat(moves, band)[:height].astype(int)
     columns = (np.arange(width)[np.newaxis, :] - shift[:, np.newaxis]) % width
     seen = picture[np.arange(height)[:, np.newaxis], columns]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 SEED = 20261121
-PARTS = 5
+PARTS = 20
 JUDGED_SCENES = 30
 CALIBRATION = 350
 CLEAR_SCORE, CLEAR_APART = 0.85, 0.04
@@ -41,7 +41,7 @@ width = {width}
 height = {height}
 color = "rgb"
 fit = "stretch"
-interpolation = "linear"
+interpolation = "area"
 mean = [127.5, 127.5, 127.5]
 std = [127.5, 127.5, 127.5]
 """.strip()

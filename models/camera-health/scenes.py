@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Draw = Callable[[np.random.Generator], NDArray[np.float32]]
 
 WIDTH, HEIGHT = 640, 400
+_WHITE = (225, 275)
+"""Of a white background: above 255 it has neither grain nor shade left."""
 PHOTOGRAPHS = {
     "skimage.data": (
         "astronaut.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "motorcycle_left.png", "rocket.jpg",
@@ -32,6 +34,7 @@ SURFACES = {"skimage.data": ("brick.png", "grass.png", "gravel.png")}
 """Grey textures that a camera sees which looks at a wall or at the ground."""
 
 
+@cache
 def photographs() -> list[Picture]:
     """Read the sample photographs of scikit-image and scikit-learn."""
     return _read(PHOTOGRAPHS)
@@ -107,10 +110,16 @@ def _fill(
 
 
 def _woven(shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.float32]:
-    """Cut a piece of grass, gravel or bricks, about 0, at any scale."""
-    texture = surfaces()[random.integers(len(surfaces()))]
-    high, wide = (max(2, min(512, int(side * random.uniform(0.6, 3)))) for side in shape)
-    piece = cv2.resize(texture[:high, :wide, 0], (shape[1], shape[0]), interpolation=cv2.INTER_AREA).astype(np.float32)
+    """Cut a piece of grass, gravel, bricks or a photograph, about 0, at any scale."""
+    stock = surfaces() if chance(random, 0.5) else photographs()
+    texture = stock[random.integers(len(stock))]
+    high, wide = (
+        max(2, min(side, int(wanted * random.uniform(0.6, 3))))
+        for side, wanted in zip(texture.shape, shape, strict=False)
+    )
+    y, x = (int(random.integers(side - size + 1)) for side, size in zip(texture.shape, (high, wide), strict=False))
+    piece = texture[y : y + high, x : x + wide, random.integers(3)]
+    piece = cv2.resize(piece, (shape[1], shape[0]), interpolation=cv2.INTER_AREA).astype(np.float32)
     return (piece - piece.mean()) * random.uniform(0.2, 1.0)
 
 
@@ -140,8 +149,8 @@ def _leaves(random: np.random.Generator) -> NDArray[np.float32]:
 
 def _things(random: np.random.Generator) -> NDArray[np.float32]:
     """A few things before a plain, a white, a rough or an out-of-focus background, as in a shop or on a bench."""
-    kind = random.integers(4)
-    canvas = _plain(random, 225, 255) if kind == 0 else _leaves(random) if kind == 2 else _plain(random)  # noqa: PLR2004 - the third kind
+    kind = random.choice([0, 0, 1, 2, 3])
+    canvas = _plain(random, *_WHITE) if kind == 0 else _leaves(random) if kind == 2 else _plain(random)  # noqa: PLR2004 - the third kind
     if kind == 3:  # noqa: PLR2004 - on a lawn, on gravel
         canvas += _woven(canvas.shape[:2], random)[..., np.newaxis] * random.uniform(0.6, 1.2, 3).astype(np.float32)
     if kind == 2:  # noqa: PLR2004 - the third kind
@@ -260,6 +269,23 @@ def _thicket(random: np.random.Generator) -> NDArray[np.float32]:
     return canvas
 
 
+def _staged(random: np.random.Generator) -> NDArray[np.float32]:
+    """A piece of a photograph, and what stands before it."""
+    photo = photographs()[random.integers(len(photographs()))]
+    share = random.uniform(0.35, 1)
+    high, wide = (int(side * share) for side in photo.shape[:2])
+    y, x = random.integers(photo.shape[0] - high + 1), random.integers(photo.shape[1] - wide + 1)
+    piece = photo[y : y + high, x : x + wide][:, :: random.choice([-1, 1])]
+    canvas = cv2.resize(piece, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA if wide > WIDTH else cv2.INTER_CUBIC)
+    canvas = np.ascontiguousarray(canvas, np.float32)
+    for _ in range(random.integers(0, 12)):
+        size = random.uniform(10, 90)
+        _fill(canvas, _blob(random.uniform(0, WIDTH), random.uniform(0, HEIGHT), size, random), random, 0.3)
+    for _ in range(random.integers(0, 3)):
+        _person(canvas, random.uniform(0.05, 0.95) * WIDTH, random.uniform(0.7, 1.2) * HEIGHT, random)
+    return canvas
+
+
 def _house(
     canvas: NDArray[np.float32], x: float, top: float, w: float, foot: float, random: np.random.Generator
 ) -> None:
@@ -282,4 +308,4 @@ def _tree(canvas: NDArray[np.float32], x: float, foot: float, random: np.random.
         cv2.circle(canvas, (round(at[0]), round(at[1])), int(random.integers(2, 10)), shade, -1, cv2.LINE_AA)
 
 
-_KINDS: tuple[Draw, ...] = (_leaves, _things, _things, _room, _room, _street, _thicket)
+_KINDS: tuple[Draw, ...] = (_leaves, _things, _things, _room, _room, _street, _thicket, _staged)
