@@ -215,8 +215,8 @@ def test_a_header_length_that_is_none_is_refused(client: RawClient, length: str)
     ("encoding", "body"),
     [
         ("gzip", b"no gzip"),
-        ("gzip", gzip.compress(b"{}")[:-3]),
-        ("gzip", gzip.compress(b"{}") + b"x"),
+        ("gzip", gzip.compress(b"{}", mtime=0)[:-3]),
+        ("gzip", gzip.compress(b"{}", mtime=0) + b"x"),
         ("br", b"{}"),
         ("gzip, gzip", b"{}"),
     ],
