@@ -7,10 +7,12 @@ shipped ones.
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -103,8 +105,10 @@ def show(seconds: float | None, wanted_broker: str | None = None) -> int:
         broker = Broker(folder, wanted_broker)
         try:
             watcher = Watcher(broker.port, DEVICE, time.monotonic)
-            daemon = _start_daemon(folder, broker.port)
+            page = _free_port() if _has_server() else None
+            daemon = _start_daemon(folder, broker.port, page)
             where = f"edged demo: two pipelines over {broker.name} on 127.0.0.1:{broker.port}"
+            where += f"; dashboard: http://127.0.0.1:{page}/" if page else ""
             try:
                 _watch(console, watcher, daemon, where, limit_s)
             finally:
@@ -123,11 +127,21 @@ def show(seconds: float | None, wanted_broker: str | None = None) -> int:
     return 0
 
 
-def _start_daemon(folder: Path, port: int) -> subprocess.Popen[bytes]:
+def _has_server() -> bool:
+    """Whether edged[http] is installed: the demo needs no dashboard, but shows it where it can."""
+    return all(find_spec(name) is not None for name in ("starlette", "uvicorn", "uvloop", "httptools"))
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _start_daemon(folder: Path, port: int, page: int | None) -> subprocess.Popen[bytes]:
     config = folder / "edged.toml"
-    config.write_text(
-        CONFIG.format(device=DEVICE, state=folder / "state", port=port, models=shipped("models")), encoding="utf-8"
-    )
+    text = CONFIG.format(device=DEVICE, state=folder / "state", port=port, models=shipped("models"))
+    config.write_text(text + (f'\n[http]\nlisten = "127.0.0.1:{page}"\n' if page else ""), encoding="utf-8")
     command = [
         sys.executable,
         "-c",
