@@ -108,7 +108,7 @@ def show(seconds: float | None, wanted_broker: str | None = None) -> int:
             page = _free_port() if _has_server() else None
             daemon = _start_daemon(folder, broker.port, page)
             where = f"edged demo: two pipelines over {broker.name} on 127.0.0.1:{broker.port}"
-            where += f"; dashboard: http://127.0.0.1:{page}/" if page else ""
+            where += f"\ndashboard: http://127.0.0.1:{page}/" if page else ""
             try:
                 _watch(console, watcher, daemon, where, limit_s)
             finally:

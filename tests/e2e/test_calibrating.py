@@ -113,7 +113,10 @@ def test_a_kill_while_it_learns_leaves_nothing_half_learned(config: Path, run: R
     run(config)
     until_calibrated(fleet)
     until(lambda: results(fleet)[-1]["status"] == "ok", "an answer")
-    assert [one["status"] for one in results(fleet)[before:]].count("unknown") == 47
+    # What was on its way when it was killed may be sent twice: its number says so.
+    said = {one["seq"] for one in results(fleet)[:before]}
+    again = {one["seq"]: one["status"] for one in results(fleet)[before:] if one["seq"] not in said}
+    assert list(again.values()).count("unknown") == 47
 
 
 def test_recalibrate_forgets_and_learns_anew(config: Path, run: Run, fleet: Subscriber, hand: Commander) -> None:

@@ -112,7 +112,8 @@ def test_when_the_memory_ends_an_engines_child_goes_and_is_back_within_a_second(
     )
     after = next(one for one in _of(fleet, name, "ok") if one["mono_ms"] > lost["mono_ms"])
     assert after["mono_ms"] - lost["mono_ms"] <= 1000 * CRASH_S * BUSY
-    assert group.kills == 1
+    # The memory may still be short when the child comes back.
+    assert group.kills >= 1
     assert _lost(fleet, "yard" if name == "gate" else "gate") == 0
     until(lambda: "SIGKILL" in fleet.reason(name) or "SIGKILL" in daemon.said(), "who was ended, and how")
     assert not daemon.ended

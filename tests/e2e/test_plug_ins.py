@@ -63,6 +63,7 @@ def test_one_of_each_that_a_package_brings_is_at_work(
 
     until(lambda: fleet.of("event/glow"), "the event", 30)
     until(notes.exists, "the note of it")
+    until(lambda: fleet.of("result/glow"), "the result, which is less urgent than the event")
     result, event = fleet.of("result/glow")[0], fleet.of("event/glow")[0]
     assert result["anomaly"] == {"score": 6.0, "threshold": 5.0, "is_anomaly": True}
     assert (result["model"]["runtime"], result["model"]["accelerator"]) == ("npy", "cpu")

@@ -57,7 +57,8 @@ def test_it_keeps_nobody_waiting_and_leaves_neither_thread_nor_descriptor(
         del engine  # and with it the memory that both shared
         gc.collect()
         assert threads() - before[0] == {"edged-sandbox-reaper"}
-        assert descriptors() == before[1]
+        # What other tests left to the collector may go meanwhile, too.
+        assert descriptors() <= before[1]
     # Nobody asks for it any more; it is taken off the system's table all the same.
     until(lambda: not Path(f"/proc/{child}").exists(), "the end of the child")
     until(lambda: threads() == before[0], "the end of the one that waited")
