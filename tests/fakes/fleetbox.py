@@ -24,6 +24,7 @@ class FleetBox:
         profile: str = "raspberry-pi-5",
         version: str = "1.0.0",
         ends: str = "committed",
+        password: str | None = None,
     ) -> None:
         self.name, self.ends, self.model = name, ends, model
         self.seqs: list[int] = []
@@ -31,6 +32,8 @@ class FleetBox:
         self.version = version
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
         self.client.on_message = lambda _c, _u, message: self._ordered(bytes(message.payload))
+        if password is not None:
+            self.client.username_pw_set(name, password)
         self.client.connect("127.0.0.1", port)
         self.client.subscribe(f"edged/v1/d/{name}/in/desired", 1)
         self.client.loop_start()

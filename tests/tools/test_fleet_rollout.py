@@ -140,13 +140,52 @@ def test_a_box_that_never_comes_to_an_end_failed() -> None:
     assert replace(late, is_online=False).outcome(NOW_S, PLAN.timeout_s) is Outcome.UNDER_WAY
 
 
+def test_a_box_that_comes_back_after_days_gets_its_time() -> None:
+    back = came(CANARIES, "", ago_s=2 * 86_400.0, online_s=NOW_S - 60)
+    assert decide(PLAN, STAGES, fleet(back), NOW_S).status is Status.RUNNING
+
+
+def test_what_a_box_tries_again_is_no_failure() -> None:
+    trying = came(CANARIES[:5], "retrying")
+    told = decide(PLAN, STAGES, fleet([*trying, *came(CANARIES[5:], "committed")]), NOW_S)
+    assert told == Decision(Status.RUNNING, 0, "5 boxes are under way")
+
+
+def test_what_boxes_have_to_refuse_ends_it() -> None:
+    assert decide(PLAN, STAGES, fleet(came(CANARIES, "refused")), NOW_S).status is Status.ABORTED
+
+
+def test_what_was_aborted_is_not_begun_again() -> None:
+    """The boxes have committed what they ran before by then, by this rollout's own order."""
+    boxes = fleet(came(CANARIES, "committed", is_revoked=True))
+    assert decide(PLAN, STAGES, boxes, NOW_S) == Decision(Status.ABORTED, 0, "it was aborted")
+
+
+def test_paused_by_hand_it_takes_nothing_back_either() -> None:
+    told = decide(PLAN, STAGES, fleet(came(CANARIES, "rolled-back")), NOW_S, Status.PAUSED)
+    assert told == Decision(Status.PAUSED, 0, "20 of 20 boxes failed, expected at most 2")
+
+
+@pytest.mark.parametrize("since_s", [None, NOW_S + 1e9])
+def test_a_box_with_a_wrong_clock_does_not_make_the_soak_endless(since_s: float | None) -> None:
+    odd = [replace(box, since_s=since_s) for box in came(CANARIES[:1], "committed")]
+    told = decide(PLAN, STAGES, fleet([*odd, *came(CANARIES[1:], "committed")]), NOW_S)
+    assert told.status is Status.RUNNING if since_s is None else told.reason == "600 s of its soak are left"
+
+
 def test_boxes_that_it_does_not_apply_to_count_neither_way() -> None:
     boxes = fleet([*came(CANARIES[:10], "rejected"), *came(CANARIES[10:], "committed")])
     assert decide(PLAN, STAGES, boxes, NOW_S).stage == 1
 
 
-def test_a_stage_in_which_it_applies_to_none_is_passed() -> None:
-    assert decide(PLAN, STAGES, fleet(came(CANARIES, "rejected")), NOW_S).stage == 1
+def test_canaries_that_it_applies_to_none_of_have_shown_nothing() -> None:
+    told = decide(PLAN, STAGES, fleet(came(CANARIES, "rejected")), NOW_S)
+    assert told == Decision(Status.PAUSED, 0, "no box has shown yet that it works: it applies to none so far")
+
+
+def test_a_later_stage_that_it_applies_to_none_of_is_passed() -> None:
+    boxes = fleet(came(CANARIES, "committed"), came(OTHERS, "rejected"))
+    assert decide(PLAN, STAGES, boxes, NOW_S).status is Status.FINISHED
 
 
 def test_paused_by_hand_it_sends_nothing() -> None:
@@ -158,7 +197,7 @@ def test_aborted_by_hand_it_takes_back_what_is_not_committed() -> None:
     boxes = fleet([*came(CANARIES[:10], "committed"), *came(CANARIES[10:12], "ready")])
     boxes["c12"] = replace(boxes["c12"], ordered_s=NOW_S, is_revoked=True)
     told = decide(PLAN, STAGES, boxes, NOW_S, Status.ABORTED)
-    assert told == Decision(Status.ABORTED, 0, "it was aborted by hand", revoke=("c10", "c11"))
+    assert told == Decision(Status.ABORTED, 0, "it was aborted", revoke=("c10", "c11"))
 
 
 @given(

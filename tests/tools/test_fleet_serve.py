@@ -132,9 +132,7 @@ def test_one_that_is_killed_loses_nothing(services: Services, box: Box) -> None:
     assert box.read("model.bin") == services.content
 
 
-def test_shards_share_it_where_a_broker_has_no_shared_subscriptions(
-    services: Services, box: Box, broker: BrokerProcess
-) -> None:
+def test_shards_share_it_where_a_broker_has_no_shared_subscriptions(services: Services, broker: BrokerProcess) -> None:
     shards = [services.start("--shard", f"{number}/2") for number in (1, 2)]
     boxes = [Box(broker.port, f"box-{number}") for number in range(6)]
     assert {box.read("model.bin") == services.content for box in boxes} == {True}

@@ -83,6 +83,13 @@ def test_what_is_ordered_is_ordered_once(broker: Broker) -> None:
     assert len(broker.published) == 1
 
 
+def test_a_groups_order_of_the_same_number_is_another_one(broker: Broker) -> None:
+    broker.runner().step(broker.fleet, NOW_S)
+    desired = {"seq": 1, "audience": "group:line-a"}
+    broker.box("press-07", {"name": "parts", "state": "committed", "desired": desired})
+    assert broker.sees().reported == ""
+
+
 def test_a_box_that_commits_ends_it(broker: Broker) -> None:
     """Cases 54 and 55: whoever looks anew reads it from what is retained; told twice it counts once."""
     broker.runner().step(broker.fleet, NOW_S)
@@ -117,7 +124,7 @@ def test_orders_for_other_models_stay(broker: Broker) -> None:
 
 
 def test_a_broker_that_forgot_an_order_does_not_make_the_next_one_old(broker: Broker) -> None:
-    broker.box("press-07", {"name": "parts", "desired": {"seq": 41}})
+    broker.box("press-07", {"name": "other", "desired": {"seq": 41, "audience": "device:press-07"}})
     broker.runner().step(broker.fleet, NOW_S)
     assert broker.fleet.orders[PRESS].seq == 42
 
@@ -128,6 +135,47 @@ def test_an_abort_orders_what_ran_before_once(broker: Broker) -> None:
     assert broker.runner().step(broker.fleet, NOW_S + 1).revoke == ("press-07",)
     assert dict(broker.fleet.orders[PRESS].models) == {"parts": OLDER}
     assert broker.runner().step(broker.fleet, NOW_S + 2).revoke == ()
+
+
+def test_an_abort_is_kept_before_the_first_box_is_ordered_back(broker: Broker) -> None:
+    for name in ("a", "b", "c"):
+        broker.box(name)
+    broker.runner().step(broker.fleet, NOW_S)
+    for name in ("a", "b", "c"):
+        broker.box(name, {"name": "parts", "state": "rolled-back", "desired": {"seq": 1, "finished": True}})
+    broker.published.clear()
+    assert broker.runner().step(broker.fleet, NOW_S + 1).status is Status.ABORTED
+    assert broker.published[0] == "edged/v1/f/autumn"
+    assert Runner(PLAN, RELEASE, "joe", enveloped, broker.publish).step(broker.fleet, NOW_S + 2).send == ()
+
+
+def test_rollouts_of_two_models_do_not_take_each_others_place(broker: Broker) -> None:
+    other = Plan.model_validate({"name": "winter", "model": {"name": "vibration", "version": "2.0.0"}})
+    for second in range(4):
+        broker.runner().step(broker.fleet, NOW_S + second)
+        Runner(other, OTHER, "joe", enveloped, broker.publish).step(broker.fleet, NOW_S + second)
+    assert broker.fleet.orders[PRESS].seq == 2
+    broker.box(
+        "press-07",
+        {"name": "parts", "state": "committed", "desired": {"seq": 2}, "since": "2026-11-18T00:00:00Z"},
+        {"name": "vibration", "state": "checking", "desired": {"seq": 2}},
+    )
+    assert broker.runner().step(broker.fleet, NOW_S + 60).status is Status.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("told", "reported"),
+    [
+        ({"state": "failed", "desired": {"seq": 1, "finished": False}}, "retrying"),
+        ({"state": "failed", "desired": {"seq": 1, "finished": True}}, "failed"),
+        ({"state": "rejected", "code": "incompatible", "desired": {"seq": 1}}, "rejected"),
+        ({"state": "rejected", "code": "mismatch", "desired": {"seq": 1}}, "refused"),
+    ],
+)
+def test_a_boxs_word_is_taken_for_what_it_means(broker: Broker, told: dict[str, Any], reported: str) -> None:
+    broker.runner().step(broker.fleet, NOW_S)
+    broker.box("press-07", {"name": "parts", **told})
+    assert broker.sees().reported == reported
 
 
 def test_a_pause_is_kept_by_the_broker_and_taken_back_there(broker: Broker) -> None:

@@ -18,7 +18,7 @@ from edgectl.fleet.wire import Wire
 from edgectl.repo.orders import sign_order
 from edgectl.repo.releases import find_release
 from edged.domain.errors import ConfigError
-from edged.update.desired import Audience, ModelOrder
+from edged.update.desired import Audience
 
 DAY_S = 86_400.0
 
@@ -95,18 +95,10 @@ def assign(
         wire.settle()
         for audience in audiences:
             given = Given(repository.by, "", time.time(), days * DAY_S)
-            payload = next_order(
-                audience, fleet.orders.get(audience), {model: wanted}, given, seen_seq(fleet, audience, model)
-            )
+            last, asked = fleet.orders.get(audience), fleet.asked.get(audience)
+            payload = next_order(audience, last, {model: wanted}, given, fleet.seen_seq(audience), asked)
             wire.publish(topic_of(audience), sign_order(payload, repository.keys), retain=True)
             sys.stdout.write(f"ordered {model} {version} for {audience}\n")
-
-
-def seen_seq(fleet: Fleet, audience: Audience, model: str) -> int:
-    """Give the highest number of an order that this audience's boxes tell of."""
-    told = [one.model(model).get("desired") for one in fleet.devices.values()]
-    mine = [one for one in told if isinstance(one, dict) and one.get("audience") == str(audience)]
-    return max((one["seq"] for one in mine if isinstance(one.get("seq"), int)), default=0)
 
 
 def about(device: Device) -> dict[str, Any]:
@@ -119,11 +111,3 @@ def about(device: Device) -> dict[str, Any]:
         "groups": list(device.groups),
         "models": device.models(),
     }
-
-
-def release_of(settings: Settings, model: str, version: str) -> ModelOrder | None:
-    """Give a release of the repository; None when it does not offer it any more."""
-    try:
-        return find_release(settings.releases().folder, model, version)
-    except ConfigError:
-        return None

@@ -23,28 +23,44 @@ class Given:
     valid_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """For which rollout (empty: none) one model was ordered last, when (Unix ms), and with which document's number."""
+
+    campaign: str
+    issued_ms: int
+    seq: int
+
+
 def next_order(
     audience: Audience,
     last: Desired | None,
     changes: Mapping[str, ModelOrder | None],
     given: Given,
     seen_seq: int = 0,
+    asked: Mapping[str, Asked] | None = None,
 ) -> bytes:
     """Give the payload of the next document: what the last one wants of other models stays, its seq goes up.
 
     A model whose change is None goes back to what the box's folders offer. ``seen_seq`` is the highest that its boxes tell of: a broker
-    that lost what it retained must not make the next order look like an old one.
+    that lost what it retained must not make the next order look like an old one. ``asked`` is for which rollout, and when, each model of the
+    last document was ordered: a rollout of another model must not look as if it had taken its place.
     """
     models = {**(last.models if last is not None else {}), **changes}
+    seq = max(last.seq if last is not None else 0, seen_seq) + 1
+    mine = Asked(given.campaign, int(given.now_s * 1000), seq)
+    campaigns = {**(asked or {}), **dict.fromkeys(changes, mine)}
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "for": {audience.kind: audience.name},
-        "seq": max(last.seq if last is not None else 0, seen_seq) + 1,
+        "seq": seq,
         "issued": rfc3339(int(given.now_s * _NS_PER_S)),
         "not_after": rfc3339(int((given.now_s + given.valid_s) * _NS_PER_S)),
         "campaign": given.campaign,
         "by": given.by,
         "models": {name: _written(order) for name, order in sorted(models.items())},
+        # For the fleet's own eyes: boxes ignore it.
+        "campaigns": {name: asdict(one) for name, one in sorted(campaigns.items()) if name in models},
     }
     if last is not None and last.configuration is not None:
         document["configuration"] = {"toml": last.configuration}

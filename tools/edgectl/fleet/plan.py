@@ -21,14 +21,16 @@ Table = TypeVar("Table", bound=BaseModel)
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Wanted(_Part):
     """The release that shall run."""
 
     name: Name
+    """The model's."""
     version: str
+    """As the repository offers it."""
     force: bool = False
     """Whether a release that a box holds in quarantine is tried again."""
 
@@ -37,10 +39,13 @@ class Stage(_Part):
     """How many boxes take part up to and including this stage, and how long they run before the next one begins."""
 
     name: Name
+    """For people."""
     share: Annotated[float, Field(gt=0, le=1)]
+    """Of the boxes, up to and including this stage; the last one's is 1."""
     at_least: Annotated[int, Field(ge=1)] = 1
     """Of the whole fleet, when it has so many; and one of each device profile besides."""
     soak_s: Annotated[float, Field(ge=0)] = HOUR_S
+    """From when the last box of the stage committed until the next stage begins."""
 
 
 class Gates(_Part):
@@ -49,7 +54,7 @@ class Gates(_Part):
     success: Share = 0.95
     """Of the boxes that can be reached and may run it."""
     p95_ratio: Annotated[float, Field(gt=0)] = 1.25
-    """The p95 of a box against its own before the change; boxes above it count against ``success``."""
+    """The p95 of a box against its own before the change; boxes above it count against `success`."""
     error_share: Share = 0.02
     """Frames without an answer; boxes above it count likewise."""
     max_unknown: Share = 0.2
@@ -62,6 +67,7 @@ class Abort(_Part):
     share: Share = 0.05
     """Of the boxes that have come to an end."""
     at_least: Annotated[int, Field(ge=0)] = 2
+    """So many failures never end it, however small the fleet."""
     min_finished: Annotated[int, Field(ge=1)] = 3
     """Before so many have come to an end a share says nothing."""
 
@@ -70,6 +76,7 @@ class Plan(_Part):
     """A rollout's file."""
 
     name: Name
+    """The rollout's: what `watch`, `pause`, `resume` and `abort` know it by, and what draws the stages."""
     model: Wanted
     groups: tuple[str, ...] = ()
     """Only boxes of one of these groups; of none: the whole fleet."""
@@ -81,15 +88,19 @@ class Plan(_Part):
         Stage(name="half", share=0.5),
         Stage(name="all", share=1.0, soak_s=0),
     )
+    """One after the other; by default the canary is 3 boxes or more, and every stage but the last soaks for an hour."""
     gates: Gates = Gates()
     abort: Abort = Abort()
     per_minute: Annotated[int, Field(ge=1, le=1000)] = 60
+    """So many boxes are ordered in a minute, at most."""
     timeout_s: Annotated[float, Field(gt=0)] = DAY_S
     """A box that is online and has not come to an end by then counts as failed."""
     valid_s: Annotated[float, Field(gt=0)] = 30 * DAY_S
     """How long an order may be followed after it was given."""
     probation_s: Annotated[int, Field(ge=0)] = 900
+    """How long each box watches the release before it commits it."""
     min_inferences: Annotated[int, Field(ge=0)] = 100
+    """And how many results it must have seen by then."""
 
     @model_validator(mode="after")
     def _rises(self) -> Plan:

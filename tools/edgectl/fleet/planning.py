@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
@@ -44,7 +45,7 @@ def plan(
     if as_json:
         sys.stdout.write(json.dumps(document(candidate, found), indent=1) + "\n")
     else:
-        show(candidate, found)
+        screen.console().print(page(candidate, found))
     if any(one.variant is None for one in found):
         raise typer.Exit(1)
 
@@ -56,9 +57,9 @@ def document(bundle: Bundle, found: Sequence[Forecast]) -> dict[str, Any]:
     return {"schema": "edged.fleet-plan/1", "model": manifest.name, "version": manifest.version, "boxes": boxes}
 
 
-def show(bundle: Bundle, found: Sequence[Forecast]) -> None:
+def page(bundle: Bundle, found: Sequence[Forecast]) -> Group:
     """Write it for people; what happened only where something did."""
-    page, manifest = screen.console(), bundle.manifest
+    manifest = bundle.manifest
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     made.add_column("device", no_wrap=True)
     made.add_column("runs")
@@ -71,14 +72,12 @@ def show(bundle: Bundle, found: Sequence[Forecast]) -> None:
         runs = f"{escape(one.variant)} on {one.accelerator}" if one.variant else "[red]refuses[/]"
         cells = [escape(one.device), runs, *(_cell(value) for value in (one.p95_ms, one.memory_mb, one.headroom_mb))]
         made.add_row(*cells, *([_happened(one)] if has_run else []))
-    page.print(made)
-    refusing = [one for one in found if one.variant is None]
-    for one in found:
-        why = one.reason if one.variant is None else one.unmet
-        if why:
-            page.print(f"{escape(one.device)}: {escape(why)}")
-    page.print(
-        f"{manifest.name} {manifest.version}: {len(found) - len(refusing)} would run it, {len(refusing)} refuse it"
+    words = [(one, one.reason if one.variant is None else one.unmet) for one in found]
+    refusing = sum(one.variant is None for one in found)
+    return Group(
+        made,
+        *(f"{escape(one.device)}: {escape(why)}" for one, why in words if why),
+        f"{manifest.name} {manifest.version}: {len(found) - refusing} would run it, {refusing} refuse it",
     )
 
 

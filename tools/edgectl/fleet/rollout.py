@@ -28,15 +28,18 @@ class Outcome(str, Enum):
     """It does not apply to this box: no failure, and no success."""
     CANCELLED = "cancelled"
     """Another order took its place."""
+    REVOKED = "revoked"
+    """It was ordered back; however that ends, it is no success of this rollout."""
 
 
 FAILURES = frozenset({Outcome.FAILED, Outcome.ROLLED_BACK, Outcome.TIMED_OUT})
-OUT_OF_IT = frozenset({Outcome.REJECTED, Outcome.CANCELLED})
+OUT_OF_IT = frozenset({Outcome.REJECTED, Outcome.CANCELLED, Outcome.REVOKED})
 _REPORTED = {
     "committed": Outcome.SUCCEEDED,
     "failed": Outcome.FAILED,
     "rolled-back": Outcome.ROLLED_BACK,
     "rejected": Outcome.REJECTED,
+    "refused": Outcome.FAILED,
     "cancelled": Outcome.CANCELLED,
     "superseded": Outcome.CANCELLED,
 }
@@ -68,6 +71,8 @@ class Box:
     """The state of this rollout's order on the box; empty while it has not taken note of it."""
     since_s: float | None = None
     """When it came into that state."""
+    online_s: float | None = None
+    """Since when it is online, or offline."""
     p95_ratio: float | None = None
     """In service, against before the change."""
     error_share: float | None = None
@@ -76,10 +81,13 @@ class Box:
         """Tell how far it has come."""
         if self.ordered_s is None:
             return Outcome.QUEUED
+        if self.is_revoked:
+            return Outcome.REVOKED
         told = _REPORTED.get(self.reported)
         if told is not None:
             return told
-        if self.is_online and now_s - self.ordered_s > timeout_s:
+        # A box that comes back from a weekend has had no time yet.
+        if self.is_online and now_s - max(self.ordered_s, self.online_s or 0.0) > timeout_s:
             return Outcome.TIMED_OUT
         return Outcome.UNDER_WAY if self.reported else Outcome.SENT
 
@@ -109,16 +117,16 @@ def decide(
     """
     outcomes = {name: box.outcome(now_s, plan.timeout_s) for name, box in boxes.items()}
     failed = _too_many(plan, outcomes)
-    if told is Status.ABORTED or failed:
+    if told is Status.PAUSED:
+        return Decision(Status.PAUSED, _reached(stages, outcomes), failed or "it was paused by hand")
+    # A box that was ordered back says so for whoever asks anew: what was aborted once is not begun again.
+    if told is Status.ABORTED or failed or Outcome.REVOKED in outcomes.values():
         back = tuple(name for stage in stages for name in stage if _is_to_revoke(boxes[name], outcomes[name]))
-        return Decision(Status.ABORTED, _reached(stages, outcomes), failed or "it was aborted by hand", revoke=back)
+        return Decision(Status.ABORTED, _reached(stages, outcomes), failed or "it was aborted", revoke=back)
     for index, names in enumerate(stages):
         held = _held(plan, index, names, boxes, outcomes, now_s)
-        if held is None:
-            continue
-        if told is Status.PAUSED:
-            return Decision(Status.PAUSED, index, "it was paused by hand")
-        return held
+        if held is not None:
+            return held
     return Decision(Status.FINISHED, len(stages) - 1)
 
 
@@ -165,6 +173,8 @@ def _held(
     if len(open_) > len(away):
         return Decision(Status.RUNNING, index, f"{len(open_) - len(away)} boxes are under way")
     judged = [name for name in names if outcomes[name] is Outcome.SUCCEEDED or outcomes[name] in FAILURES]
+    if names and Outcome.SUCCEEDED not in outcomes.values():
+        return Decision(Status.PAUSED, index, "no box has shown yet that it works: it applies to none so far")
     return _gate(plan, index, [boxes[name] for name in judged], lambda box: outcomes[box.device], now_s)
 
 
@@ -183,6 +193,7 @@ def _gate(
         slow = sum(outcome(box) is Outcome.SUCCEEDED for box in judged) - len(good)
         words = f"{len(good)} of {len(judged)} boxes are well, expected {plan.gates.success:.0%}"
         return Decision(Status.PAUSED, index, words + (f"; {slow} succeeded with worse figures" if slow else ""))
-    last_s = max((box.since_s for box in good if box.since_s is not None), default=now_s)
+    # A box whose clock is wrong must not make the soak endless.
+    last_s = max(min(now_s, max(box.since_s or 0.0, box.ordered_s or 0.0)) for box in good)
     left_s = last_s + plan.stage[index].soak_s - now_s
     return Decision(Status.SOAKING, index, f"{left_s:.0f} s of its soak are left") if left_s > 0 else None

@@ -14,7 +14,7 @@ import typer
 from rich.live import Live
 
 from edgectl.fleet import screen
-from edgectl.fleet.boxes import Config, release_of
+from edgectl.fleet.boxes import Config
 from edgectl.fleet.plan import Plan, read_plan
 from edgectl.fleet.rollout import Decision, Status, decide
 from edgectl.fleet.run import Runner, tell
@@ -88,7 +88,7 @@ def resume(name: Name, config: Config = FILE) -> None:
 
 
 def abort(name: Name, config: Config = FILE) -> None:
-    """End a rollout: boxes that have not committed are ordered what they ran before."""
+    """End a rollout: whoever carries it out orders boxes that have not committed what they ran before."""
     _tell(name, Status.ABORTED, config)
 
 
@@ -99,13 +99,16 @@ def ordered(plan: Plan, folder: Path) -> ModelOrder:
 
 
 def before(settings: Settings, fleet: Fleet, plan: Plan, device: str) -> ModelOrder | None:
-    """Give the release that a box ran before; None for one that its own folders offered."""
+    """Give the release that a box ran before; None for one that its own folders offered.
+
+    Raises ConfigError when it came over the air and is offered no more: the box must not be sent back to something else without a word.
+    """
     told = fleet.devices[device].model(plan.model.name)
-    runs = (
-        told.get("active") if (told.get("active") or {}).get("version") != plan.model.version else told.get("previous")
+    active, previous = (told.get(key) or {} for key in ("active", "previous"))
+    runs = active if active.get("version") != plan.model.version else previous
+    return (
+        find_release(settings.releases().folder, plan.model.name, str(runs["version"])) if runs.get("target") else None
     )
-    version = str((runs or {}).get("version", ""))
-    return release_of(settings, plan.model.name, version) if version else None
 
 
 def _decided(plan: Plan, fleet: Fleet, now_s: float) -> Decision:
@@ -165,4 +168,9 @@ def _tell(name: str, status: Status, config: Path) -> None:
     with Wire(settings, (), lambda _topic, _payload: None) as wire:
         topic, payload = tell(name, status, by, time.time())
         wire.publish(topic, payload, retain=True)
-    sys.stdout.write(f"{name}: {status.value}\n")
+    carried = (
+        "; `edgectl fleet rollout FILE` takes back what is not committed, if it is not running"
+        if status is Status.ABORTED
+        else ""
+    )
+    sys.stdout.write(f"{name}: {status.value}{carried}\n")

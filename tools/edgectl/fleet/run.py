@@ -40,6 +40,9 @@ class Runner:
         stages = stages_of({name: box.profile for name, box in boxes.items()}, self.plan.stage, self.plan.name)
         told = fleet.told.get(self.plan.name)
         decision = decide(self.plan, stages, boxes, now_s, None if told is Status.RUNNING else told)
+        if decision.status is Status.ABORTED and told is not Status.ABORTED:
+            # Before the first box is ordered back: whoever goes on after a fall must not take it up again.
+            self.publish(*tell(self.plan.name, Status.ABORTED, self.by, now_s))
         self._order(fleet, decision.send, now_s, self.plan.name, lambda _device: self.release)
         self._order(fleet, decision.revoke, now_s, self.plan.name + REVOKED, self.before)
         return decision
@@ -55,14 +58,13 @@ class Runner:
         given = Given(self.by, campaign, now_s, self.plan.valid_s)
         for device in devices:
             audience = Audience("device", device)
-            told = fleet.devices[device].model(self.plan.model.name).get("desired")
-            seen = told.get("seq") if isinstance(told, dict) else 0
             payload = next_order(
                 audience,
                 fleet.orders.get(audience),
                 {self.plan.model.name: wanted(device)},
                 given,
-                seen if isinstance(seen, int) else 0,
+                fleet.seen_seq(audience),
+                fleet.asked.get(audience),
             )
             self.publish(topic_of(audience), self.sign(payload))
 

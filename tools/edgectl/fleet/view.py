@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgectl.fleet.ordering import Asked
 from edgectl.fleet.plan import Plan
 from edgectl.fleet.rollout import Box, Status
 from edged.domain.errors import EdgedError
@@ -25,6 +27,8 @@ FILTERS = (
     f"{TOLD}/+",
 )
 MAX_DEPTH = 32
+INCOMPATIBLE = "incompatible"
+"""A box's word for a release that is not for its hardware; every other refusal is one that the release has to answer for."""
 REVOKED = ".revoked"
 """Behind a campaign's name, of an order that takes it back."""
 
@@ -76,22 +80,39 @@ class Fleet:
     def __init__(self) -> None:
         self.devices: dict[str, Device] = {}
         self.orders: dict[Audience, Desired] = {}
+        self.asked: dict[Audience, dict[str, Asked]] = {}
+        """For which rollout each model of an order was ordered."""
         self.told: dict[str, Status] = {}
         self.refused = 0
         """Messages that were no document of ours."""
+        self._lock = threading.Lock()
 
     def heard(self, topic: str, payload: bytes) -> None:
         """Take a message."""
         try:
-            self._take(topic.split("/"), payload)
+            with self._lock:
+                self._take(topic.split("/"), payload)
         except (ValueError, LookupError, TypeError, EdgedError):
             self.refused += 1
 
     def boxes(self, plan: Plan) -> dict[str, Box]:
         """Give the boxes that a rollout is for, as it sees them."""
-        members = (one for one in self.devices.values() if one.is_known and one.name not in plan.exclude)
+        with self._lock:
+            devices = list(self.devices.values())
+        members = (one for one in devices if one.is_known and one.name not in plan.exclude)
         wanted = (one for one in members if not plan.groups or set(plan.groups) & set(one.groups))
-        return {one.name: box_of(plan, one, self.orders.get(Audience("device", one.name))) for one in wanted}
+        return {one.name: self._box(plan, one) for one in wanted}
+
+    def seen_seq(self, audience: Audience) -> int:
+        """Give the highest number of an order that this audience's boxes tell of, for whatever model."""
+        with self._lock:
+            devices = list(self.devices.values())
+        told = [_table(model.get("desired")) for one in devices for model in one.models()]
+        return max((_whole(one.get("seq")) for one in told if one.get("audience") == str(audience)), default=0)
+
+    def _box(self, plan: Plan, device: Device) -> Box:
+        audience, model = Audience("device", device.name), plan.model.name
+        return box_of(plan, device, self.orders.get(audience), self.asked.get(audience, {}).get(model))
 
     def _take(self, parts: list[str], payload: bytes) -> None:
         kind, name = parts[2], parts[3]
@@ -108,36 +129,58 @@ class Fleet:
     def _ordered(self, audience: Audience, payload: bytes) -> None:
         if not payload:
             self.orders.pop(audience, None)
+            self.asked.pop(audience, None)
             return
         # Whether it is rightly signed is for the boxes to judge; whoever may write here is the fleet.
         content = base64.b64decode(read_json(payload[: 2 * MAX_BYTES], 4)["payload"], validate=True)
-        self.orders[audience] = parse(content)
+        order = parse(content)
+        campaigns = _table(json.loads(content).get("campaigns"))
+        self.orders[audience] = order
+        self.asked[audience] = {model: _asked(order, _table(campaigns.get(model))) for model in order.models}
 
 
-def box_of(plan: Plan, device: Device, order: Desired | None) -> Box:
+def _asked(order: Desired, given: Mapping[str, Any]) -> Asked:
+    if not given:
+        return Asked(order.campaign, order.issued_ms, order.seq)
+    return Asked(str(given.get("campaign", "")), _whole(given.get("issued_ms")), _whole(given.get("seq")))
+
+
+def box_of(plan: Plan, device: Device, order: Desired | None, asked: Asked | None) -> Box:
     """Give a device as a rollout sees it."""
-    told = device.model(plan.model.name)
-    is_ours = (
-        order is not None and order.campaign in {plan.name, plan.name + REVOKED} and plan.model.name in order.models
-    )
-    if order is None or not is_ours:
+    told, status = device.model(plan.model.name), device.documents.get("status", {})
+    is_ours = asked is not None and asked.campaign in {plan.name, plan.name + REVOKED}
+    if order is None or asked is None or not is_ours:
         return Box(device.name, device.profile, device.is_online)
-    follows = _table(told.get("desired")).get("seq") == order.seq
+    desired = _table(told.get("desired"))
+    # A group's order may have the same number; an order for another model may have come behind ours.
+    is_own = desired.get("audience", str(order.audience)) == str(order.audience)
+    follows = is_own and asked.seq <= _whole(desired.get("seq")) <= order.seq
     compared = _table(told.get("conduct"))
     before, now = _table(compared.get("before")), _table(compared.get("now"))
     has_run = follows and compared.get("version") == plan.model.version
-    since_ms = unix_ms(told.get("since"))
+    since_ms, online_ms = unix_ms(told.get("since")), unix_ms(status.get("at"))
     return Box(
         device.name,
         device.profile,
         device.is_online,
-        ordered_s=order.issued_ms / 1000,
-        is_revoked=order.campaign.endswith(REVOKED),
-        reported=str(told.get("state", "")) if follows else "",
+        ordered_s=asked.issued_ms / 1000,
+        is_revoked=asked.campaign.endswith(REVOKED),
+        reported=_reported(told, desired) if follows else "",
         since_s=since_ms / 1000 if since_ms is not None else None,
+        online_s=online_ms / 1000 if online_ms is not None else None,
         p95_ratio=_ratio(now.get("p95_ms"), before.get("p95_ms")) if has_run else None,
         error_share=_number(now.get("error_share")) if has_run else None,
     )
+
+
+def _reported(told: Mapping[str, Any], desired: Mapping[str, Any]) -> str:
+    """Give the state of an order in the rollout's words: what a box tries again is under way, what it had to refuse is a failure."""
+    state = str(told.get("state", ""))
+    if state == "failed" and desired.get("finished") is False:
+        return "retrying"
+    if state == "rejected" and told.get("code") not in {"", None, INCOMPATIBLE}:
+        return "refused"
+    return state
 
 
 def versions(devices: Iterable[Device]) -> dict[str, dict[str, int]]:
@@ -156,6 +199,10 @@ def _table(given: Any) -> Mapping[str, Any]:
 
 def _list(given: Any) -> list[Any]:
     return given if isinstance(given, list) else []
+
+
+def _whole(given: Any) -> int:
+    return given if isinstance(given, int) and not isinstance(given, bool) else 0
 
 
 def _number(given: Any) -> float | None:

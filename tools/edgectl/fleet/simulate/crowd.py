@@ -6,8 +6,9 @@ import random
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -36,6 +37,16 @@ class Traffic:
         self.payload_bytes += len(topic) + len(payload)
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a box publishes."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+
+
 @dataclass(slots=True)
 class Member:
     """One box's connection. ``heard`` and ``connected`` are called on the crowd's thread."""
@@ -44,11 +55,18 @@ class Member:
     topic: str
     heard: Callable[[bytes], None]
     connected: Callable[[], None]
-    client: mqtt.Client
+    will: tuple[str, bytes]
     retry: Retry
+    client: mqtt.Client | None = None
+    """A new one for each connection: what paho holds back it sends behind what is newer."""
     due_s: float | None = None
     """When it connects next, by the monotonic clock; None while it is connected, or on its way."""
     online_s: float = 0.0
+    waiting: dict[int, Message] = field(default_factory=dict)
+    """Sent and not acknowledged, or not sent yet, in order: as a box's outbox has it."""
+    numbers: Iterator[int] = field(default_factory=count)
+    sent: dict[int, int] = field(default_factory=dict)
+    """The numbers of what went over this connection, by MQTT's packet identifier."""
 
 
 @dataclass(slots=True)
@@ -75,27 +93,22 @@ class Crowd:
         connected: Callable[[], None],
     ) -> None:
         """Have a box connect at the next turn, and hear of ``topic``."""
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
-        client.will_set(*will, qos=1, retain=True)
         jitter = random.Random(f"{self.seed} {name}").random  # noqa: S311 - no secret
-        member = Member(name, topic, heard, connected, client, Retry(Backoff(), jitter), due_s=0.0)
-        client.user_data_set(member)
-        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
-        client.on_message = self._on_message
-        client.on_socket_open, client.on_socket_close = self._opened, self._closed
-        client.on_socket_register_write = lambda _c, _u, sock: self._poll.modify(sock, select.EPOLLIN | select.EPOLLOUT)
-        client.on_socket_unregister_write = lambda _c, _u, sock: self._poll.modify(sock, select.EPOLLIN)
-        self._members[name] = member
+        self._members[name] = Member(name, topic, heard, connected, will, Retry(Backoff(), jitter), due_s=0.0)
 
     def publish(self, name: str, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Publish for a box; what cannot be sent now goes after it is connected again."""
-        self.sent.add(topic, payload)
-        self._members[name].client.publish(topic, payload, qos, retain)
+        member, message = self._members[name], Message(topic, payload, qos, retain)
+        number = next(member.numbers)
+        if qos:
+            member.waiting[number] = message
+        if member.online_s:
+            self._send(member, number, message)
 
     def cut(self, name: str, away_s: float) -> None:
         """Break a box's connection: nobody says goodbye, so that its will is told."""
         member = self._members[name]
-        sock = member.client.socket()
+        sock = member.client.socket() if member.client is not None else None
         member.due_s = time.monotonic() + away_s
         if isinstance(sock, socket.socket):
             sock.shutdown(socket.SHUT_RDWR)
@@ -103,7 +116,7 @@ class Crowd:
     @property
     def online(self) -> int:
         """How many are connected."""
-        return sum(member.client.is_connected() for member in self._members.values())
+        return sum(bool(member.online_s) for member in self._members.values())
 
     def turn(self, timeout_s: float) -> None:
         """Wait for at most so long, and do what is due."""
@@ -115,28 +128,49 @@ class Crowd:
                 client.loop_read()
         now_s = time.monotonic()
         for member in self._members.values():
-            if member.due_s is not None and member.due_s <= now_s and member.client.socket() is None:
+            if member.due_s is not None and member.due_s <= now_s and not member.online_s:
                 self._connect(member)
         if now_s >= self._look_s:
             self._look_s = now_s + LOOK_S
-            for member in self._members.values():
-                member.client.loop_misc()
+            for client in list(self._by_socket.values()):
+                client.loop_misc()
 
     def close(self) -> None:
         """Let all go."""
         for member in self._members.values():
             client = member.client
+            if client is None:
+                continue
             client.on_disconnect = client.on_socket_close = None
             client.on_socket_register_write = client.on_socket_unregister_write = None
             client.disconnect()
         self._poll.close()
 
     def _connect(self, member: Member) -> None:
-        member.due_s = None
+        member.due_s, member.client = None, self._client(member)
+        member.sent.clear()
         try:
             member.client.connect("127.0.0.1", self.port, KEEPALIVE_S, clean_start=False, properties=_session())
         except OSError:
             member.due_s = time.monotonic() + member.retry.after(0.0)
+
+    def _client(self, member: Member) -> mqtt.Client:
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, member.name, protocol=mqtt.MQTTv5)
+        client.will_set(*member.will, qos=1, retain=True)
+        client.user_data_set(member)
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_message, client.on_publish = self._on_message, self._on_publish
+        client.on_socket_open, client.on_socket_close = self._opened, self._closed
+        client.on_socket_register_write = lambda _c, _u, sock: self._poll.modify(sock, select.EPOLLIN | select.EPOLLOUT)
+        client.on_socket_unregister_write = lambda _c, _u, sock: self._poll.modify(sock, select.EPOLLIN)
+        return client
+
+    def _send(self, member: Member, number: int, message: Message) -> None:
+        if member.client is None:
+            return
+        self.sent.add(message.topic, message.payload)
+        sent = member.client.publish(message.topic, message.payload, message.qos, message.retain)
+        member.sent[sent.mid] = number
 
     def _on_connect(self, client: mqtt.Client, member: Member, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
@@ -144,6 +178,8 @@ class Crowd:
         member.online_s = time.monotonic()
         self.arrivals_s.append(member.online_s)
         client.subscribe(member.topic, 1)
+        for number, message in list(member.waiting.items()):
+            self._send(member, number, message)
         member.connected()
 
     def _on_disconnect(self, _client: mqtt.Client, member: Member, *_: Any) -> None:
@@ -156,6 +192,9 @@ class Crowd:
         payload = bytes(message.payload)
         self.received.add(message.topic, payload)
         member.heard(payload)
+
+    def _on_publish(self, _client: mqtt.Client, member: Member, mid: int, *_: Any) -> None:
+        member.waiting.pop(member.sent.pop(mid, -1), None)
 
     def _opened(self, client: mqtt.Client, _member: Member, sock: Any) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

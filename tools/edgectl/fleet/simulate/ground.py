@@ -21,6 +21,8 @@ from edged.update.manifest import read_bundle
 
 MODEL, FIRST, NEXT = "simulated", "1.0.0", "1.1.0"
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder in memory, in which each simulation makes its own
+BOX_BYTES = 128 * 1024
+"""What a box writes, twice over."""
 SPARE_FILES = 200
 STARTS_WITHIN_S = 10.0
 
@@ -99,9 +101,10 @@ class Mosquitto:
 
 
 @contextmanager
-def workplace() -> Iterator[Path]:
-    """Give a folder for as long as it is needed; in memory where the machine has one: a thousand boxes would share one disk."""
-    where = MEMORY if os.access(MEMORY, os.W_OK) else None
+def workplace(boxes: int) -> Iterator[Path]:
+    """Give a folder for as long as it is needed; in memory where there is room: a thousand boxes would share one disk."""
+    is_there = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > boxes * BOX_BYTES
+    where = MEMORY if is_there else None
     with tempfile.TemporaryDirectory(prefix="edged-fleet-", dir=where) as folder:
         yield Path(folder)
 

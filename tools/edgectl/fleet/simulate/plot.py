@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgectl.fleet.rollout import Outcome
-from edgectl.fleet.simulate.run import Result
+from edgectl.fleet.simulate.result import Result
 
 SIZE_INCHES, DPI = (8.0, 4.5), 90
 COLOURS = {

@@ -7,9 +7,9 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from edgectl.fleet.settings import Settings
 from edgectl.fleet.simulate.box import Ground, SimulatedBox
 from edgectl.fleet.simulate.crowd import Crowd, Traffic
 from edgectl.fleet.simulate.ground import MODEL, NEXT, Mosquitto, allow_files, publish_releases, workplace
-from edgectl.fleet.simulate.script import ENDS, Role, Terms, cast
+from edgectl.fleet.simulate.result import Look, Result
+from edgectl.fleet.simulate.script import Role, Terms, cast
 from edgectl.fleet.view import FILTERS, Fleet
 from edgectl.fleet.wire import Wire
 from edged.assembly.box import survey
@@ -32,52 +33,15 @@ from edged.hardware.process import resident_mb
 
 LOOK_S = 0.25
 TURN_S = 0.02
-HERD_S = 0.1
 CAMPAIGN = "simulation"
+OPEN = frozenset({Outcome.QUEUED, Outcome.SENT, Outcome.UNDER_WAY})
 OFF = json.dumps({"schema": "edged.status/1", "state": "offline"}).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How many boxes had come how far, and how many were online, so many seconds after the first order."""
-
-    at_s: float
-    counts: Mapping[str, int]
-    online: int
-
-
-@dataclass(slots=True)
-class Result:
-    """What a simulation found. ``converged_s`` is None when not every box came to its end in time."""
-
-    terms: Terms
-    converged_s: float | None = None
-    looks: list[Look] = field(default_factory=list)
-    roles: dict[str, Role] = field(default_factory=dict)
-    ends: dict[str, Outcome] = field(default_factory=dict)
-    sent: Traffic = field(default_factory=Traffic)
-    received: Traffic = field(default_factory=Traffic)
-    back_s: list[float] = field(default_factory=list)
-    """After the broker was there again: when each connection was made."""
-    restarted_s: float | None = None
-    memory_kb: float = 0.0
-    """Resident memory a box, in this process, its connection included."""
-
-    @property
-    def astray(self) -> dict[str, Outcome]:
-        """Boxes that did not end as their role has it."""
-        return {name: end for name, end in self.ends.items() if end is not ENDS[self.roles[name]]}
-
-    @property
-    def herd(self) -> int:
-        """The most connections in any tenth of a second after the restart."""
-        return max(Counter(int(at_s / HERD_S) for at_s in self.back_s).values(), default=0)
 
 
 def simulate(terms: Terms) -> Result:
     """Run it. Raises ConfigError where the machine does not allow it, DeviceError when boxes do not come up."""
     allow_files(terms.devices)
-    with workplace() as folder, ExitStack() as stack:
+    with workplace(terms.devices) as folder, ExitStack() as stack:
         broker = Mosquitto(folder)
         broker.start()
         stack.callback(broker.stop)
@@ -139,6 +103,8 @@ class _Simulation:
                 self._crowd.turn(TURN_S)
                 now_s = time.monotonic()
                 for name in [name for name, due_s in self._due_s.items() if due_s <= now_s]:
+                    if time.monotonic() - now_s > TURN_S:
+                        break  # connections must not wait for all the others' agents: they share a thread here alone
                     wait_s = self._boxes[name].tick()
                     self._due_s[name] = time.monotonic() + wait_s
         except Exception as error:  # noqa: BLE001 - told where the simulation waits for it
@@ -159,32 +125,38 @@ class _Simulation:
     # -- the fleet manager's
 
     def _follow(self, fleet: Fleet, publish: Callable[[str, bytes], None]) -> None:
-        plan, terms = _plan(self._terms), self._terms
+        """Carry the rollout out until every box has come to its end."""
+        plan = _plan(self._terms)
         release = replace(self._release, probation_s=plan.probation_s, min_inferences=plan.min_inferences)
         runner = Runner(plan, release, CAMPAIGN, _unsigned, publish)
         began_s = time.monotonic()
-        while (at_s := time.monotonic() - began_s) < terms.timeout_s and not self._broken:
+        at_s = 0.0
+        while at_s < self._terms.timeout_s and self.result.converged_s is None:
+            self._told_broken()
             runner.step(fleet, time.time())
-            boxes = fleet.boxes(plan)
-            outcomes = {name: box.outcome(time.time(), plan.timeout_s) for name, box in boxes.items()}
-            counts = Counter(one.value for one in outcomes.values())
-            self.result.looks.append(Look(at_s, dict(counts), sum(box.is_online for box in boxes.values())))
-            self.result.ends = outcomes
-            if not {Outcome.QUEUED, Outcome.SENT, Outcome.UNDER_WAY} & set(outcomes.values()):
-                self.result.converged_s = at_s
-                break
-            if terms.restarts_broker and self.result.restarted_s is None and not counts[Outcome.QUEUED.value]:
+            at_s = time.monotonic() - began_s
+            self._look(fleet, plan, at_s)
+            is_due = self._terms.restarts_broker and self.result.restarted_s is None
+            if is_due and 2 * sum(end not in OPEN for end in self.result.ends.values()) >= len(self._boxes):
                 self._restart(at_s)
             time.sleep(LOOK_S)
-        self._told_broken()
         if self.result.restarted_s is not None:
-            since_s = began_s + self.result.restarted_s
+            since_s = began_s + self.result.restarted_s + self.result.gone_s
             self.result.back_s = [one - since_s for one in self._crowd.arrivals_s if one > since_s]
 
+    def _look(self, fleet: Fleet, plan: Plan, at_s: float) -> None:
+        boxes, result = fleet.boxes(plan), self.result
+        result.ends = {name: box.outcome(time.time(), plan.timeout_s) for name, box in boxes.items()}
+        counts = Counter(one.value for one in result.ends.values())
+        result.looks.append(Look(at_s, dict(counts), sum(box.is_online for box in boxes.values())))
+        if OPEN.isdisjoint(result.ends.values()) and result.looks[-1].online == len(boxes):
+            result.converged_s = at_s
+
     def _restart(self, at_s: float) -> None:
+        began_s = time.monotonic()
         self._broker.stop()
         self._broker.start()
-        self.result.restarted_s = at_s
+        self.result.restarted_s, self.result.gone_s = at_s, time.monotonic() - began_s
 
     def _until(self, holds: Callable[[], bool], what: str) -> None:
         until_s = time.monotonic() + self._terms.timeout_s
@@ -202,11 +174,11 @@ class _Simulation:
 
 
 def _plan(terms: Terms) -> Plan:
-    """Give a rollout that goes on whatever fails: what is looked at is the boxes."""
+    """Give a rollout that goes on whatever fails, to all at once: what is looked at is the boxes."""
     return Plan(
         name=CAMPAIGN,
         model=Wanted(name=MODEL, version=NEXT),
-        stage=(Stage(name="few", share=0.1, soak_s=0), Stage(name="all", share=1.0, soak_s=0)),
+        stage=(Stage(name="all", share=1.0, soak_s=0),),
         gates=Gates(success=0.0, max_unknown=1.0),
         abort=Abort(share=1.0),
         per_minute=1000,

@@ -9,6 +9,8 @@ from enum import Enum
 
 from edgectl.fleet.rollout import Outcome
 
+MOST_DEVICES = 20_000
+
 
 class Role(str, Enum):
     """What a box does."""
@@ -57,16 +59,16 @@ class Terms:
     shares: Shares = Shares()
     seed: int = 0
     probation_s: int = 2
-    late_s: float = 3.0
-    away_s: float = 5.0
+    late_s: float = 1.5
+    away_s: float = 3.0
     restarts_broker: bool = True
     """In the middle of the rollout: every box comes back by itself."""
     timeout_s: float = 600.0
 
     def __post_init__(self) -> None:
-        """Refuse an empty fleet. Raises ValueError."""
-        if self.devices < 1:
-            message = f"cannot simulate {self.devices} boxes, expected 1 or more"
+        """Refuse an empty fleet, and more than one machine has ports for. Raises ValueError."""
+        if not 1 <= self.devices <= MOST_DEVICES:
+            message = f"cannot simulate {self.devices} boxes, expected 1 to {MOST_DEVICES}"
             raise ValueError(message)
 
 

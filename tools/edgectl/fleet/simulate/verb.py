@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from edgectl.fleet.simulate.plot import plot as draw
-from edgectl.fleet.simulate.run import Result, simulate
+from edgectl.fleet.simulate.result import Result
+from edgectl.fleet.simulate.run import simulate
 from edgectl.fleet.simulate.script import Shares, Terms
 from edged.domain.errors import ConfigError
 
@@ -70,6 +71,7 @@ def document(result: Result) -> dict[str, Any]:
         },
         "restart": {
             "at_s": _rounded(result.restarted_s),
+            "gone_s": _rounded(result.gone_s),
             "back": len(result.back_s),
             "last_s": _rounded(max(result.back_s, default=None)),
             "most_in_100_ms": result.herd,
@@ -92,10 +94,11 @@ def text(result: Result) -> str:
     ]
     back = told["restart"]
     if back["at_s"] is not None:
-        lines.append(
-            f"broker restarted at {back['at_s']} s: {back['back']} connections, the last after {back['last_s']} s, "
-            f"at most {back['most_in_100_ms']} in a tenth of a second"
-        )
+        lines += [
+            f"broker restarted at {back['at_s']} s, gone for {back['gone_s']} s",
+            f"{back['back']} connections since, the last after {back['last_s']} s",
+            f"at most {back['most_in_100_ms']} of them in a tenth of a second",
+        ]
     lines += [
         f"ASTRAY: {name} ({result.roles[name].value}) is {end.value}" for name, end in sorted(result.astray.items())
     ]
