@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# How many tests run at once: most of them wait for brokers, cameras and deadlines.
+WORKERS ?= 2
 SOURCES := $(shell find edged tools models device-profiles systemd -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
 .PHONY: help demo test test-fast test-arm64 coverage check lint types layers format bench docs models soak wheel clean
@@ -14,7 +16,7 @@ demo: $(VENV)/.installed  ## the main job on this machine: camera and sensor to 
 	$(BIN)/edged demo $(ARGS)
 
 test: $(VENV)/.installed  ## every test, on the installed wheel
-	$(BIN)/pytest -p no:cacheprovider $(ARGS)
+	$(BIN)/pytest -p no:cacheprovider -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-fast: $(VENV)/.installed  ## the tests that need no real processes, brokers or models
 	$(BIN)/pytest -p no:cacheprovider -m "not slow" $(ARGS)

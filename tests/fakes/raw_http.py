@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 from collections.abc import Mapping
@@ -33,12 +34,27 @@ class Said:
         return words
 
 
+class _Kept(io.BufferedReader):
+    """Stays open when a response was read: of several that come at once, the next lies in it already."""
+
+    def close(self) -> None:
+        """Leave it to ``end``."""
+
+    def end(self) -> None:
+        super().close()
+
+
 class RawClient:
     """One connection, kept open."""
 
     def __init__(self, port: int, timeout_s: float = 20.0) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._reader = _Kept(socket.SocketIO(self.socket, "r"))
+
+    def makefile(self, _mode: str) -> _Kept:
+        """Give what a response is read from."""
+        return self._reader
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -48,7 +64,7 @@ class RawClient:
         return self.hear()
 
     def hear(self) -> Said:
-        response = HTTPResponse(self.socket)
+        response = HTTPResponse(self)  # type: ignore[arg-type]  # it asks for makefile alone
         response.begin()
         body = response.read()
         return Said(response.status, {key.lower(): value for key, value in response.getheaders()}, body)
@@ -65,6 +81,7 @@ class RawClient:
         return True
 
     def close(self) -> None:
+        self._reader.end()
         self.socket.close()
 
     def __enter__(self) -> Self:
