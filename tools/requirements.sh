@@ -31,7 +31,7 @@ project, extras = data["project"], data["project"]["optional-dependencies"]
 wanted = data["build-system"]["requires"] + project["dependencies"] + extras["dev"]
 (everything,) = extras["all"]
 for extra in (*everything[len("edged[") : -1].split(","), "workshop"):
-    wanted += extras[extra]
+    wanted += [need for need in extras[extra] if not need.startswith("edged[")]
 print("\n".join(wanted))
 PY
 "$VENV/bin/pip" install --quiet --disable-pip-version-check -c constraints.txt -r "$VENV/requirements.txt"
