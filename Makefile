@@ -58,6 +58,7 @@ models: $(VENV)/.installed  ## make the shipped models again in build/models and
 soak: $(VENV)/.installed  ## what takes hours: a million frames and a million requests (`make test` runs a tenth of it), kills in every state, measuring
 	EDGED_SOAK_FRAMES=1000000 $(BIN)/pytest -p no:cacheprovider tests/e2e/test_soak.py tests/e2e/test_measuring.py tests/update/test_killed.py $(ARGS)
 	EDGED_SOAK_INPUTS=1000000 EDGED_SOAK_CYCLES=50 EDGED_SOAK_EXAMPLES=100 $(BIN)/pytest -p no:cacheprovider tests/api $(ARGS)
+	EDGED_SOAK_BOXES=1000 $(BIN)/pytest -p no:cacheprovider tests/tools/test_fleet_simulate.py $(ARGS)
 
 wheel: $(VENV)/.ready  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist . >/dev/null

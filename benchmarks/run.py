@@ -33,6 +33,7 @@ FIGURES = (
     "shortage",
     "updates",
     "activation",
+    "fleet",
 )
 RESULTS = Path(__file__).with_name("RESULTS.md")
 QUICK = Effort(share=0.1)

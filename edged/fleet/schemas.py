@@ -218,6 +218,9 @@ class InventoryDocument(Reported):
     schema_: Literal["edged.inventory/1"] = Field(alias="schema")
     hardware: dict[str, Any]
     profile: str | None = None
+    groups: tuple[str, ...] = ()
+    memory_free_mb: int | None = None
+    """MiB that models could have added as this was told, beside what runs; None is no bound."""
     versions: dict[str, str | None] = Field(default_factory=dict)
     pipelines: tuple[dict[str, Any], ...] = ()
     models: tuple[dict[str, Any], ...] = ()
@@ -351,7 +354,10 @@ class CalibrationDocument(Part):
 
 
 class ModelsDocument(Reported):
-    """``out/models``, retained: what runs, what ran before, what was asked for, and what has calibrated itself."""
+    """``out/models``, retained: what runs, what ran before, what was asked for, and what has calibrated itself.
+
+    Of each model also ``since`` when it is in its state, and ``conduct``: how the last candidate did in probation against the one before.
+    """
 
     schema_: Literal["edged.models/1"] = Field(alias="schema")
     models: tuple[dict[str, Any], ...] = ()

@@ -43,7 +43,7 @@ def next_order(
     """Give the payload of the next document: what the last one wants of other models stays, its seq goes up.
 
     A model whose change is None goes back to what the box's folders offer. ``seen_seq`` is the highest that its boxes tell of: a broker
-    that lost what it retained must not make the next order look like an old one. ``asked`` is for which rollout, and when, each model of the
+    that lost what it retained must not make the next order look like an old one. ``asked`` is for which rollout each model of the
     last document was ordered: a rollout of another model must not look as if it had taken its place.
     """
     models = {**(last.models if last is not None else {}), **changes}

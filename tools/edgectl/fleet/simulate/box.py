@@ -139,7 +139,7 @@ class SimulatedBox:
         self._say(draft)
         return True
 
-    def judge(self, envelope: bytes, addressed: Audience) -> Desired:
+    def judge(self, envelope: bytes, addressed: Audience, _cancelled: Callable[[], bool] = lambda: False) -> Desired:
         """Read an order. Its signatures are not held against keys: what costs that is measured elsewhere (benchmarks/updates.py)."""
         desired = parse(base64.b64decode(json.loads(envelope)["payload"]))
         check(desired, addressed, (self._audience,), self._ground.clock.wall_ns() // 1_000_000)

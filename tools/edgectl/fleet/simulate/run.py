@@ -131,6 +131,7 @@ class _Simulation:
         runner = Runner(plan, release, CAMPAIGN, _unsigned, publish)
         began_s = time.monotonic()
         at_s = 0.0
+        self._look(fleet, plan, at_s)
         while at_s < self._terms.timeout_s and self.result.converged_s is None:
             self._told_broken()
             runner.step(fleet, time.time())
@@ -141,8 +142,10 @@ class _Simulation:
                 self._restart(at_s)
             time.sleep(LOOK_S)
         if self.result.restarted_s is not None:
-            since_s = began_s + self.result.restarted_s + self.result.gone_s
-            self.result.back_s = [one - since_s for one in self._crowd.arrivals_s if one > since_s]
+            gone_s = began_s + self.result.restarted_s
+            there_s = gone_s + self.result.gone_s
+            # A box may find it before it is seen here that it listens.
+            self.result.back_s = [max(0.0, one - there_s) for one in self._crowd.arrivals_s if one > gone_s]
 
     def _look(self, fleet: Fleet, plan: Plan, at_s: float) -> None:
         boxes, result = fleet.boxes(plan), self.result
