@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 
@@ -126,7 +127,9 @@ def objection(gathered: Gathered, model_input: WindowInput) -> str | None:
             seen = f"channel {channel} stood still in {still} of {gathered.windows} windows"
             return f"{seen}, expected a sensor that varies in {1 - BAD_SHARE:.0%} of them"
     if len(gathered.features) < LEAST_WINDOWS:
-        return f"{seconds:.1f} s hold {len(gathered.features)} windows, expected at least {LEAST_WINDOWS}"
+        count = len(gathered.features)
+        enough_s = ceil(seconds * LEAST_WINDOWS / max(1, count))
+        return f"{seconds:.1f} s hold {count} windows, expected at least {LEAST_WINDOWS}: calibrate_s of {enough_s} or more gives them"
     return None
 
 
