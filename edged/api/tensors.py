@@ -175,10 +175,22 @@ def _array(name: str, datatype: str, values: Any) -> Array:
     except (ValueError, OverflowError) as error:
         message = f"cannot read input {name!r}: its lists differ in length or depth, expected the tensor's shape"
         raise invalid(message) from error
-    if found.dtype.kind not in kinds:
+    if kinds == "iu" and found.dtype.kind in "fO":
+        found = _whole_numbers(values, found)
+    if found.dtype.kind not in kinds and not _is_exact(found):
         message = f"cannot read input {name!r}: its data are not all of one kind, expected {datatype}"
         raise invalid(message)
     return found
+
+
+def _whole_numbers(values: Any, found: Array) -> Array:
+    """Give whole numbers as they are: beside one above 2^63 NumPy makes floats of small ones, which hold 53 bits."""
+    exact: Array = np.array(values, dtype=object)
+    return exact if exact.shape == found.shape and all(type(one) is int for one in exact.flat) else found
+
+
+def _is_exact(found: Array) -> bool:
+    return found.dtype.kind == "O" and all(type(one) is int for one in found.flat)
 
 
 def _cast(name: str, datatype: str, found: Array) -> Array:

@@ -55,6 +55,11 @@ def test_what_is_written_as_json_is_read_as_it_was(array: Array) -> None:
     np.testing.assert_array_equal(read.data, array)
 
 
+def test_whole_numbers_of_both_ends_of_their_type_are_read_side_by_side() -> None:
+    read = from_values("x", "UINT64", [3], [1, 2**64 - 1, 2**53 + 1])
+    np.testing.assert_array_equal(read.data, np.array([1, 2**64 - 1, 2**53 + 1], np.uint64))
+
+
 @given(st.lists(st.binary(max_size=20), max_size=5))
 def test_elements_of_any_length_come_through(elements: list[bytes]) -> None:
     if not elements:
