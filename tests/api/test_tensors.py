@@ -101,7 +101,7 @@ def test_a_tensor_that_begins_between_two_words_is_copied_to_where_runtimes_can_
         ("FP32", [1], "1", "no list"),
         ("UINT8", [1], [256], "outside 0 to 255"),
         ("UINT8", [1], [-1], "outside 0 to 255"),
-        ("INT64", [1], [1 << 64], "not all of one kind"),
+        ("INT64", [1], [1 << 64], "outside -9223372036854775808 to"),
         ("UINT64", [1], [-1], "outside 0"),
         ("INT8", [1], [1.5], "not all of one kind"),
         ("BOOL", [1], [1], "not all of one kind"),
