@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edged.domain.bundle import Bundle
@@ -59,13 +59,17 @@ class GoingLive:
         return self.model_of(pipeline.name) == bundle.manifest.name and isinstance(pipeline.worker.steps, Loop)
 
 
+def digests_of(bundle: Bundle) -> frozenset[str]:
+    """Give the digests of a release's variants, as what runs names them."""
+    return frozenset(f"sha256:{one.sha256}" for one in bundle.manifest.variant)
+
+
 def _runs(pipeline: Pipeline, bundle: Bundle) -> bool:
     steps = pipeline.worker.steps
     if not isinstance(steps, Loop):
         return pipeline.worker.state in {"ended", "stopped"}
-    digests: Collection[str] = {f"sha256:{one.sha256}" for one in bundle.manifest.variant}
     ref = steps.newest.ref
-    return ref.version == bundle.manifest.version and ref.digest in digests
+    return ref.version == bundle.manifest.version and ref.digest in digests_of(bundle)
 
 
 def _failed(pipelines: Sequence[Pipeline], noted: dict[str, object]) -> str | None:

@@ -25,6 +25,10 @@ OTHER_SHARE = 0.35
 """Of the frames that tell something else than before. Coarse on purpose: a model that finds more is no fault, one that sees nothing is."""
 SILENT_S = 300.0
 """Brokers restart and links flap; five minutes without one, of a box that had one, is what a bad model may do to it."""
+DOWN_S = 120.0
+"""What fails is built anew after a minute at most: after two it has failed several times in a row."""
+LONGEST_S = 4 * 3600.0
+"""Half a shift: where so little came until then, more waiting proves nothing, and a later order must not wait for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,11 @@ class Conduct:
     """How a model behaved over a stretch, over all of its pipelines; None is not known."""
 
     results: int = 0
+    """Answers and failures; a frame that nobody could have judged is none."""
     failures: int = 0
     """Frames without an answer by the model's or its engine's fault; what a camera did not give is none."""
+    suspects: int = 0
+    """Answers that the live self-test says not to believe."""
     crashes: int = 0
     """Of its engine. Crashed starts of the daemon are counted where they are found: at the start."""
     p95_ms: float | None = None
@@ -48,20 +55,25 @@ class Conduct:
     """The largest share of frames by which two parts of the stretch differed: what the scene itself does."""
     silent_s: float | None = None
     """Since the broker was last there; None when it never was."""
+    down_s: Mapping[str, float] = field(default_factory=dict)
+    """Of the pipelines that ran the version before and are down now: for how long."""
+    ever: int = 0
+    """Results since it went live, where that is longer ago than the stretch began."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is asked of a candidate. ``latency_ms`` is the pipelines' objective, which excuses a slower model."""
+    """What is asked of a candidate. ``latency_ms`` is the pipelines' objective, which excuses a slower model; ``is_used`` by a pipeline."""
 
     probation_s: float = 900.0
     min_results: int = 100
     latency_ms: float | None = None
+    is_used: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``watch`` on, ``commit``, or ``roll-back`` for ``reason``."""
+    """``watch`` on, ``commit``, or ``roll-back`` for ``reason``; a commit has one where too little was seen to prove anything."""
 
     what: str
     reason: str = ""
@@ -73,14 +85,27 @@ WATCH, COMMIT = Verdict("watch"), Verdict("commit")
 def judge(before: Conduct | None, now: Conduct, terms: Terms, elapsed_s: float) -> Verdict:
     """Judge a candidate ``elapsed_s`` after it went live; ``before`` is its predecessor's conduct, None when there is none.
 
-    A candidate that had too little to answer is watched on, for as long as it takes: silence is no proof.
+    A candidate that had too little to answer is watched on, ``LONGEST_S`` at most: silence is no proof, and no fault.
     """
     base = before or Conduct()
     for gate in _GATES:
         reason = gate(base, now, terms)
         if reason:
             return Verdict("roll-back", reason)
-    return COMMIT if elapsed_s >= terms.probation_s and now.results >= terms.min_results else WATCH
+    return WATCH if elapsed_s < terms.probation_s or now.down_s else _at_the_end(now, terms, elapsed_s)
+
+
+def _at_the_end(now: Conduct, terms: Terms, elapsed_s: float) -> Verdict:
+    results = max(now.results, now.ever)
+    if results >= terms.min_results:
+        return COMMIT
+    if not terms.is_used:
+        return Verdict("commit", "no pipeline runs it")
+    if elapsed_s < LONGEST_S:
+        return WATCH
+    if now.failures and now.failures == now.results:
+        return Verdict("roll-back", f"gave no answer to any of {now.results} frames, expected some")
+    return Verdict("commit", f"{results} of {terms.min_results} results came within {elapsed_s:.0f} s: too few to tell")
 
 
 def _crashes(before: Conduct, now: Conduct, _terms: Terms) -> str:
@@ -89,13 +114,32 @@ def _crashes(before: Conduct, now: Conduct, _terms: Terms) -> str:
 
 
 def _failures(before: Conduct, now: Conduct, _terms: Terms) -> str:
-    if now.results < LEAST_RESULTS:
-        return ""
-    usual = before.failures / before.results if before.results else 0.0
-    allowed = max(FREE_SHARE, usual)
-    if surely_above(now.failures, now.results) <= allowed:
+    allowed = _exceeded(before.failures, before.results, now.failures, now.results)
+    if allowed is None:
         return ""
     return f"gave no answer to {now.failures} of {now.results} frames, expected at most {allowed:.1%}"
+
+
+def _suspects(before: Conduct, now: Conduct, _terms: Terms) -> str:
+    allowed = _exceeded(before.suspects, before.results, now.suspects, now.results)
+    if allowed is None:
+        return ""
+    return f"{now.suspects} of {now.results} answers are suspect, expected at most {allowed:.1%}"
+
+
+def _exceeded(before: int, before_of: int, now: int, now_of: int) -> float | None:
+    """Give the share that was allowed, where ``now`` is surely more; None otherwise."""
+    if now_of < LEAST_RESULTS:
+        return None
+    allowed = max(FREE_SHARE, before / before_of if before_of else 0.0)
+    return allowed if surely_above(now, now_of) > allowed else None
+
+
+def _down(_before: Conduct, now: Conduct, _terms: Terms) -> str:
+    name, longest_s = max(now.down_s.items(), key=lambda one: one[1], default=("", 0.0))
+    if longest_s < DOWN_S:
+        return ""
+    return f"{name} has been down for {longest_s:.0f} s, expected it to run as before"
 
 
 def _latency(before: Conduct, now: Conduct, terms: Terms) -> str:
@@ -144,6 +188,8 @@ def _broker(before: Conduct, now: Conduct, _terms: Terms) -> str:
 _GATES: tuple[Callable[[Conduct, Conduct, Terms], str], ...] = (
     _crashes,
     _failures,
+    _suspects,
+    _down,
     _latency,
     _memory,
     _heat,

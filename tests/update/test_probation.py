@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.update.probation import COMMIT, WATCH, Conduct, Terms, difference, judge, surely_above
+from edged.update.probation import COMMIT, LONGEST_S, WATCH, Conduct, Terms, Verdict, difference, judge, surely_above
 
 BEFORE = Conduct(
     results=1000, failures=2, p95_ms=20.0, memory_mb=100.0, told={"washer": 700, "nothing": 300}, silent_s=1.0
@@ -39,6 +39,11 @@ def test_the_first_model_of_a_box_is_judged_by_what_it_does_alone() -> None:
     [
         (replace(BEFORE, crashes=2), "crashed 2 times in probation, expected at most 1"),
         (replace(BEFORE, failures=40), "gave no answer to 40 of 1000 frames, expected at most 1.0%"),
+        (replace(BEFORE, suspects=40), "40 of 1000 answers are suspect, expected at most 1.0%"),
+        (
+            replace(BEFORE, down_s={"gate": 9.0, "dock": 130.0}),
+            "dock has been down for 130 s, expected it to run as before",
+        ),
         (replace(BEFORE, p95_ms=60.0), "p95 60.0 ms in service, expected at most 30.0 ms (before: 20.0 ms)"),
         (replace(BEFORE, memory_mb=190.0), "190 MB in service, expected at most 189 MB (before: 100 MB)"),
         (replace(BEFORE, is_overheated=True), "the box overheats since it went live, expected it as cool as before"),
@@ -59,6 +64,8 @@ def test_it_is_rolled_back_for(now: Conduct, reason: str) -> None:
     [
         replace(BEFORE, crashes=1),
         replace(BEFORE, failures=15),
+        replace(BEFORE, suspects=15),
+        replace(BEFORE, down_s={"gate": 119.0}),
         replace(BEFORE, p95_ms=30.0),
         replace(BEFORE, memory_mb=189.0),
         replace(BEFORE, told={"washer": 350, "nothing": 650}),
@@ -66,10 +73,44 @@ def test_it_is_rolled_back_for(now: Conduct, reason: str) -> None:
         replace(BEFORE, silent_s=None),
         Conduct(results=19, failures=19, p95_ms=500.0, told={"nut": 19}),
     ],
-    ids=["crash", "failures", "p95", "memory", "answers", "broker", "never-connected", "too-few"],
+    ids=["crash", "failures", "suspects", "down", "p95", "memory", "answers", "broker", "never-connected", "too-few"],
 )
 def test_it_stays_for(now: Conduct) -> None:
     assert judge(BEFORE, now, TERMS, 60.0) == WATCH
+
+
+def test_what_the_one_before_could_not_answer_either_is_excused() -> None:
+    blind = replace(BEFORE, failures=400, suspects=300)
+    assert judge(blind, replace(BEFORE, failures=420, suspects=310), TERMS, LATE_S) == COMMIT
+
+
+def test_what_is_down_is_not_committed() -> None:
+    assert judge(BEFORE, replace(BEFORE, down_s={"gate": 1.0}), TERMS, LATE_S) == WATCH
+
+
+def test_a_model_that_no_pipeline_runs_is_committed_when_its_time_is_over() -> None:
+    terms = replace(TERMS, is_used=False)
+    assert judge(BEFORE, Conduct(), terms, 899.0) == WATCH
+    assert judge(BEFORE, Conduct(), terms, 900.0) == Verdict("commit", "no pipeline runs it")
+
+
+def test_nothing_is_watched_for_ever() -> None:
+    reason = "99 of 100 results came within 14400 s: too few to tell"
+    assert judge(BEFORE, Conduct(results=99), TERMS, LONGEST_S - 1.0) == WATCH
+    assert judge(BEFORE, Conduct(results=99), TERMS, LONGEST_S) == Verdict("commit", reason)
+
+
+def test_an_order_may_ask_for_a_longer_probation_than_the_longest_wait() -> None:
+    assert judge(BEFORE, Conduct(), replace(TERMS, probation_s=86400.0), LONGEST_S) == WATCH
+
+
+def test_what_answered_nothing_at_all_is_not_committed_for_its_patience() -> None:
+    verdict = judge(BEFORE, Conduct(results=9, failures=9), TERMS, LONGEST_S)
+    assert verdict == Verdict("roll-back", "gave no answer to any of 9 frames, expected some")
+
+
+def test_results_since_it_went_live_count_where_the_stretch_is_shorter() -> None:
+    assert judge(BEFORE, Conduct(results=75, ever=100), TERMS, LATE_S) == COMMIT
 
 
 def test_a_slower_model_that_meets_the_objective_stays() -> None:
