@@ -99,17 +99,17 @@ class Courier:
         """What was seen of the signers so far, and the time floor."""
         return self._marks
 
-    def judge(self, envelope: bytes, audience: Audience) -> Desired:
+    def judge(self, envelope: bytes, audience: Audience, cancelled: Callable[[], bool] = lambda: False) -> Desired:
         """Verify an order found at ``audience``'s topic and remember its number; the same one again is no fault.
 
         Raises:
             RejectedError: It must not be followed: malformed, signature, other-audience, expired, replayed, seq-reused.
             RetryableError: Nothing can be said now, ask again later: network, metadata-expired, rollback-attack, tampered, unsigned,
-                trust (the provisioned root is none), disk …
+                trust (the provisioned root is none), disk, cancelled (``cancelled`` said so; it is asked five times a second) …
         """
         with self._turn:
             order = {"verb": "judge", "envelope": base64.b64encode(envelope).decode(), "payload_type": PAYLOAD_TYPE}
-            judged = self._run(order, lambda _done, _all: None, lambda: False)["judged"]
+            judged = self._run(order, lambda _done, _all: None, cancelled)["judged"]
             desired = parse(base64.b64decode(judged["payload"]))
             check(desired, audience, self._settings.own, self._marks.time_ms(self._wall_ms()))
             marks = self._marks.with_order(desired)

@@ -13,8 +13,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+from contextlib import ExitStack, suppress
+from typing import IO, Any
 
 from edged.assembly.update_child import PROGRAM
 from edged.domain.errors import RetryableError
@@ -36,29 +36,22 @@ class CourierChild:
 
     def __init__(self, order: dict[str, Any]) -> None:
         """Start it and tell it what to do. Raises RetryableError when there is no process to be had."""
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, with our own words
-                [sys.executable, "-c", PROGRAM],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                cwd=ELSEWHERE,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-                start_new_session=True,
-                bufsize=0,
-            )
-        except OSError as error:
-            self._log.close()
-            message = f"cannot start the update's process: {error.strerror}, expected one"
-            raise RetryableError(message, code="crashed") from error
+        with ExitStack() as opened:
+            try:
+                self._log = opened.enter_context(tempfile.TemporaryFile())
+                self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+                opened.callback(os.close, self._wake)
+                self._process = _started(self._log)
+            except OSError as error:
+                message = f"cannot start the update's process: {error.strerror}, expected one"
+                raise RetryableError(message, code="crashed") from error
+            opened.pop_all()  # closed in end
         assert self._process.stdin is not None  # noqa: S101 - pipes, as asked for above
         assert self._process.stdout is not None  # noqa: S101
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._in, False)
         with suppress(OSError):
             fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lock = threading.Lock()
         self._waiting: deque[bytes] = deque()
         self._sending = memoryview(b"")
@@ -80,7 +73,7 @@ class CourierChild:
         unpacker, heard_s = Unpacker(), time.monotonic()
         while True:
             if cancelled():
-                message = "cannot go on with the download: it was cancelled"
+                message = "cannot wait for the update's process: it was cancelled"
                 raise RetryableError(message, code="cancelled")
             if self._ready():
                 piece = read_some(self._out)
@@ -138,6 +131,19 @@ class CourierChild:
         told = f": {lines[-1]}" if lines else ""
         message = f"cannot wait for the update's process: it ended with status {status}{told}, expected an answer"
         return RetryableError(message, code="crashed")
+
+
+def _started(log: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - our own interpreter, with our own words
+        [sys.executable, "-c", PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        cwd=ELSEWHERE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        start_new_session=True,
+        bufsize=0,
+    )
 
 
 def _messages(unpacker: Unpacker, piece: bytes) -> list[Any]:

@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from edged.assembly.accepted import Accepted
@@ -19,7 +20,7 @@ from edged.domain.ports import Clock
 from edged.fleet.backoff import Backoff, Retry
 from edged.pipeline.line import NEVER_STUCK_NS
 from edged.telemetry import logs
-from edged.update.delivered import DeliveredWay, ordered
+from edged.update.delivered import CANCELLED, DeliveredWay, ordered
 from edged.update.desired import Audience, Desired, Order
 from edged.update.ports import Courier, Site
 from edged.update.records import Ordered, Pointer
@@ -32,6 +33,9 @@ IDLE_S = 30.0
 """It is woken by every order; this is for what nobody tells: a clock that is right at last, a disk that has room again."""
 RETRIES = Backoff(base_s=5.0, cap_s=900.0)
 """Full jitter: a fleet whose repository was away does not come back at once."""
+URGENT_S = 1.0
+"""How soon it is tried again to bring back what ran before: meanwhile something bad runs."""
+CONFIGURATION = ".configuration"
 _BACK = frozenset({Event.RESTORED, Event.EMPTIED, Event.WITHDRAWN, Event.CANCELLED})
 """After these another release shall run than the one that runs."""
 
@@ -80,10 +84,11 @@ class Updating:
         self.configuring, self._jitter = configuring, jitter
         self.site: Site | None = None
         self._waiting: dict[Audience, bytes] = {}
-        self._has_news = False
+        self._has_news = self._is_asked = False
         self._ways: dict[str, DeliveredWay] = {}
         self._tries: dict[str, _Tries] = {}
         self._refused_cancels: set[tuple[str, str]] = set()
+        self._broken: dict[str, str] = {}
         self._inbox = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -103,9 +108,13 @@ class Updating:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask it to end; a download goes on where it was at the next start."""
+        """Ask it to end; a download goes on where it was at the next start.
+
+        What is on trial or on probation is told here, not at the thread's end: that may come too late, or never.
+        """
         self._stop.set()
         self._wake.set()
+        self._end_well()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the end."""
@@ -115,12 +124,13 @@ class Updating:
         return not self._thread.is_alive()
 
     def reload(self) -> None:
-        """Look again now."""
+        """Look again now, at what is left alone for a while, too."""
+        self._is_asked = True
         self._wake.set()
 
     def reasons(self) -> Sequence[Reason]:
-        """Nothing: what runs is not worse for an order that waits; out/update tells."""
-        return ()
+        """Orders that cannot be judged. What runs is not worse for one that waits; out/update tells of those."""
+        return self._reports.reasons()
 
     # -- orders
 
@@ -137,19 +147,33 @@ class Updating:
         """Whether a download shall pause: something was ordered meanwhile, or edged ends."""
         return self._has_news or self._stop.is_set()
 
+    def is_ending(self) -> bool:
+        """Whether edged ends: what takes long shall not go on."""
+        return self._stop.is_set()
+
     def sleep(self, seconds: float) -> bool:
         """Wait; gives whether edged ends."""
         return self._stop.wait(seconds)
 
     def tick(self) -> float:
-        """Do what is due; gives the seconds until something is due again."""
-        waits = [self._judge()]
-        orders = self._accepted.models()
-        updater = self._supply.updater
-        pointers = {model: updater.slots.pointer(model) for model in {*orders, *updater.models()}}
-        waits += [self._carry(model, orders.get(model), pointer) for model, pointer in sorted(pointers.items())]
-        if self.configuring is not None:
-            waits.append(self.configuring.tick(self._accepted.configuration()))
+        """Do what is due; gives the seconds until something is due again.
+
+        What is live and may have to be taken back comes first, and whatever goes wrong with one thing holds up none of the others.
+        """
+        updater, waits = self._supply.updater, []
+        if self._is_asked:
+            self._is_asked = False
+            for tries in self._tries.values():
+                tries.not_before_ns = 0
+        changing = [model for model in updater.models() if updater.slots.pointer(model).state in CHANGING]
+        waits += [self._guarded(model, partial(self._look_after, model), URGENT_S) for model in sorted(changing)]
+        configured = self._accepted.configuration()
+        waits.append(self._guarded(CONFIGURATION, self._configure, URGENT_S))
+        waits.append(self._judge())
+        if self._accepted.configuration() is not configured:
+            waits.append(self._guarded(CONFIGURATION, self._configure, URGENT_S))
+        others = {*self._accepted.models(), *updater.models()} - {*changing}
+        waits += [self._guarded(model, partial(self._look_after, model)) for model in sorted(others)]
         return min((wait for wait in waits if wait is not None), default=IDLE_S)
 
     def _run(self) -> None:
@@ -162,36 +186,67 @@ class Updating:
             self._doing = "waits"
             self._wake.wait(min(wait_s, IDLE_S))
             self._wake.clear()
+        self._end_well()  # once more: something may have come to its trial since it was asked to end
+
+    def _end_well(self) -> None:
         self._supply.updater.ended_well()
         if self.configuring is not None:
             self.configuring.ended_well()
+
+    def _guarded(self, name: str, work: Callable[[], float | None], again_s: float | None = None) -> float | None:
+        """Do something that holds up nothing else if it breaks. Gives when it is due again."""
+        if self._stop.is_set():
+            return None
+        try:
+            wait_s = work()
+        except Exception as error:  # noqa: BLE001 - the pipelines run without updates, too: whatever happens here is no reason to end
+            if self._broken.get(name) != repr(error):
+                _LOG.exception("updating.broken", extra={logs.FIELDS: {"what": name}})
+            self._broken[name] = repr(error)
+            return self._put_off(name, again_s)
+        self._broken.pop(name, None)
+        return wait_s
 
     def _judge(self) -> float | None:
         """Judge what came; what cannot be judged now stays."""
         with self._inbox:
             waiting, self._has_news = dict(self._waiting), False
-        waits: list[float] = []
-        for audience, envelope in waiting.items():
-            held_s = self._held_s(str(audience))
-            if held_s is not None:
-                waits.append(held_s)
-                continue
-            self._doing = f"judges the order for {audience}"
-            try:
-                self._accepted.put(audience, envelope, self._courier.judge(envelope, audience))
-            except RejectedError as error:
-                self._reports.refused(audience, error)
-            except EdgedError as error:
-                logs.event(_LOG, "order.unjudged", level=logging.WARNING, audience=audience, error=error)
-                waits.append(self._put_off(str(audience)))
-                continue
-            self._tries.pop(str(audience), None)
-            with self._inbox:
-                if self._waiting.get(audience) == envelope:
-                    del self._waiting[audience]
-        return min(waits, default=None)
+        waits = [
+            self._guarded(str(audience), partial(self._judge_one, audience, envelope))
+            for audience, envelope in waiting.items()
+        ]
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _judge_one(self, audience: Audience, envelope: bytes) -> float | None:
+        held_s = self._held_s(str(audience))
+        if held_s is not None:
+            return held_s
+        self._doing = f"judges the order for {audience}"
+        try:
+            self._accepted.put(audience, envelope, self._courier.judge(envelope, audience, self.is_ending))
+        except RejectedError as error:
+            self._reports.refused(audience, error)
+        except EdgedError as error:
+            if error.code != CANCELLED:
+                self._reports.unjudged(audience, error)
+            return self._put_off(str(audience))
+        else:
+            self._reports.judged(audience)
+        self._tries.pop(str(audience), None)
+        with self._inbox:
+            if self._waiting.get(audience) == envelope:
+                del self._waiting[audience]
+        return None
+
+    def _configure(self) -> float | None:
+        if self.configuring is None:
+            return None
+        return self.configuring.tick(self._accepted.configuration())
 
     # -- models
+
+    def _look_after(self, model: str) -> float | None:
+        return self._carry(model, self._accepted.models().get(model), self._supply.updater.slots.pointer(model))
 
     def _carry(self, model: str, order: Order | None, pointer: Pointer) -> float | None:
         """Bring a model to where its order wants it, as far as that goes now."""
@@ -219,7 +274,8 @@ class Updating:
             pause = self._supply.updater.carry(way)
         except EdgedError as error:
             self._reports.hindered(model, target, error)
-            return self._put_off(model)
+            is_urgent = self._supply.updater.slots.pointer(model).state in CHANGING
+            return self._put_off(model, URGENT_S if is_urgent else None)
         pointer = self._supply.updater.slots.pointer(model)
         if pause.seconds is not None:
             return pause.seconds
@@ -273,8 +329,9 @@ class Updating:
         left_ns = tries.not_before_ns - self._clock.monotonic_ns() if tries is not None else 0
         return left_ns / 1e9 if left_ns > 0 else None
 
-    def _put_off(self, name: str) -> float:
+    def _put_off(self, name: str, again_s: float | None = None) -> float:
+        """Leave it alone for a while that grows, or for ``again_s``."""
         tries = self._tries.setdefault(name, _Tries(Retry(RETRIES, self._jitter)))
-        wait_s = tries.retry.after(0.0)
+        wait_s = tries.retry.after(0.0) if again_s is None else again_s
         tries.not_before_ns = self._clock.monotonic_ns() + int(wait_s * 1e9)
         return wait_s

@@ -196,7 +196,11 @@ def _forget_old(folder: Path) -> None:
 
 
 def _leave_room(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        message = f"cannot look how much room {folder} has: {error.strerror}, expected a disk that tells"
+        raise RetryableError(message, code="disk") from error
     if free < needed + RESERVE_BYTES:
         message = f"cannot download {needed} bytes: {free} are free, expected {needed + RESERVE_BYTES}"
         raise RetryableError(message, remedy="make room on the disk of the state directory", code="disk-full")

@@ -27,12 +27,13 @@ PROBATION_S = 300
 class Settings:
     """This box, as an ordered configuration meets it.
 
-    ``check`` gives why a file cannot be used; ``waits_for`` why nothing may change now; ``watch`` judges what is in force, by the seconds
-    that it is.
+    ``check`` gives why a file cannot be used; ``waits_for`` why nothing may change now; ``note`` keeps what ``watch`` will have to know of
+    the box as it was, durably; ``watch`` judges what is in force, by the seconds that it is.
     """
 
     check: Callable[[Path], str | None]
     waits_for: Callable[[], str | None]
+    note: Callable[[], None]
     watch: Callable[[float], Verdict]
 
 
@@ -106,7 +107,8 @@ class ConfiguredWay(Way):
         return Pause(LOOK_S, why) if why else Move(Event.OPENED)
 
     def go_live(self, pointer: Pointer) -> Move | Pause:
-        """Switch, and watch from now on."""
+        """Note how the box does, switch, and watch from now on."""
+        self._settings.note()
         self._since_ns = self._clock.monotonic_ns()
         changes = {"active": pointer.candidate, "previous": pointer.active, "candidate": None, "attempt": 0}
         return Move(Event.SWITCHED, {**changes, "boot_id": self._boot})

@@ -17,10 +17,9 @@ from edged.update.ports import Probation, Site
 from edged.update.records import Ordered, Pointer, Records, Release, folder_on_disk
 from edged.update.rollout import Event
 from edged.update.slots import StateLoopError
-from edged.update.store import Store, listing_of
+from edged.update.store import INCOMING, Store, listing_of
 from edged.update.way import FailedError, Move, Pause, Way, quarantined
 
-INCOMING = "incoming"
 RESERVE_BYTES = 64 * 1024**2
 """What a download leaves to everything else on the disk: the outbox, the journal, a rollback."""
 COPIES = 3
@@ -123,7 +122,8 @@ class DeliveredWay(Way):
         if staged is None:
             return Move(Event.ORDERED)
         if not self._tries:
-            return Move(Event.ORDERED, {"attempt": pointer.attempt + 1})
+            # After a power cut the boot is another, after an end that was asked for there is none.
+            return Move(Event.ORDERED, {"attempt": pointer.attempt + (pointer.boot_id == self._boot)})
         trial = self._site.trial(staged)
         if not trial.passed:
             raise self.condemn(self._release(pointer), trial.reason)
@@ -132,13 +132,15 @@ class DeliveredWay(Way):
     def present(self, _pointer: Pointer) -> Move | Pause:
         """Take it to its trial."""
         self._tries, self._bundle = True, None
-        return Move(Event.TRYING)
+        return Move(Event.TRYING, {"boot_id": self._boot})
 
     def wait(self, pointer: Pointer) -> Move | Pause:
         """Wait for the window and for a clock that is right."""
         if self._staged(pointer) is None:
             return Move(Event.ORDERED)
         why = self._site.waits_for()
+        if why is None and self._site.cancelled():
+            return Pause(0.0, "a later word came")
         return Pause(LOOK_S, why) if why else Move(Event.OPENED)
 
     def go_live(self, pointer: Pointer) -> Move | Pause:
@@ -161,7 +163,9 @@ class DeliveredWay(Way):
         verdict = self._site.watch(Probation(self.model, self.order, active, pointer.previous, running_s))
         if verdict.what == "roll-back":
             return _condemned(verdict.reason, "probation")
-        return Move(Event.KEPT, {"finished": True, "attempt": 0}) if verdict.what == "commit" else Pause(LOOK_S)
+        if verdict.what == "commit":
+            return Move(Event.KEPT, {"finished": True, "attempt": 0, "reason": verdict.reason})
+        return Pause(LOOK_S)
 
     def failure(self, error: EdgedError) -> Move | Pause:
         """Tell a release that must not run from a box or a network that cannot now."""

@@ -53,8 +53,8 @@ class Audience:
 class ModelOrder:
     """One release: the file in the repository, by the digest that whoever ordered it has seen.
 
-    ``force`` takes it although this box has it in quarantine; ``shadow_one_in`` runs it beside the old one on every n-th frame first
-    (0: not at all); its probation lasts ``probation_s`` and at least ``min_inferences``.
+    ``force`` takes it although this box has it in quarantine; ``shadow_one_in`` is kept for running it beside the old one on every n-th
+    frame first, and has to be 0 until edged can (``check``); its probation lasts ``probation_s`` and at least ``min_inferences``.
     """
 
     model: str
@@ -120,6 +120,13 @@ def check(desired: Desired, addressed: Audience, own: Sequence[Audience], now_ms
         late_s = (now_ms - desired.not_after_ms) / 1000
         message = f"cannot follow order {desired.seq} for {addressed}: it ended {late_s:.0f} s ago, expected one that is still valid"
         raise RejectedError(message, remedy="issue it again with a higher seq", code="expired")
+    shadowed = [order.model for order in desired.models.values() if order is not None and order.shadow_one_in]
+    if shadowed:
+        message = (
+            f"cannot follow order {desired.seq} for {addressed}: this edged runs no model in shadow, "
+            f"expected shadow_one_in 0 for {', '.join(shadowed)[:MAX_SHOWN]}"
+        )
+        raise RejectedError(message, remedy="issue it again without shadow_one_in", code="unsupported")
 
 
 def audiences(device: str, groups: Iterable[str] = ()) -> tuple[Audience, ...]:

@@ -13,6 +13,8 @@ from edged.update.slots import Slots, StateLoopError
 from edged.update.way import DONE, STEPS, Move, Pause, Way
 
 RETRY_S = 1.0
+_BLAMED = frozenset({State.VALIDATING, State.PROBATION})
+"""An end of edged in these counts against the release."""
 
 
 def go(slots: Slots, way: Way, pointer: Pointer) -> Pause:
@@ -77,11 +79,10 @@ def restarted(slots: Slots, model: str, boot: str) -> Pointer:
 
 
 def ended_well(slots: Slots, model: str) -> None:
-    """Note that edged ends because it was asked to: nothing on probation is to blame for that."""
-    pointer = slots.pointer(model)
-    if pointer.state is State.PROBATION:
+    """Note that edged ends because it was asked to: nothing on trial or on probation is to blame for that."""
+    if slots.pointer(model).state in _BLAMED:
         with suppress(DeviceError):
-            slots.records.point(model, pointer.model_copy(update={"boot_id": ""}))
+            slots.mark(model, boot_id="")
 
 
 def _moved(slots: Slots, model: str, pointer: Pointer, move: Move) -> Pointer:

@@ -1,7 +1,7 @@
 """The journal: a line before each change, each with the digest of the line before it, so that none can be altered or taken out unseen.
 
-A line's digest is the SHA-256 of its bytes without the line end. The first line of all names 64 zeros. A line without its end,
-which a power cut left, is passed over: the next one goes on from the last whole line.
+A line's digest is the SHA-256 of its bytes without the line end. The first line of all names 64 zeros. A torn line, which a power cut
+left, is passed over: the next one goes on from the last whole line. One that lost nothing but its end is whole.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ MAX_JOURNAL_BYTES = 1_048_576
 MAX_LINE_BYTES = 64 * 1024
 """Longer than any: what a bundle or an order says of itself is bounded."""
 FIRST = "0" * 64
+_WRITING = threading.Lock()
+"""Models and the configuration share a journal, and each line names the one before it."""
 _NS_PER_MS = 1_000_000
 
 
@@ -39,7 +42,7 @@ class Entry:
 
 
 class Journal:
-    """Writes the journal of a state directory. One writer."""
+    """Writes the journal of a state directory. Thread-safe, also with another object of the same directory; one process writes."""
 
     def __init__(self, directory: Path, disk: Disk, clock: Clock) -> None:
         """Nothing is written until something is noted."""
@@ -49,6 +52,10 @@ class Journal:
 
     def note(self, **fields: Any) -> str:
         """Write a line, durably, and give its digest; called before the change that it tells of."""
+        with _WRITING:
+            return self._append(fields)
+
+    def _append(self, fields: dict[str, Any]) -> str:
         file, disk = self._file, self._disk
         before, is_torn = _end(file)
         if file.exists() and file.stat().st_size > MAX_JOURNAL_BYTES:
@@ -85,7 +92,7 @@ def read_journal(directory: Path) -> Iterator[Entry]:
 
 def _lines(file: Path) -> list[bytes]:
     try:
-        return file.read_bytes().split(b"\n")[:-1]
+        return file.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -94,16 +101,16 @@ def _lines(file: Path) -> list[bytes]:
 
 
 def _end(file: Path) -> tuple[str | None, bool]:
-    """Give the digest of the last whole line (None: there is none), and whether a torn one stands behind it."""
+    """Give the digest of the last whole line (None: there is none), and whether the last one has no end."""
     try:
         with file.open("rb") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - 2 * MAX_LINE_BYTES))
             tail = stream.read()
     except OSError:  # there is none yet, or the disk does not give it: writing will tell
         return None, False
-    *whole, rest = tail.split(b"\n")
-    last = next((line for line in reversed(whole) if _fields(line) is not None), None)
-    return (_digest(last) if last is not None else None), bool(rest)
+    lines = tail.split(b"\n")
+    last = next((line for line in reversed(lines) if _fields(line) is not None), None)
+    return (_digest(last) if last is not None else None), bool(lines[-1])
 
 
 def _fields(line: bytes) -> dict[str, Any] | None:

@@ -20,11 +20,11 @@ Progress = Callable[[int, int], None]
 class Courier(Protocol):
     """Judges orders and fetches what they name. One caller at a time. Every error is RejectedError or RetryableError."""
 
-    def judge(self, envelope: bytes, addressed: Audience) -> Desired:
+    def judge(self, envelope: bytes, addressed: Audience, cancelled: Callable[[], bool] = lambda: False) -> Desired:
         """Give the document in an envelope that lay on ``addressed``'s topic.
 
         Raises RejectedError for one that must not be followed (signature, replay, audience, end date), RetryableError when that cannot be
-        told now.
+        told now, or soon after ``cancelled`` says so (code ``cancelled``).
         """
 
     def fetch(self, order: ModelOrder, progress: Progress, cancelled: Callable[[], bool]) -> VerifiedArtefact:
@@ -69,7 +69,8 @@ class Site:
     ``fetch`` is the courier's, by the model's name and order; ``unpack`` writes a packed bundle's files into an empty folder;
     ``free_bytes`` is what the disk has left; ``waits_for`` says why nothing may go live now (None: it may); ``activate`` has what runs look
     for the live release and gives why one of them does not run it (None: all do); ``watch`` judges a release in probation; ``cancelled`` is
-    asked while a file is fetched.
+    asked while a file is fetched, and before anything goes live. A ``trial`` that edged's end interrupts raises RetryableError, code
+    ``cancelled``.
     """
 
     fetch: Callable[[str, Ordered, Progress, Callable[[], bool]], VerifiedArtefact]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from edged.domain.ports import Clock
 from edged.update.disk import Disk
 from edged.update.journal import Journal
+from edged.update.reserve import Reserve
 from edged.update.rollout import UNDER_WAY, State
 
 SHA256 = r"^[0-9a-f]{64}$"
@@ -136,6 +137,7 @@ class Records:
         self._disk = disk
         self._clock = clock
         self._journal = Journal(directory, disk, clock)
+        self.reserve = Reserve(directory, disk)
 
     def now_ms(self) -> int:
         """Unix time, as the journal has it: a label."""

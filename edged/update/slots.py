@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from edged.domain.bundle import Bundle
-from edged.domain.errors import EdgedError
+from edged.domain.errors import DeviceError, EdgedError
+from edged.update.change import Change
 from edged.update.records import Pointer, Records, Release
-from edged.update.rollout import MAX_MOVES, SETTLED, Event, advance
+from edged.update.retries import Retries
+from edged.update.rollout import CHANGING, MAX_MOVES, SETTLED, Event, State, advance
+
+__all__ = ["LOOP", "Change", "OvertakenError", "Slots", "StateLoopError"]
 
 LOOP = "state-loop"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One transition of a model's slot, as it was written down."""
-
-    model: str
-    event: Event
-    before: Pointer
-    after: Pointer
-    subject: Release | None
-    """What it was about."""
 
 
 class OvertakenError(EdgedError):
@@ -47,6 +38,7 @@ class Slots:
         self.records = records
         self.told = told
         self._lock = threading.Lock()
+        self._retries = Retries()
 
     def pointer(self, model: str) -> Pointer:
         """Give where a model's slot stands."""
@@ -78,10 +70,16 @@ class Slots:
                 raise OvertakenError(message)
             after = self._after(model, before, event, changes)
             subject = after.candidate or before.candidate or after.active
-            self._note(Change(model, event, before, after, subject), live)
-            self.records.point(model, after)
+            self._write_surely(Change(model, event, before, after, subject), live)
+            if event in _RESERVING:
+                self.records.reserve.keep()
         self.told(Change(model, event, before, after, subject))
         return after
+
+    def mark(self, model: str, **changes: Any) -> None:
+        """Change fields that are no transition, durably; nobody is told. Raises DeviceError when the disk refuses."""
+        with self._lock:
+            self.records.point(model, self.pointer(model).model_copy(update=changes))
 
     def _after(self, model: str, before: Pointer, event: Event, changes: dict[str, Any]) -> Pointer:
         state = advance(before.state, event)
@@ -96,6 +94,24 @@ class Slots:
         if state is not before.state:
             fresh["since_ms"] = self.records.now_ms()
         return before.model_copy(update={**fresh, **changes, "state": state, "seq": before.seq + 1, "moves": moves})
+
+    def _write_surely(self, change: Change, live: Bundle | None) -> None:
+        """Write it, with the room that is kept for that where a release may have to be taken back."""
+        if State.ROLLING_BACK in {change.before.state, change.after.state}:
+            self.records.reserve.free()  # the quarantine is written besides
+        try:
+            self._write(change, live)
+        except DeviceError:
+            if change.before.state not in CHANGING:
+                raise
+            self.records.reserve.free()
+            self._write(change, live)
+
+    def _write(self, change: Change, live: Bundle | None) -> None:
+        for one, bundle in self._retries.lines(change, live):
+            self._note(one, bundle)
+        self.records.point(change.model, change.after)
+        self._retries.written(change)
 
     def _note(self, change: Change, live: Bundle | None) -> None:
         after, subject = change.after, change.subject
@@ -115,6 +131,8 @@ class Slots:
         self.records.note(**fields)
 
 
+_RESERVING = frozenset({Event.ORDERED, Event.SWITCHED, Event.RESTARTED, Event.RESTORED, Event.EMPTIED})
+"""After these there shall be room for a rollback, now or again."""
 _PROGRESS = frozenset(
     {
         Event.BEGUN,

@@ -19,6 +19,9 @@ from edged.update.disk import Disk
 from edged.update.manifest import MANIFEST, files_of, hold, read_bundle, sha256_of
 from edged.update.records import Release, folder_on_disk
 
+INCOMING = "incoming"
+"""Below the state directory: <sha256> is a file that came in, <sha256>.files what was unpacked of it, <sha256>.part… what of it came."""
+PART = "part"
 _BLOCK_BYTES = 1024**2
 _BUILDING = ".building"
 
@@ -107,6 +110,13 @@ class Store:
             self._remove_others(self._slots / model / "releases", names)
         for folder in _children(self._blobs):
             self._remove_others(folder, needed)
+
+    def clear(self, waiting: set[str]) -> None:
+        """Remove what came in and nobody waits with: files and what was unpacked of them, by the file's SHA-256."""
+        for place in _children(self.directory / INCOMING):
+            digest, _, rest = place.name.partition(".")
+            if digest not in waiting and not rest.startswith(PART):
+                self._disk.remove(place)
 
     def _remove_others(self, folder: Path, names: set[str]) -> None:
         for place in _children(folder):

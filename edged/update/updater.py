@@ -211,8 +211,11 @@ class Updater:
 
     def _go(self, way: Way, pointer: Pointer) -> Pause:
         pause = go(self.slots, way, pointer)
-        if self.slots.pointer(way.model).state is State.COMMITTED:
+        pointer = self.slots.pointer(way.model)
+        if pointer.state is State.COMMITTED:
             self._sweep()
+        elif pointer.state in SETTLED and pointer.wanted is None:
+            self._clear()
         return pause
 
     def _restore(self, model: str, pointer: Pointer) -> None:
@@ -243,6 +246,14 @@ class Updater:
             pointers = {name: self._records.pointer(name) for name in self._records.models()}
             if all(pointer.state in SETTLED for pointer in pointers.values()):
                 self._store.sweep({name: _kept(pointer) for name, pointer in pointers.items()})
+        self._clear()
+
+    def _clear(self) -> None:
+        """Remove what came in and was refused; what an order waits with stays, and what came of a download has its own time."""
+        with self._store.turn, suppress(DeviceError):
+            pointers = [self._records.pointer(name) for name in self._records.models()]
+            if all(pointer.state in SETTLED for pointer in pointers):
+                self._store.clear({pointer.wanted.sha256 for pointer in pointers if pointer.wanted is not None})
 
 
 def _kept(pointer: Pointer) -> list[Release]:

@@ -56,6 +56,27 @@ def test_a_child_that_ends_without_an_answer_is_told_and_tried_again_later(
 
 
 @pytest.mark.slow
+def test_a_word_from_edged_s_end_ends_the_wait_for_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier_child, "PROGRAM", "import time; time.sleep(60)")
+    with pytest.raises(RetryableError) as failed:
+        courier(tmp_path).judge(b"{}", DEVICE, lambda: True)
+    assert failed.value.code == "cancelled"
+
+
+@pytest.mark.parametrize("part", ["tempfile.TemporaryFile", "os.eventfd", "subprocess.Popen"])
+def test_a_box_that_has_no_process_to_give_is_tried_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def none_left(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(f"edged.assembly.courier_child.{part}", none_left)
+    with pytest.raises(RetryableError, match="Too many open files") as failed:
+        courier(tmp_path).judge(b"{}", DEVICE)
+    assert failed.value.code == "crashed"
+
+
+@pytest.mark.slow
 def test_what_is_not_installed_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "root.json").write_bytes(b"{}")
     hidden = f"import sys; sys.modules['tuf'] = None; {courier_child.PROGRAM}"

@@ -430,3 +430,174 @@ def test_a_fault_of_its_own_does_not_end_it(running: Fleet, monkeypatch: pytest.
 
 def test_one_that_never_began_ends_at_once(fleet: Fleet) -> None:
     assert fleet.agent.join(0.0)
+
+
+def ended(fleet: Fleet, is_busy: Callable[[], bool]) -> Updating:
+    """Have edged asked to end while its agent does something, and start anew before the agent has ended; gives that agent."""
+    before = fleet.agent
+    before.start()
+    until(is_busy, "the agent is busy")
+    before.stop()
+    fleet.began()
+    return before
+
+
+def test_an_end_that_was_asked_for_is_none_of_a_probation_s_crashes_though_the_agent_is_busy(fleet: Fleet) -> None:
+    fleet.verdict = WATCH
+    fleet.order("2.0.0")
+    fleet.agent.tick()
+    gate, judging = threading.Event(), threading.Event()
+
+    def judge(*_: object) -> None:
+        judging.set()
+        gate.wait(30.0)
+        raise RetryableError("cannot reach it: no route", code="network")
+
+    fleet.courier.judge = judge  # type: ignore[method-assign, assignment]
+    agents = []
+    for seq in range(3):
+        judging.clear()
+        fleet.agent.take(LINE, envelope(50 + seq, {}, audience=LINE))
+        agents.append(ended(fleet, judging.is_set))
+    gate.set()
+    assert all(agent.join(5.0) for agent in agents)
+
+    assert (fleet.slot().state.value, fleet.slot().attempt, fleet.live()) == ("probation", 0, "2.0.0")
+
+
+def test_an_end_that_was_asked_for_is_no_trial_that_was_interrupted(fleet: Fleet) -> None:
+    gate, trying = threading.Event(), threading.Event()
+
+    def trial() -> Tried:
+        trying.set()
+        gate.wait(30.0)
+        raise RetryableError("cannot go on with the trial: it was cancelled", code="cancelled")
+
+    fleet.trial = trial
+    fleet.order("2.0.0")
+    agents = []
+    for _ in range(4):
+        trying.clear()
+        agents.append(ended(fleet, trying.is_set))
+    gate.set()
+    assert all(agent.join(5.0) for agent in agents)
+    fleet.trial = lambda: Tried(passed=True)
+    fleet.agent.tick()
+
+    assert (fleet.slot().state.value, fleet.live()) == ("committed", "2.0.0")
+
+
+def test_an_order_that_is_being_judged_when_edged_ends_is_judged_at_the_next_start(fleet: Fleet) -> None:
+    fleet.order("2.0.0")
+    fleet.agent.stop()
+
+    fleet.agent.tick()
+
+    assert (fleet.courier.judged, fleet.said()) == ([], [])
+
+
+def test_a_fault_in_judging_holds_up_no_rollback(fleet: Fleet) -> None:
+    fleet.verdict = WATCH
+    fleet.order("2.0.0")
+    fleet.agent.tick()
+    fleet.courier.fails = [OSError(28, "No usable temporary directory")]
+    fleet.agent.take(LINE, envelope(50, {}, audience=LINE))
+    fleet.verdict = Verdict("roll-back", "slow")
+
+    fleet.agent.tick()
+
+    assert (fleet.slot().state.value, fleet.live()) == ("rolled-back", "1.0.0")
+
+
+def test_a_fault_in_one_audience_s_order_holds_up_no_other(fleet: Fleet) -> None:
+    fleet.agent.take(LINE, envelope(50, {}, audience=LINE))
+    fleet.order("2.0.0")
+    fleet.courier.fails = [RuntimeError("unexpected")]
+
+    fleet.agent.tick()
+
+    assert fleet.live() == "2.0.0"
+
+
+def test_a_fault_in_the_configuration_holds_up_no_model(fleet: Fleet) -> None:
+    class Broken:
+        def tick(self, _desired: object) -> float | None:
+            raise RuntimeError
+
+        def ended_well(self) -> None:
+            pass
+
+    fleet.agent.configuring = Broken()
+    fleet.order("2.0.0")
+
+    assert fleet.agent.tick() <= 1.0
+
+    assert fleet.live() == "2.0.0"
+
+
+def test_an_order_that_cannot_be_judged_is_told_once_for_each_cause_until_it_can(fleet: Fleet) -> None:
+    unreachable = RetryableError("cannot reach it: no route", code="network")
+    attack = RetryableError("cannot trust it: its root is 1, expected 3", code="rollback-attack")
+    fleet.courier.fails = [unreachable, unreachable, attack, attack]
+    fleet.order("2.0.0")
+    grades = []
+    for _ in range(4):
+        fleet.agent.tick()
+        grades.append([(reason.code, reason.informs) for reason in fleet.agent.reasons()])
+        fleet.clock.advance(1000.0)
+
+    fleet.agent.tick()
+
+    told = [(body["state"], body.get("code")) for body in fleet.outbox.bodies("update") if body["model"] is None]
+    assert told == [("postponed", "network"), ("postponed", "rollback-attack"), ("accepted", None)]
+    assert grades == [[("order-unjudged", True)]] * 2 + [[("order-unjudged", False)]] * 2
+    assert list(fleet.agent.reasons()) == []
+    assert [alert["code"] for alert in fleet.outbox.bodies("alert")] == ["update-attack"]
+
+
+def test_a_file_that_is_not_what_was_signed_calls_somebody_once(fleet: Fleet) -> None:
+    trouble = RetryableError("cannot use it: what came has another digest", code="digest")
+
+    def poisoned() -> None:
+        raise trouble
+
+    fleet.courier.meanwhile = poisoned
+    fleet.order("2.0.0")
+    for _ in range(3):
+        fleet.clock.advance(fleet.agent.tick())
+
+    (alert,) = fleet.outbox.bodies("alert")
+    assert (alert["code"], alert["component"]) == ("update-attack", "model:level")
+
+
+def test_a_rollback_that_the_disk_does_not_take_is_tried_again_every_second_and_told_once(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.verdict = WATCH
+    fleet.order("2.0.0")
+    fleet.agent.tick()
+    fleet.verdict = Verdict("roll-back", "slow")
+    error = DeviceError("cannot write pointer.json: No space left on device", code="disk")
+
+    def full(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as disk:
+        disk.setattr(type(fleet.supply.updater.slots.records), "point", full)
+        for _ in range(5):
+            assert fleet.agent.tick() <= 1.0
+            fleet.clock.advance(1.0)
+    fleet.agent.tick()
+
+    assert (fleet.live(), fleet.said().count((MODEL, "failed"))) == ("1.0.0", 1)
+
+
+def test_asked_to_look_again_it_does_so_at_once(fleet: Fleet) -> None:
+    fleet.courier.fails = [RetryableError("cannot reach it: no route", code="network")]
+    fleet.order("2.0.0")
+    fleet.agent.tick()
+
+    fleet.agent.reload()
+    fleet.agent.tick()
+
+    assert fleet.live() == "2.0.0"

@@ -67,9 +67,11 @@ class FolderCourier:
     meanwhile: Callable[[], None] = lambda: None
     """Called in the middle of a download."""
 
-    def judge(self, envelope: bytes, addressed: Audience) -> Desired:
+    def judge(self, envelope: bytes, addressed: Audience, cancelled: Callable[[], bool] = lambda: False) -> Desired:
         if self.fails:
             raise self.fails.pop(0)
+        if cancelled():
+            raise RetryableError("cannot go on: edged ends", code="cancelled")
         self.judged.append(addressed)
         desired = parse(base64.b64decode(json.loads(envelope)["payload"]))
         check(desired, addressed, self.own, self.now_ms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,71 @@ def test_a_trial_that_was_interrupted_three_times_is_not_made_again(air: Air) ->
     pointer = air.records().pointer(MODEL)
     assert "its trial was interrupted 3 times" in pointer.reason
     assert (pointer.finished, len(air.knobs.tried), air.knobs.fetched) == (True, 3, ["2.0.0"])
+
+
+def test_a_power_cut_in_a_trial_is_none_of_the_release_s_faults(air: Air) -> None:
+    order = air.order()
+
+    def cut(_bundle: object) -> Tried:
+        raise SystemExit
+
+    air.knobs.trial = cut
+    for boot in range(4):
+        air.boot = f"boot-{boot}"
+        with pytest.raises(SystemExit):
+            air.carry(order)
+    air.knobs.trial = lambda _bundle: Tried(passed=True)
+
+    assert air.carry(order) == "probation"
+
+
+def test_a_trial_that_always_cuts_the_power_comes_to_an_end(air: Air) -> None:
+    order = air.order()
+
+    def cut(_bundle: object) -> Tried:
+        raise SystemExit
+
+    air.knobs.trial = cut
+    for boot in range(10):
+        air.boot = f"boot-{boot}"
+        with suppress(SystemExit):
+            air.carry(order)
+
+    pointer = air.records().pointer(MODEL)
+    assert (pointer.state, pointer.code, pointer.finished) == (State.FAILED, "state-loop", True)
+
+
+def test_nothing_goes_live_once_a_later_word_came(air: Air) -> None:
+    order = air.order()
+    air.knobs.waits = "the window opens at 01:00"
+    air.carry(order)
+    air.knobs.waits, air.knobs.is_cancelled = None, True
+
+    assert air.carry(order) == "ready"
+
+
+def test_what_was_refused_leaves_nothing_behind(air: Air) -> None:
+    order = air.order().model_copy(update={"version": "9.9.9"})
+
+    assert air.carry(order) == "rejected"
+
+    assert list((air.state / "incoming").iterdir()) == []
+
+
+def test_what_another_order_waits_with_is_left(air: Air) -> None:
+    waiting = air.order("3.0.0", name="other")
+    air.knobs.fails = RetryableError("cannot reach it: no route", code="network")
+    updater = air.updater()
+    updater.carry(air.way(waiting, model="other"))
+    incoming = air.state / "incoming"
+    incoming.mkdir(exist_ok=True)
+    (incoming / waiting.sha256).write_bytes(b"whole")
+    (incoming / f"{'e' * 64}.part").write_bytes(b"what came")
+    air.knobs.fails = None
+
+    assert air.carry(air.order().model_copy(update={"version": "9.9.9"})) == "rejected"
+
+    assert {place.name for place in incoming.iterdir()} == {waiting.sha256, f"{'e' * 64}.part"}
 
 
 def test_a_release_that_does_not_open_where_it_shall_run_is_rolled_back(air: Air) -> None:

@@ -73,6 +73,14 @@ def test_an_order_is_valid_until_its_end_and_no_longer() -> None:
         check(found, OWN[0], OWN, found.not_after_ms)
 
 
+def test_an_order_for_what_this_edged_cannot_do_is_refused_in_words() -> None:
+    wanted = {"parts": {**PARTS, "shadow_one_in": 10}, "sound": None}
+    found = parse(json.dumps(document(models=wanted)).encode())
+    with pytest.raises(RejectedError, match=r"runs no model in shadow, expected shadow_one_in 0 for parts") as refused:
+        check(found, OWN[0], OWN, NOW_MS)
+    assert refused.value.code == "unsupported"
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "+", "#", "A", "x" * 65])
 def test_a_name_that_would_widen_a_topic_is_no_audience(name: str) -> None:
     with pytest.raises(ValueError, match="cannot address device"):

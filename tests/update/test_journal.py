@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,30 @@ def test_a_journal_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(DeviceError, match="expected the journal"):
         list(read_journal(tmp_path))
+
+
+def test_a_line_that_lost_nothing_but_its_end_is_a_line(journal: Journal, tmp_path: Path) -> None:
+    journal.note(event="one")
+    journal.note(event="two")
+    file_of(tmp_path).write_bytes(file_of(tmp_path).read_bytes()[:-1])
+    assert events(tmp_path) == ["one", "two"]
+
+    journal.note(event="three")
+
+    assert events(tmp_path) == ["one", "two", "three"]
+    assert broken(tmp_path) == []
+
+
+def test_two_that_write_at_once_make_no_broken_link(tmp_path: Path) -> None:
+    def write() -> None:
+        journal = Journal(tmp_path, FragileDisk(), FakeClock())
+        for number in range(40):
+            journal.note(event=str(number))
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert (len(events(tmp_path)), broken(tmp_path)) == (80, [])
