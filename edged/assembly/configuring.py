@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edged.assembly.notes import read_note, write_note
+from edged.assembly.notes import read_note
 from edged.assembly.planner import FIXED_SECTIONS
 from edged.assembly.roster import Roster
 from edged.assembly.update_reports import UpdateReports
 from edged.config.load import Loaded, RejectedConfigError, load
-from edged.config.ordered import FOLDER, NEVER, SLOT
+from edged.config.ordered import FOLDER, NEVER, SLOT, fragment
 from edged.config.read import read_toml
 from edged.config.schema import Config
 from edged.domain.errors import ConfigError, DeviceError
@@ -24,8 +24,8 @@ from edged.update.desired import Desired
 from edged.update.disk import LocalDisk
 from edged.update.going import ended_well, go, restarted, taken_up
 from edged.update.probation import COMMIT, WATCH, Verdict
-from edged.update.records import Records
-from edged.update.rollout import CHANGING, State
+from edged.update.records import Ordered, Pointer, Records, replace_file
+from edged.update.rollout import CHANGING, SETTLED, State
 from edged.update.slots import Change, Slots
 from edged.update.store import Store
 from edged.update.window import waits_for
@@ -33,16 +33,23 @@ from edged.update.window import waits_for
 BEFORE = "before.json"
 FAILED_S = 60.0
 """A box that failed on every start of its devices is well within a minute, or it is the configuration."""
+SILENT_S = float(PROBATION_S)
+"""A broker that was not there for so long is out of reach: neither is switched then, nor committed."""
+HERE_S = 10.0
+"""A broker that was there so lately is there: the link is looked at about once a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What an ordered configuration needs of the daemon: its main file, what it started on, and how it takes something else up."""
+    """What an ordered configuration needs of the daemon: its main file, what it started on, and how it takes something else up.
+
+    ``silent_s`` gives the seconds since the broker was there; None when it was not since the start.
+    """
 
     file: Path
     started: Config
     roster: Roster
-    is_online: Callable[[], bool]
+    silent_s: Callable[[], float | None]
     reload: Callable[[], None]
     restart: Callable[[], None]
 
@@ -60,23 +67,18 @@ class Configuring:
         self._failed_ns: int | None = None
 
     def tick(self, desired: Desired | None) -> float | None:
-        """Bring the configuration that was ordered as far as it goes now; without a word about it it stays as it is."""
+        """Bring the configuration that was ordered as far as it goes now; without a word about it it stays as it is.
+
+        What goes live, is on probation or goes back comes to its end, whatever the documents say meanwhile.
+        """
         pointer = self._slots.pointer(SLOT)
-        if desired is None or (desired.configuration is None):
+        wanted = ordered_configuration(desired) if desired is not None and desired.configuration is not None else None
+        order = pointer.order if pointer.state in CHANGING and pointer.order is not None else wanted
+        if order is None:
             return None
-        order = ordered_configuration(desired)
-        if pointer.state in CHANGING and pointer.order is not None:
-            order = pointer.order
-        way = self._way
-        if way is None or way.order != order:
-            window = self._daemon.started.updates.window
-            settings = Settings(self.check, partial(waits_for, window, self._clock), self._watch)
-            text = desired.configuration
-            way = self._way = ConfiguredWay(
-                order, text, settings, self._store, self._records, self._disk, self._clock, self._boot
-            )
+        text = desired.configuration if desired is not None and order == wanted else None
         try:
-            return go(self._slots, way, taken_up(self._slots, SLOT, order)).seconds
+            return go(self._slots, self._way_of(order, text or ""), taken_up(self._slots, SLOT, order)).seconds
         except DeviceError as error:
             self._reports.hindered(SLOT, order, error)
             return FAILED_S
@@ -97,12 +99,29 @@ class Configuring:
         before = {str(fault) for fault in _faults(self._daemon.file)}
         return next((line for fault in after.faults if (line := str(fault)) not in before), None)
 
+    def _way_of(self, order: Ordered, text: str) -> ConfiguredWay:
+        way = self._way
+        if way is None or way.order != order:
+            settings = Settings(self.check, self._waits_for, self._note_before, self._watch)
+            way = self._way = ConfiguredWay(
+                order, text, settings, self._store, self._records, self._disk, self._clock, self._boot
+            )
+        return way
+
     def _told(self, change: Change) -> None:
         self._reports.tell(change)
         if change.after.active != change.before.active:
-            if change.after.state is State.PROBATION:
-                self._note_before()
             self._apply()
+        if change.after.state in SETTLED:
+            self._sweep(change.after)
+
+    def _sweep(self, pointer: Pointer) -> None:
+        """Remove the texts that nothing names any more, and what was noted for the probation."""
+        named = (pointer.active, pointer.previous, pointer.candidate)
+        kept = {fragment(self._state, one.digest) for one in named if one is not None}
+        with suppress(OSError, DeviceError):  # the next one removes it
+            for file in {*(self._state / FOLDER).iterdir()} - kept:
+                self._disk.remove(file)
 
     def _apply(self) -> None:
         """Have the daemon take it up: by a reload, or by a restart where a reload is not enough."""
@@ -115,9 +134,16 @@ class Configuring:
         is_fixed = any(getattr(config, name) != getattr(daemon.started, name) for name in FIXED_SECTIONS)
         (daemon.restart if is_fixed else daemon.reload)()
 
+    def _waits_for(self) -> str | None:
+        """Say why it must not go live now: while the broker is away nobody could see that it costs the box its broker."""
+        if self._silent_s(SILENT_S) >= SILENT_S:
+            return "the broker is out of reach"
+        return waits_for(self._daemon.started.updates.window, self._clock)
+
     def _note_before(self) -> None:
-        told = {"online": self._daemon.is_online(), "failed": self._daemon.roster.grade == "failed"}
-        write_note(self._state / FOLDER / BEFORE, json.dumps(told).encode())
+        """Note, durably, how the box does before the switch; without the note it did well."""
+        told = {"failed": self._daemon.roster.grade == "failed"}
+        replace_file(self._disk, self._state / FOLDER / BEFORE, json.dumps(told).encode())
 
     def _before(self) -> dict[str, Any]:
         try:
@@ -139,9 +165,15 @@ class Configuring:
             )
         if running_s < PROBATION_S:
             return WATCH
-        if before.get("online") and not self._daemon.is_online():
-            return Verdict("roll-back", "the broker is out of reach since it is in force, expected it as before")
-        return COMMIT
+        silent_s = self._silent_s(running_s)
+        if silent_s >= SILENT_S:
+            return Verdict("roll-back", f"the broker is out of reach for {silent_s:.0f} s, expected it as before")
+        return COMMIT if silent_s <= HERE_S else WATCH
+
+    def _silent_s(self, most_s: float) -> float:
+        """Give for how long the broker was not there, of the last ``most_s``."""
+        silent_s = self._daemon.silent_s()
+        return most_s if silent_s is None else min(most_s, silent_s)
 
     def _fails_for_s(self) -> float:
         now_ns = self._clock.monotonic_ns()

@@ -14,22 +14,25 @@ from edged.assembly.bases import bases
 from edged.assembly.box import Box
 from edged.assembly.configuring import Configuring, Running
 from edged.assembly.courier import Courier, CourierSettings
-from edged.assembly.going_live import GoingLive
-from edged.assembly.probing import Felt, Probing
+from edged.assembly.going_live import GoingLive, digests_of
+from edged.assembly.minutes import Felt
+from edged.assembly.probing import Probing
 from edged.assembly.roster import Roster
 from edged.assembly.supply import Supply
-from edged.assembly.trying import try_candidate
+from edged.assembly.trying import USUAL, try_candidate
 from edged.assembly.update_reports import UpdateReports
 from edged.assembly.updating import PART, Updating
-from edged.config.schema import Config
+from edged.assembly.uses import Use, uses_of
+from edged.config.schema import Config, Objective
 from edged.daemon import Daemon, Wanted
 from edged.domain.artefact import VerifiedArtefact
 from edged.domain.bundle import Bundle
+from edged.domain.errors import DeviceError
 from edged.domain.message import Draft
 from edged.domain.ports import Outbox
 from edged.fleet.session import Inbound
 from edged.fleet.topics import DESIRED, FILE, GET, Stamper, group_desired, inbound
-from edged.hardware.process import resident_mb
+from edged.hardware.process import ProcessProbe
 from edged.update.archive import unpack
 from edged.update.desired import Audience, ModelOrder, audiences
 from edged.update.disk import LocalDisk
@@ -39,6 +42,8 @@ from edged.update.trust_file import TrustFile
 from edged.update.window import waits_for
 
 LOOK_NS = 1_000_000_000
+WEIGH_NS = 10_000_000_000
+"""All of /proc is read for the children's sake."""
 OVERHEATED = "temperature-hard"
 """The governor's word for a box above its hard limit."""
 
@@ -61,10 +66,13 @@ class OverTheAir:
         self._models: Callable[[], Mapping[str, str]] = dict
         self._online: Callable[[], bool] = lambda: False
         self._feels: Callable[[], Mapping[str, Any]] = dict
+        self._uses: Callable[[str], tuple[Use, ...]] = lambda _model: USUAL
         self._seen_ns: int | None = None
-        self._look_ns = 0
-        self._probing = Probing(roster.lines, state, clock, self._felt)
-        live = GoingLive(roster.lines, lambda pipeline: self._models().get(pipeline), self._sleep)
+        self._look_ns = self._weigh_ns = 0
+        self._probe = ProcessProbe(state)
+        self._memory_mb: float | None = None
+        self._probing = Probing(roster.lines, state, clock, self._felt, self._model_of)
+        live = GoingLive(roster.lines, self._model_of, self._sleep)
         self.updating = Updating(self._courier, Accepted(state, LocalDisk(), own), supply, live, self._reports, clock)
         self.updating.site = self._site(live)
 
@@ -81,9 +89,10 @@ class OverTheAir:
     ) -> None:
         """Name the configuration's file, the daemon, what is in force, whether the broker is there, and how the box feels."""
         self._models = lambda: {pipeline.name: pipeline.model for pipeline in config().pipeline}
+        self._uses = lambda model: uses_of(config(), model, partial(self._meets, model))
         self._online, self._feels = is_online, feels
         state, boot = self._config.state.directory, self._stamper.boot_id
-        running = Running(file, self._config, self._roster, is_online, daemon.reload, daemon.restart)
+        running = Running(file, self._config, self._roster, self._silent_s, daemon.reload, daemon.restart)
         self.updating.configuring = Configuring(state, running, self._reports, self._clock, boot)
 
     def parts(self) -> tuple[Wanted, ...]:
@@ -117,22 +126,37 @@ class OverTheAir:
     def _sleep(self, seconds: float) -> bool:
         return self.updating.sleep(seconds)
 
+    def _model_of(self, pipeline: str) -> str | None:
+        return self._models().get(pipeline)
+
     def _felt(self) -> Felt:
-        silent_s = None if self._seen_ns is None else (self._clock.monotonic_ns() - self._seen_ns) / 1e9
-        return Felt(resident_mb(), self._feels().get("cause") == OVERHEATED, silent_s)
+        now_ns = self._clock.monotonic_ns()
+        if now_ns >= self._weigh_ns:
+            self._weigh_ns, self._memory_mb = now_ns + WEIGH_NS, self._probe().memory_mb
+        return Felt(self._memory_mb, self._feels().get("cause") == OVERHEATED, self._silent_s())
+
+    def _silent_s(self) -> float | None:
+        seen_ns = self._seen_ns
+        return None if seen_ns is None else (self._clock.monotonic_ns() - seen_ns) / 1e9
 
     def _site(self, live: GoingLive) -> Site:
         state = self._config.state.directory
 
         def activate(model: str, release: Release) -> str | None:
             bundle = self._supply.stored(model, release)
-            return live.activate(bundle) if bundle is not None else "it is damaged in the store"
+            if bundle is None:
+                return "it is damaged in the store"
+            self._probing.begins(model, release, self._supply.records.pointer(model).previous, digests_of(bundle))
+            why = live.activate(bundle)
+            if why is not None:
+                self._probing.over(model)
+            return why
 
         return Site(
             fetch=self._fetch,
             unpack=unpack,
             trial=self._try,
-            free_bytes=lambda: shutil.disk_usage(state).free,
+            free_bytes=partial(_free_bytes, state),
             waits_for=partial(waits_for, self._config.updates.window, self._clock),
             activate=activate,
             watch=self._probing.watch,
@@ -145,12 +169,31 @@ class OverTheAir:
         return self._courier.fetch(ModelOrder(model=model, **given), progress, cancelled)
 
     def _try(self, bundle: Bundle) -> Trial:
-        result = try_candidate(bundle, self._box)
+        try:
+            result = try_candidate(
+                bundle, self._box, cancelled=self.updating.is_ending, uses=self._uses(bundle.manifest.name)
+            )
+        except OSError as error:
+            message = f"cannot try {bundle.manifest.name}: {error.strerror}, expected a temporary file and a process"
+            raise DeviceError(message, code="process") from error
         self._reports.figures(bundle.manifest.name, result.figures)
         return result
 
+    def _meets(self, model: str, pin: str | None, objective: Objective) -> bool:
+        """Whether what runs meets what is asked of it, as far as it was measured."""
+        runs = [bundle for bundle in self._supply.bundles() if bundle.manifest.name == model]
+        return not any(self._supply.ladder(bundle, pin, objective).unmet for bundle in runs)
+
     def _ask(self, document: dict[str, Any]) -> None:
         self._outbox.put(Draft(GET, {**document, **self._stamper.now()}, lane="telemetry", qos=0, priority=1))
+
+
+def _free_bytes(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError as error:
+        message = f"cannot look how much room {folder} has: {error.strerror}, expected a disk that tells"
+        raise DeviceError(message, code="disk") from error
 
 
 def _topic(device: str, audience: Audience) -> str:

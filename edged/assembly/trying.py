@@ -10,18 +10,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from edged.assembly.box import Box, free_mb, ladder
-from edged.assembly.models import try_bundle
+from edged.assembly.models import golden_fault, open_rung
 from edged.assembly.trial_child import FAILED, OPENS, PASSED, REFUSED, TrialOrder
+from edged.assembly.uses import Use
 from edged.domain.bundle import Bundle
-from edged.domain.errors import DeviceError
-from edged.domain.variant import Rung
+from edged.domain.errors import BundleError, DeviceError, RetryableError
+from edged.domain.variant import Identity, Rung
 
 PROGRAM = "from edged.assembly.trial_child import main; main()"
 ELSEWHERE = "/"
@@ -31,6 +32,9 @@ LOOK_S = 0.1
 DEADLINE_S = 60.0
 OWN_MB = 200.0
 """What Python, NumPy, OpenCV and a runtime take besides the model."""
+LATENCY_MARGIN = 2.0
+"""Of a pipeline's latency, for a trial that runs beside the pipelines with the least priority; the probation looks closer."""
+USUAL = (Use(),)
 TAIL_BYTES = 300
 _READ_BYTES = 65_536
 _KIB_PER_MIB = 1024
@@ -58,37 +62,39 @@ class TrialResult:
         return not self.reason
 
 
-def try_candidate(bundle: Bundle, box: Box, budget: Budget | None = None) -> TrialResult:
-    """Try the rung that would run; the next one where its file does not open on this box.
+def try_candidate(
+    bundle: Bundle,
+    box: Box,
+    budget: Budget | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+    uses: Sequence[Use] = USUAL,
+) -> TrialResult:
+    """Try, for each of the uses, the rung that would run; the next one where its file does not open on this box.
 
-    An accelerator's rung is tried through its own sandbox, which is such a child already. Raises DeviceError when it is the box that
-    cannot: no fault of the bundle.
+    An accelerator's rung is tried through its own sandbox, which is such a child already. The figures are the first use's. Raises
+    DeviceError when it is the box that cannot: no fault of the bundle; RetryableError, code ``cancelled``, soon after ``cancelled``
+    says so.
     """
-    budget = budget or Budget(memory_mb=free_mb(box))
-    unopened: list[str] = []
-    for rung in ladder(bundle, box).runnable:
-        if box.engines.isolates(rung):
-            reason = try_bundle(bundle, box)
-            return TrialResult(reason or "")
-        result, has_opened = try_rung(bundle, rung, budget)
-        if result.passed or has_opened:
-            return result
-        unopened.append(f"{rung.variant.id} on {rung.accelerator}: {result.reason}")
-    if unopened:
-        return TrialResult("; ".join(unopened))
-    message = f"cannot try {bundle.manifest.name} {bundle.manifest.version}: this box can run none of its variants"
-    raise DeviceError(message, remedy=f"edged explain {bundle.manifest.name} shows every variant")
+    trials = _Trials(bundle, box, budget or Budget(memory_mb=free_mb(box)), cancelled)
+    results: list[TrialResult] = []
+    for use in uses or USUAL:
+        results.append(trials.of(use))
+        if not results[-1].passed:
+            return results[-1]
+    return results[0]
 
 
-def try_rung(bundle: Bundle, rung: Rung, budget: Budget) -> tuple[TrialResult, bool]:
-    """Try one rung, and tell whether its file opened. Raises DeviceError."""
+def try_rung(
+    bundle: Bundle, rung: Rung, budget: Budget, cancelled: Callable[[], bool] = lambda: False
+) -> tuple[TrialResult, bool]:
+    """Try one rung, and tell whether its file opened. Raises as ``try_candidate``."""
     order = TrialOrder(
         str(bundle.folder.resolve()), rung.variant.id, rung.accelerator, rung.threads, cpu_s=2 * budget.deadline_s
     )
     with tempfile.TemporaryFile() as log:
         child = _Child(order, log)
         try:
-            said, reason = child.watched(budget)
+            said, reason = child.watched(budget, cancelled)
         finally:
             child.end()
     if FAILED in said:
@@ -96,6 +102,67 @@ def try_rung(bundle: Bundle, rung: Rung, budget: Budget) -> tuple[TrialResult, b
     reason = reason or said.get(REFUSED, "")
     figures = {name: float(value) for name, value in said.get(PASSED, {}).items()}
     return TrialResult(reason or _above(figures, budget), figures), OPENS in said
+
+
+class _Trials:
+    """What was tried of a bundle: a rung that several uses choose is tried once."""
+
+    def __init__(self, bundle: Bundle, box: Box, budget: Budget, cancelled: Callable[[], bool]) -> None:
+        self._bundle, self._box, self._budget, self._cancelled = bundle, box, budget, cancelled
+        self._opened: dict[Identity, TrialResult] = {}
+        self._unopened: dict[tuple[str, str], BundleError | DeviceError] = {}
+
+    def of(self, use: Use) -> TrialResult:
+        """Try what a use would run. Raises DeviceError, RetryableError."""
+        failed: dict[str, BundleError | DeviceError] = {}
+        for rung in ladder(self._bundle, self._box, use.pin, use.objective).runnable:
+            way = rung.variant.id, rung.accelerator
+            if rung.identity not in self._opened and way not in self._unopened:
+                self._try(rung)
+            if rung.identity in self._opened:
+                return _held(self._opened[rung.identity], use, rung)
+            # What does not open does not open with another number of threads.
+            failed[f"{rung.variant.id} on {rung.accelerator}"] = self._unopened[way]
+        reasons = "; ".join(f"{name}: {error.args[0]}" for name, error in failed.items())
+        if failed and all(isinstance(error, BundleError) for error in failed.values()):
+            return TrialResult(reasons)
+        manifest, pinned = self._bundle.manifest, f" pinned to {use.pin}" if use.pin else ""
+        why = reasons or f"this box can run none of its variants{pinned}"
+        message = f"cannot try {manifest.name} {manifest.version}: {why}"
+        raise DeviceError(message, remedy=f"edged explain {manifest.name} shows every variant")
+
+    def _try(self, rung: Rung) -> None:
+        result: TrialResult | BundleError | DeviceError
+        if self._box.engines.isolates(rung):
+            result = self._isolated(rung)
+        else:
+            result, has_opened = try_rung(self._bundle, rung, self._budget, self._cancelled)
+            result = result if has_opened or result.passed else BundleError(result.reason)
+        if isinstance(result, TrialResult):
+            self._opened[rung.identity] = result
+        else:
+            self._unopened[rung.variant.id, rung.accelerator] = result
+
+    def _isolated(self, rung: Rung) -> TrialResult | BundleError | DeviceError:
+        """Run the golden samples in the sandbox where it would run; gives why it did not open there."""
+        try:
+            model = open_rung(self._bundle, rung, self._box.engines)
+        except (BundleError, DeviceError) as error:
+            if self._box.lost is not None:
+                self._box.lost.failed(rung, error)
+            return error
+        try:
+            return TrialResult(golden_fault(self._bundle, rung.variant, model) or "")
+        finally:
+            model.engine.close()
+
+
+def _held(result: TrialResult, use: Use, rung: Rung) -> TrialResult:
+    """Hold what passed to the time that the use allows."""
+    if not result.passed or use.latency_ms is None:
+        return result
+    late = _above(result.figures, Budget(latency_ms=LATENCY_MARGIN * use.latency_ms))
+    return TrialResult(f"{rung.variant.id} on {rung.accelerator}: {late}" if late else "", result.figures)
 
 
 def _above(figures: Mapping[str, float], budget: Budget) -> str:
@@ -127,7 +194,7 @@ class _Child:
             raise DeviceError(message, code="process") from error
         self._heard = b""
 
-    def watched(self, budget: Budget) -> tuple[dict[str, Any], str]:
+    def watched(self, budget: Budget, cancelled: Callable[[], bool]) -> tuple[dict[str, Any], str]:
         """Wait for its end; gives what it said, and why it was ended or how it died (empty when it ended well)."""
         most_mb = None if budget.memory_mb is None else budget.memory_mb + OWN_MB
         until_s = time.monotonic() + budget.deadline_s
@@ -136,6 +203,9 @@ class _Child:
         with selectors.DefaultSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
             while True:
+                if cancelled():
+                    message = "cannot go on with the trial: it was cancelled"
+                    raise RetryableError(message, code="cancelled")
                 if selector.select(LOOK_S):
                     got = os.read(stdout.fileno(), _READ_BYTES)
                     if not got:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from edged.assembly.configuring import FAILED_S, Configuring, Running, recovered
+from edged.assembly.configuring import BEFORE, FAILED_S, SILENT_S, Configuring, Running, recovered
 from edged.assembly.roster import Roster
 from edged.assembly.update_reports import UpdateReports
 from edged.config.load import load
@@ -35,7 +35,7 @@ class Box:
     outbox: FakeOutbox = field(default_factory=FakeOutbox)
     roster: Roster = field(default_factory=Roster)
     asked: list[str] = field(default_factory=list)
-    is_online: bool = True
+    silent_s: float | None = 0.0
     seq: int = 0
     more: str = ""
 
@@ -60,7 +60,7 @@ class Box:
             self.file,
             loaded.config,
             self.roster,
-            lambda: self.is_online,
+            lambda: self.silent_s,
             lambda: self.asked.append("reload"),
             lambda: self.asked.append("restart"),
         )
@@ -158,7 +158,7 @@ def test_one_that_costs_the_broker_is_rolled_back_to_the_one_before(box: Box) ->
     committed(box, SLOW)
     desired = box.order(FAST)
     box.agent.tick(desired)
-    box.is_online = False
+    box.silent_s = SILENT_S
     box.clock.advance(PROBATION_S)
 
     assert box.agent.tick(desired) is None
@@ -169,10 +169,84 @@ def test_one_that_costs_the_broker_is_rolled_back_to_the_one_before(box: Box) ->
     assert (box.slot().state, box.slot().code) == (State.REJECTED, "quarantined")
 
 
-def test_a_broker_that_was_away_before_is_not_its_fault(box: Box) -> None:
-    box.is_online = False
+@pytest.mark.parametrize("silent_s", [None, SILENT_S])
+def test_while_the_broker_is_away_it_waits_since_nobody_could_see_what_it_costs(
+    box: Box, silent_s: float | None
+) -> None:
+    box.silent_s = silent_s
+    desired = box.order('[mqtt]\nhost = "wrong.example"\n')
 
-    committed(box, SLOW)
+    assert box.agent.tick(desired) == 1.0
+
+    assert (box.slot().state, box.asked) == (State.READY, [])
+    box.silent_s = SILENT_S - 1
+    box.agent.tick(desired)
+    assert box.slot().state is State.PROBATION
+
+
+def test_after_a_power_cut_that_took_its_note_it_must_still_reach_the_broker(box: Box) -> None:
+    desired = box.order('[mqtt]\nhost = "wrong.example"\n')
+    box.agent.tick(desired)
+    (box.state / "configuration" / BEFORE).unlink()
+    box.silent_s = None
+    box.began("boot-2")
+    box.agent.tick(desired)
+    box.clock.advance(PROBATION_S)
+
+    box.agent.tick(desired)
+
+    assert box.slot().state is State.ROLLED_BACK
+
+
+def test_a_broker_that_restarts_just_then_is_waited_for(box: Box) -> None:
+    desired = box.order(SLOW)
+    box.agent.tick(desired)
+    box.silent_s = 20.0
+    box.clock.advance(PROBATION_S)
+    assert box.agent.tick(desired) == 1.0
+    assert box.slot().state is State.PROBATION
+    box.silent_s = 0.0
+
+    assert box.agent.tick(desired) is None
+
+    assert box.slot().state is State.COMMITTED
+
+
+def test_how_the_box_does_is_on_the_disk_before_the_switch(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[str, State]] = []
+    sync = LocalDisk.sync
+    monkeypatch.setattr(
+        LocalDisk, "sync", lambda disk, place: (synced.append((place.name, box.slot().state)), sync(disk, place))[1]
+    )
+
+    box.agent.tick(box.order(SLOW))
+
+    assert (f".{BEFORE}.new", State.ACTIVATING) in synced
+
+
+@pytest.mark.parametrize("later", [None, "no word about it"])
+def test_one_on_probation_is_watched_whatever_a_later_document_says(box: Box, later: str | None) -> None:
+    box.agent.tick(box.order(SLOW))
+    document = None if later is None else replace(box.order(""), configuration=None)
+    assert box.agent.tick(document) == 1.0
+    box.silent_s = SILENT_S
+    box.clock.advance(PROBATION_S)
+
+    assert box.agent.tick(document) is None
+
+    assert (box.slot().state, box.interval_s()) == (State.ROLLED_BACK, 10)
+
+
+def test_what_nothing_names_any_more_is_removed(box: Box) -> None:
+    for interval_s in range(2, 7):
+        committed(box, f"[telemetry]\ninterval_s = {interval_s}\n")
+    slot = box.slot()
+    assert slot.active is not None
+    assert slot.previous is not None
+
+    kept = {file.name for file in (box.state / "configuration").iterdir()}
+
+    assert kept == {f"{slot.active.digest}.toml", f"{slot.previous.digest}.toml"}
 
 
 def test_one_that_the_daemon_does_not_take_is_rolled_back_at_once(box: Box) -> None:
@@ -265,7 +339,7 @@ def test_a_note_that_is_none_excuses_nothing(box: Box) -> None:
     desired = box.order(SLOW)
     box.agent.tick(desired)
     for content in (b"rubbish", b"3"):
-        (box.state / "configuration" / "before.json").write_bytes(content)
+        (box.state / "configuration" / BEFORE).write_bytes(content)
         assert box.agent.tick(desired) == 1.0
 
 

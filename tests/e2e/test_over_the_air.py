@@ -122,6 +122,9 @@ def test_an_order_goes_live_between_two_frames_and_is_committed(
     states = list(dict.fromkeys(told(fleet)))
     assert [state for state in states if state != "committed"] == list(STATES)
     until(lambda: (slot(fleet).get("desired") or {}).get("met"), "out/models tells that it is as ordered")
+    until(lambda: slot(fleet)["state"] == "committed", "and that it is committed")
+    conduct = slot(fleet)["conduct"]
+    assert (conduct["version"], conduct["now"]["results"] >= 5) == ("2.0.0", True)
     shop.order(shop.publish("3.0.0"))
     until(lambda: "3.0.0" in versions(fleet), "a later one goes live, too", WITHIN_S)
     frames = [result["frame"] for result in fleet.of("result/a")]

@@ -79,7 +79,10 @@ def test_values_that_are_no_numbers_are_refused_beyond_a_few() -> None:
 
 
 def test_too_few_windows_are_refused() -> None:
-    assert objection(gathered(31), INPUT) == "16.0 s hold 31 windows, expected at least 32: calibrate_s of 17 or more gives them"
+    assert (
+        objection(gathered(31), INPUT)
+        == "16.0 s hold 31 windows, expected at least 32: calibrate_s of 17 or more gives them"
+    )
 
 
 def test_time_that_goes_backwards_begins_it_anew() -> None:

@@ -31,7 +31,7 @@ def result() -> Result:
     """Give a rollout through a small fleet, whose broker is restarted in the middle."""
     if shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin") is None:
         pytest.skip("needs mosquitto: it is not on PATH")
-    return simulate(Terms(BOXES, SHARES, probation_s=1, late_s=0.5, away_s=0.5))
+    return simulate(Terms(BOXES, SHARES, probation_s=1, late_s=0.5, away_s=0.5, timeout_s=120))
 
 
 @pytest.mark.slow

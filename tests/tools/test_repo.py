@@ -20,6 +20,7 @@ from edgectl.repo.work import Work
 from edged.assembly.courier import Courier, CourierSettings
 from edged.domain.errors import ConfigError, EdgedError
 from edged.fleet.folder import FolderTransport
+from edged.fleet.repository import Repository
 from edged.update.desired import Audience
 from edged.update.disk import LocalDisk
 from edged.update.trust_file import TrustFile
@@ -136,6 +137,82 @@ def courier_in_group(work: Work, state: Path) -> Courier:
     own = courier(work, state)
     own._settings = CourierSettings("memory", state / "root.json", state, DEVICE.name, ("line-a",))
     return own
+
+
+def metadata_of(work: Work) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (work.public / "metadata").iterdir()}
+
+
+@pytest.mark.parametrize("role", ["snapshot", "timestamp"])
+def test_while_a_new_key_is_missing_nothing_is_published_and_afterwards_all(
+    work: Work, tmp_path: Path, role: str
+) -> None:
+    before = set(work.keys.glob(f"{role}-*"))
+    rotate(work, role, ONE)
+    signed(work)
+    (key,) = set(work.keys.glob(f"{role}-*")) - before
+    key.rename(tmp_path / key.name)
+    was = metadata_of(work)
+
+    with pytest.raises(ConfigError, match=f"cannot sign {role}"):
+        publish(work)
+
+    assert metadata_of(work) == was
+    (tmp_path / key.name).rename(key)
+    assert publish(work) == ["root", "snapshot", "timestamp"]
+    assert work.waiting() == []
+
+
+def test_what_a_box_would_refuse_is_not_published(work: Work) -> None:
+    was = metadata_of(work)
+    work.now -= timedelta(days=400)
+    staged = work.edit("targets")
+    work.stage("targets", staged)
+    signed(work)
+    work.now += timedelta(days=400)
+
+    assert code(lambda: publish(work)) == "metadata-expired"
+
+    assert metadata_of(work) == was
+    assert work.waiting() == ["targets"]
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_cut_off_at_any_file_boxes_go_on_and_publishing_again_ends_it(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    """Between a root with another snapshot key and its timestamp they must wait; at no other moment."""
+    rotate(work, "snapshot", ONE)
+    rotate(work, "targets", ONE)
+    signed(work)
+    left = iter(range(writes))
+    put = Work.put
+
+    def cut(self: Work, name: str, content: bytes) -> None:
+        if next(left, None) is None:
+            message = "the power was cut"
+            raise OSError(message)
+        put(self, name, content)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Work, "put", cut)
+        if writes < 4:
+            with pytest.raises(OSError, match="power"):
+                publish(work)
+        else:
+            publish(work)
+    assert walked(work, tmp_path / "box") == ("unsigned" if writes == 3 else "")
+    publish(work)
+    assert walked(work, tmp_path / "box") == ""
+
+
+def walked(work: Work, box: Path) -> str:
+    try:
+        first = (work.public / "metadata" / "1.root.json").read_bytes()
+        Repository(box, first, FolderTransport(work.public), int(work.now.timestamp() * 1000))
+    except EdgedError as error:
+        return error.code
+    return ""
 
 
 def test_an_order_signed_with_a_withdrawn_key_is_rejected(work: Work, tmp_path: Path) -> None:

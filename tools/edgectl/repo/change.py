@@ -133,22 +133,37 @@ def delegate(work: Work, role: str, paths: Sequence[str], keepers: Keepers) -> N
 
 
 def publish(work: Work, passphrase: bytes | None = None) -> list[str]:
-    """Publish what is signed, with a new snapshot and timestamp, and walk through it as a box does; gives the roles that changed.
+    """Publish what is signed, with a new snapshot and timestamp, after walking through a copy as a box does; gives the roles that changed.
 
-    Raises ConfigError, and publishes nothing, while signatures are missing.
+    Raises ConfigError, and publishes nothing, while signatures or keys are missing; EdgedError, likewise, when a box would refuse it.
     """
     _require_signatures(work)
-    signers = read_keys([work.keys], passphrase=passphrase)
     changed = work.waiting()
-    # The root goes first and the timestamp last: whoever reads meanwhile sees the whole of the old or of the new.
+    files = _files(work, changed, read_keys([work.keys], passphrase=passphrase))
+    _walk(work, files)
+    for name, content in files.items():
+        work.put(f"{METADATA}/{name}", content)
+    # Cut off before, it is published again as it was.
     for role in changed:
-        metadata = work.latest(role)
-        work.put(f"{METADATA}/{metadata.signed.version}.{role}.json", metadata.to_bytes())
         (work.staged / f"{role}.json").unlink()
-    _put_online(work, SNAPSHOT, _snapshot(work), signers)
-    _put_online(work, TIMESTAMP, _timestamp(work), signers)
-    _walk(work)
     return [*changed, SNAPSHOT, TIMESTAMP]
+
+
+def _files(work: Work, changed: Sequence[str], signers: Mapping[str, CryptoSigner]) -> dict[str, bytes]:
+    """Give the metadata to be published, signed, by file name, in the order in which it may go.
+
+    Numbered files count for nobody before a timestamp names them; but boxes ask for the next root first, and hold all that follows
+    to its keys: it goes right before the timestamp.
+    """
+    snapshot = _snapshot(work)
+    numbered = {role: work.latest(role) for role in changed}
+    root = numbered.pop(ROOT, None)
+    numbered[SNAPSHOT] = _signed(work, SNAPSHOT, snapshot, signers)
+    if root is not None:
+        numbered[ROOT] = root
+    timestamp = _signed(work, TIMESTAMP, _timestamp(work, snapshot), signers)
+    files = {f"{metadata.signed.version}.{role}.json": metadata.to_bytes() for role, metadata in numbered.items()}
+    return {**files, f"{TIMESTAMP}.json": timestamp.to_bytes()}
 
 
 def _require_signatures(work: Work) -> None:
@@ -161,8 +176,8 @@ def _require_signatures(work: Work) -> None:
         raise ConfigError(message, remedy="edgectl repo sign, where the keys are")
 
 
-def _put_online(work: Work, role: str, signed: Any, signers: Mapping[str, CryptoSigner]) -> None:
-    metadata = Metadata(signed)
+def _signed(work: Work, role: str, signed: Any, signers: Mapping[str, CryptoSigner]) -> Metadata[Any]:
+    metadata: Metadata[Any] = Metadata(signed)
     keyids = work.root().roles[role].keyids
     for keyid in keyids:
         if keyid in signers:
@@ -170,8 +185,7 @@ def _put_online(work: Work, role: str, signed: Any, signers: Mapping[str, Crypto
     if len(metadata.signatures) < work.root().roles[role].threshold:
         message = f"cannot sign {role}: its key {keyids[0][:12]} is not in {work.keys}, expected it there"
         raise ConfigError(message, remedy="bring the key back, or edgectl repo rotate it")
-    name = f"{signed.version}.{role}" if role == SNAPSHOT else role
-    work.put(f"{METADATA}/{name}.json", metadata.to_bytes())
+    return metadata
 
 
 def _snapshot(work: Work) -> Snapshot:
@@ -182,17 +196,24 @@ def _snapshot(work: Work) -> Snapshot:
     return snapshot
 
 
-def _timestamp(work: Work) -> Timestamp:
-    before, snapshot = work.published(TIMESTAMP), work.latest(SNAPSHOT)
+def _timestamp(work: Work, snapshot: Snapshot) -> Timestamp:
+    before = work.published(TIMESTAMP)
     version = before.signed.version + 1 if before is not None else 1
-    return Timestamp(version, expires=work.until(TIMESTAMP), snapshot_meta=MetaFile(snapshot.signed.version))
+    return Timestamp(version, expires=work.until(TIMESTAMP), snapshot_meta=MetaFile(snapshot.version))
 
 
-def _walk(work: Work) -> None:
-    first = (work.public / METADATA / "1.root.json").read_bytes()
+def _walk(work: Work, files: Mapping[str, bytes]) -> None:
+    """Go through a copy of what is published with these files in it, as a box does that has the first root. Raises EdgedError."""
     with TemporaryDirectory(prefix="edgectl-repo-") as scratch:
-        time_ms = int(work.now.timestamp() * 1000)
-        Repository(Path(scratch), first, FolderTransport(work.public), time_ms)
+        public, box = Path(scratch, "public"), Path(scratch, "box")
+        metadata = public / METADATA
+        if (work.public / METADATA).is_dir():
+            shutil.copytree(work.public / METADATA, metadata)
+        metadata.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (metadata / name).write_bytes(content)
+        first = (metadata / "1.root.json").read_bytes()
+        Repository(box, first, FolderTransport(public), int(work.now.timestamp() * 1000))
 
 
 def _delegated(work: Work) -> list[str]:

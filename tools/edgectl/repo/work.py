@@ -145,6 +145,8 @@ class Work:
             result = self._delegator(role).get_verification_result(role, metadata.signed_bytes, metadata.signatures)
             return None if result else _lacking(role, [result])
         before = self.published(ROOT)
+        if before is not None and before.signed.version == metadata.signed.version:
+            return None  # publishing was cut off after the root was out
         previous = before.signed if before is not None else None
         both = metadata.signed.get_root_verification_result(previous, metadata.signed_bytes, metadata.signatures)
         return None if both else _lacking(role, [both.first, both.second])
