@@ -30,7 +30,8 @@ from edged.control.pressure import SIGNS
 from edged.control.steps import ALL, KINDS, STEPS
 from edged.control.steps import WORDS as LEVELS
 from edged.domain import bundle
-from edged.fleet import schemas, topics
+from edged.fleet import schemas, schemas_results, topics
+from edged.fleet.schemas_results import Part
 from edged.update.rollout import TABLE, State
 
 DOCS = Path(__file__).resolve().parent
@@ -200,12 +201,15 @@ def bundle_sections() -> str:
 
 def document_sections() -> str:
     """Write the envelope, every document and its parts."""
+    places = (schemas_results, schemas)
     models = [
         model
-        for _, model in inspect.getmembers(schemas, inspect.isclass)
-        if issubclass(model, schemas.Part) and model is not schemas.Part
+        for module in places
+        for _, model in inspect.getmembers(module, inspect.isclass)
+        if issubclass(model, Part) and model is not Part and model.__module__ == module.__name__
     ]
-    models.sort(key=lambda model: inspect.getsourcelines(model)[1])
+    order = [module.__name__ for module in places]
+    models.sort(key=lambda model: (order.index(model.__module__), inspect.getsourcelines(model)[1]))
     return "\n".join(section(model, _document_title(model), only_own=True) for model in models).rstrip()
 
 
