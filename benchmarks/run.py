@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
 
+import kept
 import machine
 from apart import apart
 from figure import Effort, Figure
@@ -37,13 +39,14 @@ FIGURES = (
 )
 RESULTS = Path(__file__).with_name("RESULTS.md")
 QUICK = Effort(share=0.1)
-HEADER = ("figure", "target", "measured", "reached", "spread", "best known")
+KEPT = Path(__file__).with_name("results.json")
+HEADER = ("figure", "target", "measured", "reached", "spread", "best known", "when")
 
 ABOUT = """# Figures
 
 Written by `make bench`. Ratios compare two ways of doing the same within one run, in turns: half of the bare way, all of edged's, the
 other half; each is the median of its pairs. A ratio by CPU time counts every thread of the process, and hardly feels what else the
-machine does meanwhile.
+machine does meanwhile. `--only` measures some figures anew; `when` says of each row when that was, in UTC.
 """
 SUBSTITUTE = "EDGED_ASSETS is not set: a shipped model stands in for the reference ones, to which the targets apply."
 
@@ -59,9 +62,11 @@ def main() -> int:
             print(f"  {figure.what}: {figure.measured} (target {figure.target}); {figure.spread}", flush=True)
             figures.append(figure)
     notes = machine.describe(load_before) + ([] if os.environ.get("EDGED_ASSETS") else [SUBSTITUTE])
-    text = "\n".join([ABOUT, *_table(figures), "", "Measured on", "", *(f"- {note}" for note in notes), ""])
+    rows = kept.merged(kept.read(KEPT), figures, datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"))
+    text = "\n".join([ABOUT, *_table(rows), "", "Measured on", "", *(f"- {note}" for note in notes), ""])
     print(f"\n{text}")
-    if not given.quick and not given.only:
+    if not given.quick:
+        kept.write(KEPT, rows)
         RESULTS.write_text(text, encoding="utf-8")
     return int(any(figure.reached is False for figure in figures))
 
@@ -69,7 +74,9 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a first look in about a minute; writes no file")
-    parser.add_argument("--only", nargs="+", choices=FIGURES, help="these figures alone; writes no file")
+    parser.add_argument(
+        "--only", nargs="+", choices=FIGURES, help="these figures alone; the others stay as they were measured last"
+    )
     return parser.parse_args()
 
 
@@ -83,13 +90,12 @@ def _measure(name: str, effort: Effort) -> list[Figure]:
     return figures
 
 
-def _table(figures: Iterable[Figure]) -> list[str]:
+def _table(found: Iterable[kept.Row]) -> list[str]:
     rows = [" | ".join(HEADER), " | ".join("---" for _ in HEADER)]
-    for figure in figures:
+    for figure, when in found:
         reached = {True: "yes", False: "**no**", None: "-"}[figure.reached]
-        rows.append(
-            f"{figure.what} | {figure.target} | {figure.measured} | {reached} | {figure.spread} | {figure.best_known}"
-        )
+        cells = (figure.what, figure.target, figure.measured, reached, figure.spread, figure.best_known, when)
+        rows.append(" | ".join(cells))
     return [f"| {row} |" for row in rows]
 
 
