@@ -35,7 +35,7 @@ class Admitting:
 
     def __init__(self, box: Box, clock: Clock, used_mb: Callable[[], float | None] = used_mb) -> None:
         self._box, self._clock, self._used_mb = box, clock, used_mb
-        self._held: dict[str, float] = {}
+        self._held: Mapping[str, float] = {}
         self._empty_mb: float | None = None
         """What it took before any model was loaded."""
 
@@ -43,18 +43,20 @@ class Admitting:
         """Give the pipelines that do not fit, by name, with the reason."""
         catalogue = find_bundles(model_folders(config)).bundles
         asks = [ask for pipeline in config.pipeline if (ask := self._ask(pipeline, catalogue)) is not None]
-        refused = admit(asks, free_mb(self._box, self._freed_mb()))
-        names = {refusal.pipeline for refusal in refused}
-        self._held = {ask.pipeline: ask.need_mb for ask in asks if ask.pipeline not in names}
+        admission = admit(asks, free_mb(self._box, self._freed_mb()))
+        self._held = admission.held_mb
         now_ns = self._clock.monotonic_ns()
-        return {one.pipeline: Reason(CODE, one.pipeline, one.message, now_ns, REMEDY, fatal=True) for one in refused}
+        return {
+            one.pipeline: Reason(CODE, one.pipeline, one.message, now_ns, REMEDY, fatal=True)
+            for one in admission.refused
+        }
 
     def alone(self, bundle: Bundle) -> Refusal | None:
         """Say why there is no room for a model beside what runs now; None when there is, or nothing is known of it."""
         name, least = bundle.manifest.name, self._least(bundle, None)
         if least is None:
             return None
-        return next(iter(admit([Ask(name, 0, least[0], is_measured=least[1])], free_mb(self._box))), None)
+        return next(iter(admit([Ask(name, 0, least[0], is_measured=least[1])], free_mb(self._box)).refused), None)
 
     def _freed_mb(self) -> float:
         """Give what the pipelines that run would give back, and no more than what edged has grown by since the first plan."""
@@ -75,7 +77,12 @@ class Admitting:
         if len(needs) < len(wanted):
             return None
         whole_mb = sum(need for need, _ in needs)
-        return Ask(pipeline.name, pipeline.priority, whole_mb, is_measured=all(measured for _, measured in needs))
+        is_measured = all(measured for _, measured in needs)
+        # What looks closer is each pipeline's own, and so is what runs in a child, as all does on an accelerator.
+        is_apart = self._box.engines.isolate or any(one.usable for one in self._box.now.accelerators)
+        is_own = bool(pipeline.then) or is_apart
+        engine = None if is_own else (pipeline.model, pipeline.pin, pipeline.objective)
+        return Ask(pipeline.name, pipeline.priority, whole_mb, is_measured, engine, self._box.places)
 
     def _least(self, bundle: Bundle, pin: str | None) -> tuple[float, bool] | None:
         return min(self._needs(bundle, pin), default=None)

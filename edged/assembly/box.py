@@ -12,6 +12,7 @@ from edged.assembly.engines import Engines, edge_tpus, with_named
 from edged.assembly.figures_store import FiguresStore, Known
 from edged.assembly.figures_store import brought as brought_figures
 from edged.assembly.lost import Lost
+from edged.assembly.sharing import Shares
 from edged.config.plugins import brought
 from edged.config.schema import Config, Objective
 from edged.config.share import shipped
@@ -60,6 +61,11 @@ class Box:
     """What is plugged in now; None where nobody looks again."""
 
     @property
+    def places(self) -> int:
+        """How many pipelines may compute at once: as many as there are processors for edged."""
+        return _places(self.inventory)
+
+    @property
     def now(self) -> Inventory:
         """The hardware as it was seen last."""
         return self.inventory if self.present is None else self.present.inventory
@@ -82,7 +88,12 @@ def survey(root: Path, wanted_profile: str, folders: Sequence[Path]) -> Box:
     profiles = load_profiles([*folders, shipped("device-profiles")])
     here = root == Path("/")
     runtimes = installed_runtimes() if here else ()
-    return Box(inventory, match_profile(profiles, inventory, wanted_profile), runtimes, here, root)
+    engines = Engines(shares=Shares(_places(inventory)))
+    return Box(inventory, match_profile(profiles, inventory, wanted_profile), runtimes, here, root, engines=engines)
+
+
+def _places(inventory: Inventory) -> int:
+    return max(1, int(inventory.cpu.allowed or 1))
 
 
 def survey_for(config: Config, root: Path = Path("/")) -> Box:
@@ -100,6 +111,7 @@ def survey_for(config: Config, root: Path = Path("/")) -> Box:
         learned=partial(_learned, box, store, clock),
         compiling=Compiling(inventory, config.engine, config.state.directory),
         free_mb=partial(_budget_mb, box, 0.0),
+        shares=Shares(box.places),
     )
     return replace(box, inventory=inventory, store=store, engines=engines, lost=Lost(clock), present=Present(inventory))
 

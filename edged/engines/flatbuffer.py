@@ -29,18 +29,24 @@ BROUGHT = frozenset({DETECTION_POST_PROCESS, "AudioSpectrogram", "Mfcc"})
 MODEL_OPERATOR_CODES, MODEL_SUBGRAPHS = 1, 2
 CODE_SHORT_BUILTIN, CODE_CUSTOM_NAME, CODE_BUILTIN = 0, 1, 3
 GRAPH_TENSORS, GRAPH_OPERATORS = 0, 3
-TENSOR_NAME = 3
+TENSOR_NAME, TENSOR_IS_VARIABLE = 3, 5
 OPERATOR_CODE, OPERATOR_OUTPUTS = 0, 2
+REMEMBERING = frozenset({136, 142, 143, 144})
+"""``HASHTABLE``, ``VAR_HANDLE``, ``READ_VARIABLE`` and ``ASSIGN_VARIABLE``."""
 MAX_ITEMS = 100_000
 """No vector of tables in a model is longer; a damaged length shall not cost the box its memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """``foreign`` are custom operators that no runtime brings; ``meanings`` say what named outputs stand for."""
+    """``foreign`` are custom operators that no runtime brings; ``meanings`` say what named outputs stand for.
+
+    ``remembers`` says that an interpreter keeps something from one call to the next, which is its user's alone.
+    """
 
     foreign: tuple[str, ...]
     meanings: Mapping[str, str]
+    remembers: bool = False
 
 
 def inspect(path: Path) -> Facts:
@@ -60,7 +66,7 @@ def read_facts(content: bytes, name: str) -> Facts:
     """
     model = _Model(content, name)
     foreign = (custom for custom in model.custom_names() if custom and custom not in BROUGHT)
-    return Facts(tuple(dict.fromkeys(foreign)), model.detection_outputs())
+    return Facts(tuple(dict.fromkeys(foreign)), model.detection_outputs(), model.remembers())
 
 
 def custom_operators(path: Path) -> tuple[str, ...]:
@@ -179,13 +185,29 @@ class _Model:
                     meanings[buffer.text(buffer.follow(tensors[tensor]), TENSOR_NAME)] = meaning
         return meanings
 
+    def remembers(self) -> bool:
+        """Tell whether a tensor or an operator keeps something from one call to the next."""
+        buffer = self._buffer
+        codes = (self._builtin(buffer.follow(at)) for at in buffer.vector(self._root, MODEL_OPERATOR_CODES))
+        return any(code in REMEMBERING for code in codes) or any(
+            self._is_variable(buffer.follow(tensor))
+            for graph in buffer.vector(self._root, MODEL_SUBGRAPHS)
+            for tensor in buffer.vector(buffer.follow(graph), GRAPH_TENSORS)
+        )
+
+    def _is_variable(self, tensor: int) -> bool:
+        at = self._buffer.field(tensor, TENSOR_IS_VARIABLE)
+        return at is not None and self._buffer.number("<b", at) != 0
+
     def _custom_name(self, code: int) -> str:
+        if self._builtin(code) != CUSTOM:
+            return ""
+        return self._buffer.text(code, CODE_CUSTOM_NAME) or "(unnamed)"
+
+    def _builtin(self, code: int) -> int:
         buffer = self._buffer
         at = buffer.field(code, CODE_BUILTIN)
         builtin = 0 if at is None else buffer.number("<i", at)
         # Files from before 2020 hold the code in one byte; newer ones fill both, and the larger counts (schema.fbs).
         short = buffer.field(code, CODE_SHORT_BUILTIN)
-        builtin = max(builtin, 0 if short is None else buffer.number("<b", short))
-        if builtin != CUSTOM:
-            return ""
-        return buffer.text(code, CODE_CUSTOM_NAME) or "(unnamed)"
+        return max(builtin, 0 if short is None else buffer.number("<b", short))

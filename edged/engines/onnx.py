@@ -77,6 +77,7 @@ class OnnxEngine:
     runtime = "onnxruntime"
 
     def __init__(self, session: Any, name: str, threads: int, errors: tuple[type[Exception], ...]) -> None:
+        self.is_lost = False
         self._session: Any = session
         self._name = name
         self._threads = threads
@@ -108,6 +109,7 @@ class OnnxEngine:
         try:
             answer: list[Array] = session.run(None, dict(zip(self._input_names, tensors, strict=True)))
         except self._errors as error:
+            self.is_lost = True
             message = f"cannot run {self._name}: {_line(str(error))}"
             raise EngineLostError(message) from error
         return answer

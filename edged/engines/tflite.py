@@ -11,10 +11,10 @@ import numpy as np
 
 from edged.domain.errors import BundleError, DeviceError, EdgedError, EngineLostError
 from edged.domain.tensor import Array, Quantization, TensorSpec
-from edged.engines.flatbuffer import inspect
+from edged.engines.flatbuffer import Facts, inspect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 RUNTIMES = {"ai_edge_litert.interpreter": "litert", "tflite_runtime.interpreter": "tflite-runtime"}
@@ -66,7 +66,7 @@ def open_engine(path: Path, *, threads: int) -> TfliteEngine:
         # tflite-runtime 2.14 was built against NumPy 1 and misses its array interface under NumPy 2: a SystemError, caused by the reason.
         message = f"cannot start {runtime}: {_line(str(error.__cause__ or error))}, expected a runtime that fits NumPy {np.__version__}"
         raise DeviceError(message, remedy="install edged[tflite], or numpy<2", code="runtime-broken") from error
-    return TfliteEngine(loaded, runtime, path.name, threads, facts.meanings)
+    return TfliteEngine(loaded, runtime, path.name, threads, facts)
 
 
 def refuse_foreign(operators: Sequence[str], name: str) -> None:
@@ -87,7 +87,8 @@ def refuse_foreign(operators: Sequence[str], name: str) -> None:
 class TfliteEngine:
     """A TFLite interpreter behind a lock: it serves one thread at a time, and a second one waits instead of failing."""
 
-    def __init__(self, interpreter: Any, runtime: str, name: str, threads: int, meanings: Mapping[str, str]) -> None:
+    def __init__(self, interpreter: Any, runtime: str, name: str, threads: int, facts: Facts) -> None:
+        self.remembers, self.is_lost = facts.remembers, False
         self._interpreter: Any = interpreter
         self._runtime = runtime
         self._name = name
@@ -95,7 +96,7 @@ class TfliteEngine:
         self._lock = threading.Lock()
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         self._inputs = tuple(_spec(detail, "") for detail in inputs)
-        self._outputs = tuple(_spec(detail, meanings.get(detail["name"], "")) for detail in outputs)
+        self._outputs = tuple(_spec(detail, facts.meanings.get(detail["name"], "")) for detail in outputs)
         self._input_indices = tuple(int(detail["index"]) for detail in inputs)
         self._output_indices = tuple(int(detail["index"]) for detail in outputs)
 
@@ -131,6 +132,7 @@ class TfliteEngine:
                 interpreter.invoke()
                 return [interpreter.get_tensor(index) for index in self._output_indices]
             except (ValueError, RuntimeError) as error:
+                self.is_lost = True
                 message = f"cannot run {self._name}: {_line(str(error))}"
                 raise EngineLostError(message) from error
 

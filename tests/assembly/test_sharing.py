@@ -1,8 +1,9 @@
-"""Sessions that several users run."""
+"""Sessions and interpreters that several users run."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from edged.assembly.sharing import SharedEngine, Shares
 from edged.domain.bundle import Variant
-from edged.domain.errors import BundleError, EngineLostError
+from edged.domain.errors import BundleError, DeviceError, EngineLostError
 from edged.domain.tensor import TensorSpec
 from edged.domain.variant import Rung
 from fakes.engine import FakeEngine
@@ -57,10 +58,86 @@ def test_another_number_of_threads_or_another_content_is_another_session(other: 
     assert first.engine is not second.engine
 
 
-def test_an_interpreter_that_serves_one_thread_is_not_shared() -> None:
-    shares = Shares()
+def interpreters(processors: int) -> tuple[Shares, list[FakeEngine], Callable[[Path, Rung], FakeEngine]]:
+    made: list[FakeEngine] = []
 
-    assert shares.take(FILE, rung("tflite"), opened) is not shares.take(FILE, rung("tflite"), opened)
+    def open_one(file: Path, wanted: Rung) -> FakeEngine:
+        made.append(opened(file, wanted))
+        return made[-1]
+
+    return Shares(processors), made, open_one
+
+
+@pytest.mark.parametrize(("processors", "threads", "expected"), [(2, 1, 2), (2, 2, 1), (1, 2, 1), (4, 1, 4), (8, 1, 5)])
+def test_five_users_have_as_many_interpreters_as_can_compute_at_once(
+    processors: int, threads: int, expected: int
+) -> None:
+    shares, made, open_one = interpreters(processors)
+
+    for _ in range(5):
+        shares.take(FILE, rung("tflite", threads), open_one)
+
+    assert len(made) == expected
+
+
+def test_interpreters_go_with_their_users() -> None:
+    shares, made, open_one = interpreters(2)
+    users = [shares.take(FILE, rung("tflite"), open_one) for _ in range(3)]
+
+    for user, left in zip(users, (2, 1, 0), strict=True):
+        user.close()
+        assert sum(not engine.closed for engine in made) == left
+    assert repr(shares) == "<Shares none>"
+
+
+def test_an_interpreter_that_remembers_is_nobody_elses() -> None:
+    class Remembering(FakeEngine):
+        remembers = True
+
+    shares = Shares(1)
+    users = [shares.take(FILE, rung("tflite"), lambda *_: Remembering(SPEC, SPEC, list)) for _ in range(2)]
+
+    assert all(isinstance(user, Remembering) for user in users)
+    assert users[0] is not users[1]
+
+
+def test_who_cannot_have_another_interpreter_waits_for_the_others() -> None:
+    shares, _, open_one = interpreters(2)
+    first = shares.take(FILE, rung("tflite"), open_one)
+
+    def refuses(_file: Path, _rung: Rung) -> FakeEngine:
+        raise DeviceError("no memory is left")
+
+    second = shares.take(FILE, rung("tflite"), refuses)
+    first.close()
+
+    assert second.infer([np.ones(1, np.float32)])[0] == 1
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+def test_what_was_lost_is_given_to_nobody_else(processors: int) -> None:
+    shares, made, _ = interpreters(processors)
+
+    def open_one(_file: Path, _rung: Rung) -> FakeEngine:
+        made.append(FakeEngine(SPEC, SPEC, list, fails_from=0 if len(made) < processors else None))
+        return made[-1]
+
+    first, bystander = (shares.take(FILE, rung("tflite"), open_one) for _ in range(2))
+    with pytest.raises(EngineLostError):
+        first.infer([np.ones(1, np.float32)])
+    again = shares.take(FILE, rung("tflite"), open_one)
+
+    assert again.infer([np.ones(1, np.float32)])[0] == 1
+    for user in (first, bystander, again):
+        user.close()
+    assert all(engine.closed for engine in made)
+
+
+def test_requests_do_not_wait_where_pipelines_do() -> None:
+    shares, _, open_one = interpreters(2)
+    shares.take(FILE, rung("tflite", threads=2), open_one)
+
+    assert shares.others(FILE, "cpu", 1) is None
 
 
 def test_what_was_given_back_does_not_run() -> None:

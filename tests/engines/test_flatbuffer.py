@@ -39,6 +39,14 @@ def test_a_model_of_built_in_operators_needs_nothing(tmp_path: Path) -> None:
     assert custom_operators(_written(tmp_path, tflite_relu())) == ()
 
 
+@pytest.mark.parametrize("is_variable", [False, True])
+def test_a_tensor_that_outlives_a_call_is_told(tmp_path: Path, is_variable: bool) -> None:  # noqa: FBT001 - what is asked
+    tensors = [Tensor("x", (1, 4)), Tensor("y", (1, 4)), Tensor("state", (1, 4), is_variable=is_variable)]
+    content = tflite_model(tensors, inputs=(0,), outputs=(1,))
+
+    assert inspect(_written(tmp_path, content)).remembers is is_variable
+
+
 @pytest.mark.parametrize("name", ["edgetpu-custom-op", "ethos-u", "my-op"])
 def test_a_custom_operator_is_named(tmp_path: Path, name: str) -> None:
     content = tflite_model([Tensor("x", (1, 4)), Tensor("y", (1, 4))], inputs=(0,), outputs=(1,), custom=name)

@@ -30,7 +30,7 @@ class FakeEngine:
         self._compute = compute
         self._fails_from = fails_from
         self.calls = 0
-        self.closed = False
+        self.closed = self.is_lost = False
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -45,6 +45,7 @@ class FakeEngine:
             message = "cannot run a fake: its engine was closed"
             raise EngineLostError(message)
         if self._fails_from is not None and self.calls >= self._fails_from:
+            self.is_lost = True
             message = f"cannot run a fake: call {self.calls} fails, as the test asked"
             raise EngineLostError(message)
         self.calls += 1

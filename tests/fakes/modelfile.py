@@ -22,6 +22,7 @@ class Tensor:
     dtype: str = "float32"
     scale: float = 0.0
     zero_point: int = 0
+    is_variable: bool = False
 
 
 def tflite_relu(shape: tuple[int, ...] = (1, 4), dtype: str = "float32", scale: float = 0.0) -> bytes:
@@ -75,6 +76,7 @@ def _tensor(b: flatbuffers.Builder, tensor: Tensor) -> int:
         0: ("o", _ints(b, tensor.shape)),
         1: ("b", TFLITE_TYPES[tensor.dtype]),
         3: ("o", b.CreateString(tensor.name)),
+        5: ("b", int(tensor.is_variable)),
     }
     if tensor.scale:
         b.StartVector(4, 1, 4)

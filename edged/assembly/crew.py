@@ -1,0 +1,78 @@
+"""Several interpreters of one file for all who run it: each serves one thread at a time, and no more are there than can compute at once.
+
+Eight cameras on one model hold its weights as often as the box has processors for it, and not eight times; the interpreter that ran last
+runs next, while its memory is still near the processor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+
+from edged.domain.errors import EngineLostError
+from edged.domain.ports import Engine
+from edged.domain.tensor import Array, TensorSpec
+
+
+class Crew:
+    """Implements ``edged.domain.ports.Engine`` for several threads at once; one waits while every interpreter is at work."""
+
+    def __init__(self, first: Engine, most: int) -> None:
+        """``most`` is how many can compute at once."""
+        self.runtime: str = first.runtime
+        self.inputs: tuple[TensorSpec, ...] = first.inputs
+        self.outputs: tuple[TensorSpec, ...] = first.outputs
+        self.most, self.count = most, 0
+        self.is_lost = False
+        self._surplus: list[None] = []
+        self._name = repr(first)
+        self._idle: list[Engine] = []
+        # A token for each that idles: waiting for one costs nothing where one is there, as it is nearly always.
+        self._tokens: SimpleQueue[None] = SimpleQueue()
+        self.join(first)
+
+    def __repr__(self) -> str:
+        return f"<Crew of {self.count}: {self._name}>"
+
+    def join(self, engine: Engine) -> None:
+        """Take one more in."""
+        self.count += 1
+        self._rest(engine)
+
+    def leave(self) -> None:
+        """Have one go: at once where one idles, or the first that has finished."""
+        self.count -= 1
+        self._surplus.append(None)
+        with suppress(Empty):
+            self._tokens.get_nowait()
+            self._rest(self._idle.pop())
+
+    def infer(self, tensors: Sequence[Array]) -> list[Array]:
+        """Run once. Raises what the engine raises."""
+        self._tokens.get()
+        engine = self._idle.pop()
+        try:
+            return engine.infer(tensors)
+        except EngineLostError:
+            self.is_lost = True
+            raise
+        finally:
+            self._rest(engine)
+
+    def close(self) -> None:
+        """Free all; nobody may be at work then. May be called twice."""
+        with suppress(Empty):
+            while True:
+                self._tokens.get_nowait()
+                self._idle.pop().close()
+
+    def _rest(self, engine: Engine) -> None:
+        try:
+            # One step, as everything here: no thread comes in between.
+            self._surplus.pop()
+        except IndexError:
+            self._idle.append(engine)
+            self._tokens.put(None)
+        else:
+            engine.close()
