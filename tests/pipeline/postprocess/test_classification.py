@@ -124,3 +124,22 @@ def test_cutting_integers_equals_cutting_real_values(integers: list[int], min_sc
     got = {item.label for item in _decode(BYTES, [float(value) for value in integers], min_score=min_score).items}
     wanted = {label for label, value in zip(LABELS, integers, strict=True) if value / 256 >= min_score - 1e-6 / 256}
     assert got == wanted
+
+
+@given(
+    st.sampled_from(["uint8", "int8"]),
+    st.lists(st.integers(0, 255), min_size=3, max_size=60),
+    st.floats(0, 1),
+    st.integers(-128, 127),
+)
+def test_eight_bit_scores_are_found_as_wider_ones_are(dtype: str, raw: list[int], min_score: float, zero: int) -> None:
+    count, tensor = len(raw), np.array(raw, np.uint8).view(dtype)
+    zero_point = zero if dtype == "int8" else zero + 128
+    named = {"labels": tuple(f"c{place}" for place in range(count)), "min_score": min_score}
+
+    def decoded(kind: str) -> Classes:
+        spec = TensorSpec("y", (1, count), kind, Quantization(1 / 128, zero_point))
+        binding = bound([spec], decoder="classification", **named)
+        return classification.bind(binding).decode([tensor.astype(kind).reshape(1, -1)], [], picture())
+
+    assert decoded(dtype) == decoded("int32")
