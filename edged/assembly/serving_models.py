@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,9 @@ LAST = -1_000_000
 """Requests' turn on a processor: behind every pipeline's, whose priority is -1000 or more."""
 NICE = 10
 """Of a thread that answers requests beside pipelines: a third of a pipeline's share where both want the same processor."""
+SWITCH_S = 0.0005
+"""How long one of Python's threads keeps the interpreter while another wants it, once requests are answered beside pipelines. With the
+usual 5 ms a frame of 6 ms may wait for the parsing of a request at each of its steps, and its slowest percent takes twice as long."""
 OFFER_S = 1.0
 """How long a look at the folders holds: a client may ask for the index, or for names that there are not, as often as it likes."""
 PLATFORMS = {"onnx": "onnxruntime_onnx", "tflite": "tensorflow_lite"}
@@ -65,6 +69,7 @@ class Guests:
         """Let this thread run behind the pipelines' where there are more at work than processors; once, since there is no way back."""
         if not getattr(self._threads, "gives_way", False):
             self._threads.gives_way = True
+            sys.setswitchinterval(SWITCH_S)
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
