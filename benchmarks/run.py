@@ -32,6 +32,7 @@ FIGURES = (
     "sandbox",
     "faults",
     "serving",
+    "serving_more",
     "shortage",
     "updates",
     "activation",
