@@ -31,6 +31,7 @@ class Counts:
     _parts: dict[str, list[int]] = field(default_factory=lambda: {part: [0, 0] for part in PARTS})
     _refused: dict[str, int] = field(default_factory=dict)
     _runs: int = 0
+    _batches: dict[int, list[int]] = field(default_factory=dict)
     _last_ms: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -47,6 +48,13 @@ class Counts:
             self._runs += runs
             self._last_ms = at_ms
             self._add(spent)
+
+    def ran(self, items: int, took_ns: int) -> None:
+        """Count a run of several requests' items."""
+        with self._lock:
+            counted = self._batches.setdefault(items, [0, 0])
+            counted[0] += 1
+            counted[1] += took_ns
 
     def failed(self, took: Took) -> None:
         """Count one that the engine, or a decoder, could not answer."""
@@ -74,7 +82,15 @@ class Counts:
                 "inference_count": told["success"]["count"],
                 "execution_count": self._runs,
                 "inference_stats": {**told, "cache_hit": none, "cache_miss": none},
-                "batch_stats": [],
+                "batch_stats": [
+                    {
+                        "batch_size": size,
+                        "compute_input": none,
+                        "compute_infer": {"count": runs, "ns": ns},
+                        "compute_output": none,
+                    }
+                    for size, (runs, ns) in sorted(self._batches.items())
+                ],
             }
 
     def _add(self, spent: Mapping[str, int]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from edged.api import words
+from edged.api.batching import rows_of
 from edged.api.pictures import checked
 from edged.api.ports import Instance
 from edged.api.refusal import invalid
@@ -39,7 +40,8 @@ class InferRequest:
     """What a client asks. ``version`` empty: the one that runs. ``outputs`` None: all of them.
 
     ``timeout_us`` is how long it may wait for a run to begin; 0 is the server's own limit. ``decoded``: the one input is an encoded
-    picture (BYTES of one element, or UINT8) or a window (numbers, samples by channels), and the answer is the decoder's.
+    picture (BYTES of one element, or UINT8) or a window (numbers, samples by channels), and the answer is the decoder's. ``traceparent``
+    is the trace that the client names, if any.
     """
 
     model: str
@@ -50,6 +52,7 @@ class InferRequest:
     priority: int = 0
     timeout_us: int = 0
     decoded: bool = False
+    traceparent: str = ""
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range. Raises RefusedError."""
@@ -123,8 +126,8 @@ def begin(request: InferRequest, served: Served, clock: Clock, limit_s: float) -
     now_ns = clock.monotonic_ns()
     limit_ns = int(limit_s * NS_PER_S)
     wait_ns = min(limit_ns, request.timeout_us * NS_PER_US) if request.timeout_us else limit_ns
-    ask, answer = (_decoding if request.decoded else _plain)(request, served)
-    job = Job(ask, now_ns + wait_ns, now_ns)
+    ask, answer, tensors = (_decoding if request.decoded else _plain)(request, served)
+    job = Job(ask, now_ns + wait_ns, now_ns, tensors=tensors)
     served.submit(job, request.priority or USUAL_PRIORITY)
     return Pending(request, served, job, clock, answer)
 
@@ -133,12 +136,14 @@ Ask = Callable[[Instance], Any]
 Answer = Callable[[Any], tuple[Tensor, ...]]
 
 
-def _plain(request: InferRequest, served: Served) -> tuple[Ask, Answer]:
+def _plain(request: InferRequest, served: Served) -> tuple[Ask, Answer, list[Array] | None]:
+    """Give how it is asked and answered, and what may lie beside others in a run: tensors that agree on how many items they bring."""
     arrays = fitted(request.inputs, served.brought.inputs)
     names = [spec.name for spec in served.brought.outputs]
     wanted = _wanted(request, names)
     places = [names.index(name) for name in wanted]
-    return partial(_infer, arrays), partial(_picked, tuple(zip(wanted, places, strict=True)))
+    answer = partial(_picked, tuple(zip(wanted, places, strict=True)))
+    return partial(_infer, arrays), answer, arrays if rows_of(arrays) else None
 
 
 def _infer(arrays: list[Array], instance: Instance) -> list[Array]:
@@ -149,7 +154,7 @@ def _picked(wanted: tuple[tuple[str, int], ...], found: list[Array]) -> tuple[Te
     return tuple(named(name, found[place]) for name, place in wanted)
 
 
-def _decoding(request: InferRequest, served: Served) -> tuple[Ask, Answer]:
+def _decoding(request: InferRequest, served: Served) -> tuple[Ask, Answer, None]:
     given = _given(request, served)
     wanted = _wanted(request, [words.ANSWER, words.TEXT])
 
@@ -157,7 +162,7 @@ def _decoding(request: InferRequest, served: Served) -> tuple[Ask, Answer]:
         told = {tensor.name: tensor for tensor in words.answered(found)}
         return tuple(told[name] for name in wanted)
 
-    return (lambda instance: instance.answer(given)), answer
+    return (lambda instance: instance.answer(given)), answer, None
 
 
 def _given(request: InferRequest, served: Served) -> bytes | Frame:

@@ -35,8 +35,8 @@ class Scaling:
         self._items = 0
         self._pressed_ns = now_ns
 
-    def answered(self, now_ns: int, *, waiting: int) -> Move:
-        """Take note of an answer, and of how many wait then."""
+    def answered(self, now_ns: int, *, waiting: int, items: int = 1) -> Move:
+        """Take note of a run that answered so many, and of how many wait then."""
         if not waiting:
             self._since_ns = None
             return self.looked(now_ns)
@@ -44,7 +44,7 @@ class Scaling:
         if self._since_ns is None:
             self._begin(now_ns)
             return "stay"
-        self._items += 1
+        self._items += items
         took_ns = now_ns - self._since_ns
         if took_ns < STRETCH_NS or self._items < STRETCH_ITEMS * self.count:
             return "stay"

@@ -2,7 +2,7 @@
 
 A deadline holds in the line: who has waited so long is refused then, and not after the run that was in the way. Once a run has begun
 it comes to its end, and its answer is given. The turn on a processor is taken before the job is, so that waiting for it is waiting in
-the line, too.
+the line, too. Where the box gains by it, jobs that wait share a run (see ``edged.api.batching``).
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from edged.api import batching
 from edged.api.counts import Counts, Took
 from edged.api.ports import Brought, Instance
 from edged.api.refusal import RefusedError, refusal
@@ -22,6 +23,7 @@ from edged.api.scaling import Scaling
 from edged.api.waiting import Waiting
 from edged.domain.errors import BudgetError, EdgedError, EngineLostError
 from edged.domain.ports import Clock
+from edged.domain.tensor import Array
 from edged.telemetry import logs
 
 LOOK_S = 1.0
@@ -42,15 +44,34 @@ class Job:
     ask: Callable[[Instance], Any]
     deadline_ns: int
     arrived_ns: int
+    began_ns: int = 0
+    """When its run began; 0 before."""
     future: Future[Any] = field(default_factory=Future)
+    tensors: Sequence[Array] | None = None
+    """What the engine is given for it; None when it cannot share a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """How many items may share a run, and how long the first of them waits for others."""
+
+    most: int = 1
+    delay_s: float = 0.0
+
+
+ALONE = Batches()
 
 
 class Served:
     """A model that is ready: opened once and warmed up. ``close`` ends it. Thread-safe."""
 
-    def __init__(self, brought: Brought, clock: Clock, queue: int) -> None:
+    def __init__(self, brought: Brought, clock: Clock, queue: int, batches: Batches = ALONE) -> None:
         """Open the first instance, which takes as long as loading does. ``queue`` jobs may wait. Raises EdgedError."""
         self.brought = brought
+        self.batch = 1
+        """So many items share a run now."""
+        self._batches = batches
+        self._may_batch = batches.most > 1 and batching.is_batchable(brought.inputs, brought.outputs)
         self.counts = Counts()
         self._clock = clock
         self._waiting: Waiting[Job] = Waiting(queue)
@@ -93,6 +114,9 @@ class Served:
         if not self._waiting.put(job, level):
             self.counts.refused("overloaded")
             raise self._full()
+        if self._may_batch and len(self._waiting) > 1:
+            self._may_batch = False
+            threading.Thread(target=self._learn, name=f"edged-batch-{self.brought.name}", daemon=True).start()
 
     def withdraw(self, job: Job) -> bool:
         """Take a job out of the line; False when it runs, or ran."""
@@ -139,47 +163,102 @@ class Served:
             self._threads.discard(threading.current_thread())
 
     def _serve_one(self, instance: Instance) -> tuple[Instance | None, bool]:
-        """Answer the first that waits; gives the instance to go on with, and whether it shall leave."""
+        """Answer the first that waits, and who can share its run; gives the instance to go on with, and whether it shall leave."""
+        if self.batch > 1 and self._batches.delay_s:
+            self._waiting.gather(self.batch, self._batches.delay_s)
         with self.brought.turn():
-            job = self._waiting.take()
-            is_sound = job is None or self._run(instance, job)
-        if job is None:
+            jobs = self._next()
+            is_sound = self._run(instance, jobs)
+        if not jobs:
             return instance, False
         if not is_sound:
             instance.close()
             return self._reopened(), False
         with self._lock:
-            move = self._scaling.answered(self._clock.monotonic_ns(), waiting=len(self._waiting))
+            move = self._scaling.answered(self._clock.monotonic_ns(), waiting=len(self._waiting), items=len(jobs))
         return instance, self._is_too_many(move)
 
-    def _run(self, instance: Instance, job: Job) -> bool:
-        """Do a job; False when the instance is lost by it."""
+    def _next(self) -> list[Job]:
+        """Take the first that waits, with those behind it that fit into its run."""
+        first = self._waiting.take()
+        if first is None or self.batch == 1 or first.tensors is None:
+            return [] if first is None else [first]
+        shape, room = batching.shape_of(first.tensors), self.batch - batching.rows_of(first.tensors)
+
+        def fits(job: Job) -> bool:
+            nonlocal room
+            if job.tensors is None or batching.shape_of(job.tensors) != shape:
+                return False
+            room -= batching.rows_of(job.tensors)
+            return room >= 0
+
+        return [first, *self._waiting.take_like(fits)] if room > 0 else [first]
+
+    def _run(self, instance: Instance, taken: Sequence[Job]) -> bool:
+        """Do jobs in one run; False when the instance is lost by it."""
         began_ns = self._clock.monotonic_ns()
-        if not job.future.set_running_or_notify_cancel():
-            return True
-        waited_ns = began_ns - job.arrived_ns
-        if began_ns > job.deadline_ns:
-            self.counts.refused("late")
-            job.future.set_exception(late(self.brought.name, waited_ns))
+        jobs = [job for job in taken if self._begins(job, began_ns)]
+        if not jobs:
             return True
         try:
-            answer = job.ask(instance)
+            answers = _asked(instance, jobs)
         except EdgedError as error:
-            self.counts.failed(Took(waited_ns, infer_ns=self._clock.monotonic_ns() - began_ns))
-            job.future.set_exception(refusal(error))
+            self._fail(jobs, refusal(error))
             return not isinstance(error, EngineLostError)
         except Exception as error:  # noqa: BLE001 - one request must not cost the others their engine
             _LOG.exception("serving.broken", extra={logs.FIELDS: {"model": self.brought.name}})
-            self.counts.failed(Took(waited_ns, infer_ns=self._clock.monotonic_ns() - began_ns))
-            job.future.set_exception(RefusedError(f"met a fault of its own: {type(error).__name__}", "fault"))
+            self._fail(jobs, RefusedError(f"met a fault of its own: {type(error).__name__}", "fault"))
             return False
-        # What it was asked with lies on the request's memory, which is used again as soon as the answer is out.
-        job.ask = _nothing
         took_ns = self._clock.monotonic_ns() - began_ns
-        self._run_ns += SMOOTHING * (took_ns - self._run_ns) if self._run_ns else took_ns
-        self.counts.answered(Took(waited_ns, infer_ns=took_ns), self._clock.wall_ns() // NS_PER_MS)
-        job.future.set_result(answer)
+        each_ns = took_ns / len(jobs)
+        self._run_ns += SMOOTHING * (each_ns - self._run_ns) if self._run_ns else each_ns
+        if len(jobs) > 1:
+            self.counts.ran(sum(batching.rows_of(job.tensors or ()) for job in jobs), took_ns)
+        for place, (job, answer) in enumerate(zip(jobs, answers, strict=True)):
+            # What it was asked with lies on the request's memory, which is used again as soon as the answer is out.
+            job.ask, job.tensors = _nothing, None
+            took = Took(began_ns - job.arrived_ns, infer_ns=took_ns)
+            self.counts.answered(took, self._clock.wall_ns() // NS_PER_MS, runs=int(place == 0))
+            job.future.set_result(answer)
         return True
+
+    def _begins(self, job: Job, now_ns: int) -> bool:
+        """Whether a job's run begins: nobody has gone away, and its time is not over."""
+        if not job.future.set_running_or_notify_cancel():
+            return False
+        job.began_ns = now_ns
+        if now_ns <= job.deadline_ns:
+            return True
+        self.counts.refused("late")
+        job.future.set_exception(late(self.brought.name, now_ns - job.arrived_ns))
+        return False
+
+    def _fail(self, jobs: Sequence[Job], why: RefusedError) -> None:
+        now_ns = self._clock.monotonic_ns()
+        for job in jobs:
+            self.counts.failed(Took(job.began_ns - job.arrived_ns, infer_ns=now_ns - job.began_ns))
+            job.future.set_exception(why if job is jobs[0] else why.again())
+
+    def _learn(self) -> None:
+        """Measure what a run of several brings here, behind those who wait."""
+        try:
+            instance = self.brought.instance()
+            try:
+                took_s = batching.measure(instance, self.brought.inputs, self._batches.most, self._timed)
+            finally:
+                instance.close()
+        except EdgedError as error:
+            logs.event(_LOG, "serving.unbatched", level=logging.WARNING, model=self.brought.name, error=error)
+            return
+        self.batch = batching.best_size(took_s)
+        per_s = {size: round(size / seconds, 1) for size, seconds in took_s.items()}
+        logs.event(_LOG, "serving.batches", model=self.brought.name, items=self.batch, items_a_second=per_s)
+
+    def _timed(self, run: Callable[[], object]) -> float:
+        with self.brought.turn():
+            began_ns = self._clock.monotonic_ns()
+            run()
+            return (self._clock.monotonic_ns() - began_ns) / NS_PER_S
 
     def _waiting_looked(self) -> str:
         with self._lock:
@@ -235,6 +314,14 @@ def late(model: str, waited_ns: int) -> RefusedError:
 def _refuse(job: Job, why: RefusedError) -> None:
     if job.future.set_running_or_notify_cancel():
         job.future.set_exception(why)
+
+
+def _asked(instance: Instance, jobs: Sequence[Job]) -> Sequence[Any]:
+    """Give each job's answer: of one as it asks, of several from one run."""
+    several = [job.tensors for job in jobs if job.tensors is not None]
+    if len(several) < 2:  # noqa: PLR2004 - one is no several
+        return [job.ask(instance) for job in jobs]
+    return batching.parted(instance.infer(batching.joined(several)), [batching.rows_of(tensors) for tensors in several])
 
 
 def _nothing(_instance: Instance) -> None:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from edged.api.ports import Supplier
 from edged.api.refusal import RefusedError, refusal
-from edged.api.serve import Served
+from edged.api.serve import ALONE, Batches, Served
 from edged.domain.errors import EdgedError
 from edged.domain.ports import Clock
 from edged.telemetry import logs
@@ -55,8 +55,10 @@ class Shelf:
         *,
         queue: int,
         freeing: Callable[[], AbstractContextManager[None]] = nullcontext,
+        batches: Batches = ALONE,
     ) -> None:
         self._supplier, self._clock, self._queue, self._freeing = supplier, clock, queue, freeing
+        self._batches = batches
         self._slots: dict[str, _Slot] = {}
         self._lock = threading.Lock()
 
@@ -153,7 +155,7 @@ class Shelf:
         try:
             brought = self._supplier.bring(name)
             try:
-                served = Served(brought, self._clock, self._queue)
+                served = Served(brought, self._clock, self._queue, self._batches)
             except EdgedError:
                 brought.close()
                 raise

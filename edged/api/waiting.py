@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -60,6 +60,25 @@ class Waiting(Generic[Job]):
                     self._standing.discard(job)
                     return job
             return None
+
+    def take_like(self, fits: Callable[[Job], bool]) -> list[Job]:
+        """Give those that come next, up to the first that ``fits`` turns down: nobody overtakes."""
+        found: list[Job] = []
+        with self._changed:
+            while self._heap:
+                job = self._heap[0][2]
+                if job in self._standing:
+                    if not fits(job):
+                        break
+                    self._standing.discard(job)
+                    found.append(job)
+                heapq.heappop(self._heap)
+        return found
+
+    def gather(self, count: int, timeout_s: float) -> None:
+        """Wait until so many wait, or for so long."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._standing) >= count or self._closed, timeout_s)
 
     def withdraw(self, job: Job) -> bool:
         """Take a job out that need not wait any longer; False when it does not wait any more."""

@@ -77,3 +77,22 @@ def test_a_pause_ends_with_the_line(closes: bool) -> None:
 
     assert line.closed is closes
     assert repr(line) == f"<Waiting: 0 of 1{', closed' if closes else ''}>"
+
+
+def test_those_that_are_alike_are_taken_up_to_the_first_that_is_not() -> None:
+    waiting: Waiting[str] = Waiting(8)
+    for job in ("a1", "a2", "gone", "b1", "a3"):
+        waiting.put(job)
+    waiting.withdraw("gone")
+
+    assert waiting.take_like(lambda job: job.startswith("a")) == ["a1", "a2"]
+    assert [waiting.take(), waiting.take(), waiting.take()] == ["b1", "a3", None]
+
+
+def test_gathering_ends_with_enough_or_with_its_time() -> None:
+    waiting: Waiting[str] = Waiting(8)
+    waiting.put("a")
+    waiting.gather(1, 10.0)
+    waiting.gather(2, 0.01)
+
+    assert len(waiting) == 1
