@@ -27,6 +27,7 @@ FIGURES = (
     "serial_memory",
     "soak",
     "choice",
+    "disturbance",
     "gate",
     "drift",
     "sandbox",
