@@ -29,6 +29,7 @@ FIGURES = (
     "choice",
     "disturbance",
     "gate",
+    "recording",
     "drift",
     "sandbox",
     "faults",
@@ -36,6 +37,8 @@ FIGURES = (
     "serving_more",
     "shortage",
     "updates",
+    "downloading",
+    "shadow",
     "activation",
     "fleet",
 )

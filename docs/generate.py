@@ -18,13 +18,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
+from grafana import dashboard
 from pydantic import BaseModel
 
 from edged.api import health, refusal
 from edged.api.handlers import Condition
 from edged.api.http import InferenceApi
-from edged.config import pipelines, sources
-from edged.config.schema import Config, EngineConfig
+from edged.config import actions, pipelines, sources
+from edged.config.schema import Config, EngineConfig, Remote
 from edged.control.ladder import ORDERS
 from edged.control.pressure import SIGNS
 from edged.control.steps import ALL, KINDS, STEPS
@@ -32,6 +33,8 @@ from edged.control.steps import WORDS as LEVELS
 from edged.domain import bundle
 from edged.fleet import schemas, schemas_results, topics
 from edged.fleet.schemas_results import Part
+from edged.telemetry.codes import CODES
+from edged.telemetry.journal import message_id
 from edged.update.rollout import TABLE, State
 
 DOCS = Path(__file__).resolve().parent
@@ -61,6 +64,7 @@ def pages() -> Iterator[tuple[Path, str]]:
         lines = template.read_text(encoding="utf-8").splitlines()
         filled = [GENERATED[line[5:-4]]() if line.startswith("<!-- ") else line for line in lines]
         yield DOCS / "reference" / template.name, "\n".join(filled) + "\n"
+    yield DOCS / "grafana" / "edged.json", json.dumps(dashboard(), indent=1, ensure_ascii=False) + "\n"
     yield SCHEMA, json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -100,8 +104,17 @@ def _class_nodes(module: str) -> dict[str, ast.ClassDef]:
 
 
 def field_texts(kind: type) -> dict[str, str]:
-    """Give the docstring below each field or member of a class, on one line."""
-    body = _class_nodes(kind.__module__)[kind.__name__].body
+    """Give the docstring below each field or member of a class and of edged's classes that it stands on, on one line."""
+    texts: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if base.__module__.startswith("edged."):
+            texts |= _own_texts(base)
+    return texts
+
+
+def _own_texts(kind: type) -> dict[str, str]:
+    node = _class_nodes(kind.__module__).get(kind.__name__)
+    body = node.body if node is not None else []
     texts: dict[str, str] = {}
     for node, below in pairwise(body):
         target: ast.expr | None = node.target if isinstance(node, ast.AnnAssign) else None
@@ -164,11 +177,15 @@ def config_sections() -> str:
     """Write every section of the configuration."""
     parts = []
     for name, field in Config.model_fields.items():
-        if name not in {"engine", "source", "pipeline"}:
+        if name not in {"engine", "remote", "action", "source", "pipeline"}:
             (model,) = _parts_of(field.annotation)
-            parts.append(section(model, f"`[{name}]`"))
+            parts.append(section(model, "`[[sink]]`" if name == "sink" else f"`[{name}]`"))
             parts += [section(part, f"`{name}.{key}`") for key, part in _tables_of(model)]
     parts.append(section(EngineConfig, "`[engine.NAME]`"))
+    parts.append(section(Remote, "`[remote.MODEL]`"))
+    for model in _parts_of(actions.Action):
+        parts.append(section(model, f"`[[action]]`, kind `{model.__name__.removesuffix('Action').lower()}`"))
+    parts.append(section(actions.Interlock, "`action.interlock`"))
     for model in _parts_of(sources.Source):
         kind = f"kind `{model.__name__.removesuffix('Source').lower()}`"
         parts.append(section(model, f"`[[source]]`, {'any other kind' if model is sources.PluginSource else kind}"))
@@ -223,7 +240,15 @@ def topic_lines() -> str:
     device = "<id>"
     streams = [topics.STATUS, topics.HEALTH, topics.INVENTORY, topics.MODELS]
     streams += [topics.result_stream("<pipeline>"), topics.event_stream("<pipeline>")]
-    streams += [topics.ALERT, topics.TELEMETRY, topics.UPDATE, topics.GET, topics.REPLY]
+    streams += [
+        "action/<action>",
+        topics.ALERT,
+        topics.TELEMETRY,
+        topics.UPDATE,
+        topics.GET,
+        topics.REPLY,
+        topics.STATES,
+    ]
     lines = [topics.out(device, name) + ("   retained" if name in topics.RETAINED_STREAMS else "") for name in streams]
     lines += topics.subscriptions(device, ["<group>"])
     return "\n".join(["```", *lines, "```"])
@@ -282,6 +307,14 @@ def http_refusals() -> str:
     return "\n".join(f"| {status} | {texts[kind]} |" for kind, status in sorted(refusal.STATUS.items(), key=_second))
 
 
+def log_codes() -> str:
+    """Write a row for each code of a warning or an error."""
+    rows = [f"| `{c.name}` | {c.gravity} | {c.about} {c.remedy} | `{message_id(c.name)}` |" for c in CODES]
+    return "\n".join(
+        ["| code | level | | `MESSAGE_ID` |", "|---|---|---|---|", *(row.replace("  |", " |") for row in rows)]
+    )
+
+
 def _second(item: tuple[str, int]) -> int:
     return item[1]
 
@@ -297,6 +330,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "steps": governor_steps,
     "routes": http_routes,
     "refusals": http_refusals,
+    "codes": log_codes,
 }
 
 

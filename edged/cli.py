@@ -48,11 +48,12 @@ def run(given: argparse.Namespace) -> int:
     """The daemon, in the foreground; SIGTERM stops it, SIGHUP reloads."""
     reloads, stops = _note_signals()
     from edged.assembly.again import start_again  # noqa: PLC0415 - each verb imports what it needs: a listing needs no runtime
+    from edged.assembly.journal import journal_handler  # noqa: PLC0415
     from edged.assembly.safe import TRY_AGAIN_S, safe_mode  # noqa: PLC0415
     from edged.assembly.state import Lock  # noqa: PLC0415
     from edged.assembly.wiring import build_daemon, load_or_fall_back  # noqa: PLC0415
 
-    logs.set_up(given.log_level.upper())
+    logs.set_up(given.log_level.upper(), journal=journal_handler(sys.stderr))
     # What hangs or crashes in native code leaves the stack of every thread in the log: the watchdog ends it with SIGABRT.
     faulthandler.enable()
     loaded, fallen_back = load_or_fall_back(given.config)

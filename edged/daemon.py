@@ -180,6 +180,8 @@ class Daemon:
             self._parts[name] = (wanted[name], part)
             part.start()
             logs.event(_LOG, "part.started", part=name)
+        # What stops waits in this order: pipelines that came later, too, have their last word before what listens to them ends.
+        self._parts = {name: self._parts[name] for name in wanted}
 
     def _reload(self) -> None:
         self._notifier.notify(

@@ -141,6 +141,23 @@ def test_a_reload_keeps_unchanged_parts_replaces_changed_ones_and_stops_those_th
     )
 
 
+def test_what_came_with_a_reload_still_stops_before_what_the_plan_has_behind_it() -> None:
+    stopped: list[str] = []
+
+    class Told(FakePart):
+        def join(self, timeout_s: float) -> bool:
+            stopped.append(self.name)
+            return super().join(timeout_s)
+
+    pipeline, listener = Told("pipeline"), Told("listener")
+    box = Box(Plan(()))
+    box.daemon.reconcile(Plan((wanted(listener),)))
+    box.daemon.reconcile(Plan((wanted(pipeline), wanted(listener))))
+    box.daemon._shut_down()
+
+    assert stopped == ["pipeline", "listener"]
+
+
 def test_a_reload_with_a_bad_configuration_keeps_everything_and_says_so() -> None:
     part = FakePart()
     box = Box(ConfigError("cannot read edged.toml: it is gone, expected a file"))

@@ -11,10 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from edged.api.ports import Instance
+from edged.domain.errors import BundleError
 from edged.domain.tensor import FREE, Array, TensorSpec
+
+Kind = tuple[tuple[tuple[int, ...], str], ...]
+"""Of each input what requests have in common that can lie beside each other: its shape behind the first axis, and its dtype."""
 
 PAYS = 1.3
 """So many times the items a second: less is not worth that one waits for the other's share of a run."""
+SAME, TINY = 1e-3, 1e-9
+"""Answers are the same that differ by less than this part of the largest number."""
 ROUNDS = 5
 """The quickest of so many runs counts: what else the box does meanwhile only ever adds."""
 
@@ -42,14 +48,17 @@ def best_size(took_s: Mapping[int, float]) -> int:
 
 
 def measure(
-    instance: Instance, inputs: Sequence[TensorSpec], most: int, run: Callable[[Callable[[], object]], float]
+    instance: Instance, kind: Kind, most: int, run: Callable[[Callable[[], object]], float]
 ) -> dict[int, float]:
     """Measure runs of 1 and of each size up to ``most``, in turns; gives the seconds of each.
 
-    ``run`` calls what it is given, in a turn on a processor, and gives the seconds that it took. Raises what the engine raises: a model
-    may take no other size than its maker's, whatever its file says.
+    ``run`` calls what it is given, in a turn on a processor, and gives the seconds that it took. Raises BundleError for a model whose
+    items are not answered as they are alone, and what the engine raises: it may take no other size than its maker's, whatever its file
+    says.
     """
-    asked = {size: [_nothing(spec, size) for spec in inputs] for size in (1, *sizes_upto(most))}
+    asked = {size: _some(kind, size) for size in (1, *sizes_upto(most))}
+    if len(asked) > 1:
+        _check_parts(instance, kind, run)
     took_s = dict.fromkeys(asked, float("inf"))
     for _ in range(ROUNDS):
         for size, tensors in asked.items():
@@ -63,8 +72,8 @@ def rows_of(tensors: Sequence[Array]) -> int:
     return counts.pop() if len(counts) == 1 else 0
 
 
-def shape_of(tensors: Sequence[Array]) -> tuple[object, ...]:
-    """Give what requests have in common that can lie beside each other."""
+def shape_of(tensors: Sequence[Array]) -> Kind:
+    """Give what a request has to have in common with those beside which it lies."""
     return tuple((tensor.shape[1:], tensor.dtype.str) for tensor in tensors)
 
 
@@ -74,10 +83,37 @@ def joined(several: Sequence[Sequence[Array]]) -> list[Array]:
 
 
 def parted(found: Sequence[Array], rows: Sequence[int]) -> list[list[Array]]:
-    """Give each request its rows of every output."""
+    """Give each request its rows of every output. Raises BundleError where the rows of an output are no items."""
+    items = sum(rows)
+    strange = next((whole.shape for whole in found if whole.shape[:1] != (items,)), None)
+    if strange is not None:
+        message = f"cannot part an output of shape {list(strange)} among {items} items, expected a row for each"
+        raise BundleError(message)
     ends = np.cumsum(rows)
     return [[whole[end - count : end] for whole in found] for end, count in zip(ends, rows, strict=True)]
 
 
-def _nothing(spec: TensorSpec, size: int) -> Array:
-    return np.zeros([size, *(1 if axis == FREE else axis for axis in spec.shape[1:])], spec.dtype)
+def _check_parts(instance: Instance, kind: Kind, run: Callable[[Callable[[], object]], float]) -> None:
+    """Raise BundleError unless two items together are answered as each is alone: a first axis may be time as well."""
+    both, found = _some(kind, 2), []
+    each = [[tensor[place : place + 1] for tensor in both] for place in range(2)]
+    for tensors in (both, *each):
+        run(lambda tensors=tensors: found.append(instance.infer(tensors)))  # type: ignore[misc]
+    together, *alone = found
+    for part, one in zip(parted(together, [1, 1]), alone, strict=True):
+        if not all(map(_is_same, part, one)):
+            message = "cannot let requests share a run: an item is answered otherwise beside another, expected the same"
+            raise BundleError(message)
+
+
+def _is_same(one: Array, other: Array) -> bool:
+    """Kernels for several items sum up in another order, and quantised ones may round to the next step."""
+    most = max(float(np.abs(other).max(initial=0)), TINY)
+    step = 1.0 if other.dtype.kind in "iu" else 0.0
+    return one.shape == other.shape and np.allclose(one, other, SAME, max(SAME * most, step), equal_nan=True)
+
+
+def _some(kind: Kind, size: int) -> list[Array]:
+    """Give items that differ; whole numbers are 0 and 1, which are in every vocabulary."""
+    draw = np.random.default_rng(size)
+    return [(2 * draw.random((size, *shape))).astype(dtype) for shape, dtype in kind]

@@ -50,7 +50,7 @@ class Counts:
             self._add(spent)
 
     def ran(self, items: int, took_ns: int) -> None:
-        """Count a run of several requests' items."""
+        """Count a run by the items that it answered."""
         with self._lock:
             counted = self._batches.setdefault(items, [0, 0])
             counted[0] += 1

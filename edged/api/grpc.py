@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from edged.domain.errors import EdgedError
 from edged.domain.health import Reason
 from edged.pipeline.line import NEVER_STUCK_NS
 from edged.telemetry import logs
+from edged.telemetry.trace import NAME as TRACEPARENT
 
 NAME = "grpc"
 MOST_CALLS = 128
@@ -103,6 +104,8 @@ class Service:
     def _run(self, body: bytes, context: grpc.ServicerContext) -> dict[str, Any]:
         regions = self._handlers.regions
         request, places = read_infer(body, regions)
+        if self._handlers.tracer is not None:
+            request = replace(request, traceparent=str(dict(context.invocation_metadata()).get(TRACEPARENT, "")))
         pending = self._handlers.infer(request.within(int(context.time_remaining() * US_PER_S)))
         # Who hangs up frees its place in the line.
         context.add_callback(pending.forget)

@@ -23,9 +23,11 @@ from edged.api.regions import Regions
 from edged.api.serve import Served
 from edged.api.shelf import Shelf
 from edged.api.tensors import DATATYPES, Tensor, raw
+from edged.api.traced import follow
 from edged.domain.health import Reason
 from edged.domain.ports import Clock
 from edged.domain.tensor import TensorSpec
+from edged.telemetry.trace import Tracer
 
 NAME = "edged"
 EXTENSIONS = (
@@ -60,6 +62,7 @@ class Handlers:
     clock: Clock
     limit_s: float = 30.0
     regions: Regions = field(default_factory=Regions)
+    tracer: Tracer | None = None
 
     def server(self) -> dict[str, Any]:
         """Give the server's metadata."""
@@ -100,7 +103,7 @@ class Handlers:
         """Give a model's configuration with the field names of Triton's ModelConfig."""
         served = self.shelf.get(model, version)
         brought = served.brought
-        about = {name: {"string_value": str(value)} for name, value in brought.about.items()}
+        told = {**brought.about, "takes": brought.takes, "batch": served.batch}
         return {
             "name": brought.name,
             "platform": str(brought.about["platform"]),
@@ -110,7 +113,7 @@ class Handlers:
             "input": [_configured(spec) for spec in brought.inputs],
             "output": [_configured(spec) for spec in brought.outputs],
             "instance_group": [{"name": brought.name, "kind": "KIND_CPU", "count": served.instances}],
-            "parameters": about | {"takes": {"string_value": brought.takes}},
+            "parameters": {name: {"string_value": str(value)} for name, value in told.items()},
         }
 
     def statistics(self, model: str = "", version: str = "") -> dict[str, Any]:
@@ -153,7 +156,10 @@ class Handlers:
 
     def infer(self, request: InferRequest) -> Pending:
         """Check a request and let it wait for its run."""
-        return begin(request, self.shelf.get(request.model, request.version), self.clock, self.limit_s)
+        pending = begin(request, self.shelf.get(request.model, request.version), self.clock, self.limit_s)
+        if self.tracer is not None:
+            follow(self.tracer, pending)
+        return pending
 
     def trace_settings(self, model: str = "") -> dict[str, Any]:
         """Give Triton's trace settings: nothing is traced to a file here."""

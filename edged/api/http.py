@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from edged.api.refusal import RefusedError, invalid
 from edged.api.routes import Route, aside, document
 from edged.api.tensors import BYTES, Tensor
 from edged.api.wire import MOST_JSON_BYTES, Call, parsed, read_call, write_response
+from edged.telemetry.trace import NAME as TRACEPARENT
 
 HEADER_LENGTH = "inference-header-content-length"
 LARGE_BYTES = 65_536
@@ -226,7 +227,10 @@ class InferenceApi:
             body.close()
 
     async def _answered(self, request: Request, call: Call) -> Response:
-        pending = self.handlers.infer(call.request)
+        asked = call.request
+        if self.handlers.tracer is not None:
+            asked = replace(asked, traceparent=request.headers.get(TRACEPARENT, ""))
+        pending = self.handlers.infer(asked)
         response = pending.answer(await _found(request, pending))
         if call.request.decoded and request.headers.get("accept", "").startswith("text/plain"):
             return _lines(response)

@@ -87,6 +87,7 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "Regions": _list(_REGION),
         "Overview": {"type": "object"},
         "Window": {"type": "object"},
+        "History": {"type": "object"},
         "Settings": _OPEN,
         "Health": _object(("schema", "state", "reasons"), schema=_NAME, state=_NAME, reasons=_list(_REASON)),
         "Ready": _object(("ready", "reasons"), ready={"type": "boolean"}, reasons=_list(_REASON)),

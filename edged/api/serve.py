@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,7 @@ from edged.api.ports import Brought, Instance
 from edged.api.refusal import RefusedError, refusal
 from edged.api.scaling import Scaling
 from edged.api.waiting import Waiting
-from edged.domain.errors import BudgetError, EdgedError, EngineLostError
+from edged.domain.errors import BudgetError, DeviceError, EdgedError, EngineLostError
 from edged.domain.ports import Clock
 from edged.domain.tensor import Array
 from edged.telemetry import logs
@@ -49,6 +49,7 @@ class Job:
     future: Future[Any] = field(default_factory=Future)
     tensors: Sequence[Array] | None = None
     """What the engine is given for it; None when it cannot share a run."""
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Served:
         self._scaling = Scaling(brought.most, clock.monotonic_ns())
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
+        self._learner: threading.Thread | None = None
         self._run_ns = 0.0
         self._lost: RefusedError | None = None
         self._hire(brought.instance())
@@ -111,12 +113,13 @@ class Served:
         """Let a job wait for an instance; 1 is a higher ``level`` than 2. Raises RefusedError, at once, when the line is full."""
         if self._lost is not None:
             raise self._lost.again()
+        job.level = level
+        tensors = job.tensors
         if not self._waiting.put(job, level):
             self.counts.refused("overloaded")
             raise self._full()
-        if self._may_batch and len(self._waiting) > 1:
-            self._may_batch = False
-            threading.Thread(target=self._learn, name=f"edged-batch-{self.brought.name}", daemon=True).start()
+        if self._may_batch and tensors is not None and len(self._waiting) > 1:
+            self._begin_to_learn(batching.shape_of(tensors))
 
     def withdraw(self, job: Job) -> bool:
         """Take a job out of the line; False when it runs, or ran."""
@@ -126,7 +129,9 @@ class Served:
         """Refuse who waits, let runs that have begun end, and free the model."""
         for job in self._waiting.close():
             _refuse(job, RefusedError(f"cannot run {self.brought.name!r}: it is being unloaded", "unready"))
-        for thread in tuple(self._threads):
+        with self._lock:
+            self._may_batch, learner = False, self._learner
+        for thread in (*self._threads, *((learner,) if learner is not None else ())):
             thread.join(LEAVE_S)
         self.brought.close()
 
@@ -165,7 +170,7 @@ class Served:
     def _serve_one(self, instance: Instance) -> tuple[Instance | None, bool]:
         """Answer the first that waits, and who can share its run; gives the instance to go on with, and whether it shall leave."""
         if self.batch > 1 and self._batches.delay_s:
-            self._waiting.gather(self.batch, self._batches.delay_s)
+            self._gather()
         with self.brought.turn():
             jobs = self._next()
             is_sound = self._run(instance, jobs)
@@ -177,6 +182,19 @@ class Served:
         with self._lock:
             move = self._scaling.answered(self._clock.monotonic_ns(), waiting=len(self._waiting), items=len(jobs))
         return instance, self._is_too_many(move)
+
+    def _gather(self) -> None:
+        """Wait for company for as long as the first may; whose time would be over by then, or who can have none, holds up nobody."""
+        first = self._waiting.first()
+        if first is None:
+            return
+        until_ns = first.arrived_ns + int(self._batches.delay_s * NS_PER_S)
+
+        def is_enough(jobs: Collection[Job]) -> bool:
+            rows = sum(batching.rows_of(job.tensors or ()) for job in jobs)
+            return rows >= self.batch or any(job.tensors is None or job.deadline_ns <= until_ns for job in jobs)
+
+        self._waiting.gather(is_enough, (until_ns - self._clock.monotonic_ns()) / NS_PER_S)
 
     def _next(self) -> list[Job]:
         """Take the first that waits, with those behind it that fit into its run."""
@@ -203,17 +221,16 @@ class Served:
         try:
             answers = _asked(instance, jobs)
         except EdgedError as error:
-            self._fail(jobs, refusal(error))
+            self._failed(jobs, refusal(error))
             return not isinstance(error, EngineLostError)
         except Exception as error:  # noqa: BLE001 - one request must not cost the others their engine
             _LOG.exception("serving.broken", extra={logs.FIELDS: {"model": self.brought.name}})
-            self._fail(jobs, RefusedError(f"met a fault of its own: {type(error).__name__}", "fault"))
+            self._failed(jobs, RefusedError(f"met a fault of its own: {type(error).__name__}", "fault"))
             return False
         took_ns = self._clock.monotonic_ns() - began_ns
         each_ns = took_ns / len(jobs)
         self._run_ns += SMOOTHING * (each_ns - self._run_ns) if self._run_ns else each_ns
-        if len(jobs) > 1:
-            self.counts.ran(sum(batching.rows_of(job.tensors or ()) for job in jobs), took_ns)
+        self.counts.ran(sum(batching.rows_of(job.tensors or ()) for job in jobs) or 1, took_ns)
         for place, (job, answer) in enumerate(zip(jobs, answers, strict=True)):
             # What it was asked with lies on the request's memory, which is used again as soon as the answer is out.
             job.ask, job.tensors = _nothing, None
@@ -224,7 +241,7 @@ class Served:
 
     def _begins(self, job: Job, now_ns: int) -> bool:
         """Whether a job's run begins: nobody has gone away, and its time is not over."""
-        if not job.future.set_running_or_notify_cancel():
+        if not _is_wanted(job):
             return False
         job.began_ns = now_ns
         if now_ns <= job.deadline_ns:
@@ -233,18 +250,33 @@ class Served:
         job.future.set_exception(late(self.brought.name, now_ns - job.arrived_ns))
         return False
 
-    def _fail(self, jobs: Sequence[Job], why: RefusedError) -> None:
+    def _failed(self, jobs: Sequence[Job], why: RefusedError) -> None:
+        """Tell whose run it was. Several go back for runs of their own: one of them may be to blame, and the others are not."""
         now_ns = self._clock.monotonic_ns()
-        for job in jobs:
-            self.counts.failed(Took(job.began_ns - job.arrived_ns, infer_ns=now_ns - job.began_ns))
-            job.future.set_exception(why if job is jobs[0] else why.again())
+        if len(jobs) == 1:
+            self.counts.failed(Took(jobs[0].began_ns - jobs[0].arrived_ns, infer_ns=now_ns - jobs[0].began_ns))
+            jobs[0].future.set_exception(why)
+            return
+        for job in reversed(jobs):
+            job.tensors = None
+            if not self._waiting.put_back(job, job.level):
+                _refuse(job, self._full())
 
-    def _learn(self) -> None:
-        """Measure what a run of several brings here, behind those who wait."""
+    def _begin_to_learn(self, kind: batching.Kind) -> None:
+        with self._lock:
+            if not self._may_batch:
+                return
+            self._may_batch = False
+            name = f"edged-batch-{self.brought.name}"
+            self._learner = threading.Thread(target=self._learn, args=(kind,), name=name, daemon=True)
+            self._learner.start()
+
+    def _learn(self, kind: batching.Kind) -> None:
+        """Measure what a run of several requests of a kind brings here, behind those who wait."""
         try:
             instance = self.brought.instance()
             try:
-                took_s = batching.measure(instance, self.brought.inputs, self._batches.most, self._timed)
+                took_s = batching.measure(instance, kind, self._batches.most, self._timed)
             finally:
                 instance.close()
         except EdgedError as error:
@@ -256,6 +288,9 @@ class Served:
 
     def _timed(self, run: Callable[[], object]) -> float:
         with self.brought.turn():
+            if self._waiting.closed:
+                message = f"cannot measure {self.brought.name!r}: it is being unloaded"
+                raise DeviceError(message)
             began_ns = self._clock.monotonic_ns()
             run()
             return (self._clock.monotonic_ns() - began_ns) / NS_PER_S
@@ -312,8 +347,13 @@ def late(model: str, waited_ns: int) -> RefusedError:
 
 
 def _refuse(job: Job, why: RefusedError) -> None:
-    if job.future.set_running_or_notify_cancel():
+    if _is_wanted(job):
         job.future.set_exception(why)
+
+
+def _is_wanted(job: Job) -> bool:
+    """Whether nobody has gone away. One that shared a run that failed has begun before."""
+    return job.future.running() or job.future.set_running_or_notify_cancel()
 
 
 def _asked(instance: Instance, jobs: Sequence[Job]) -> Sequence[Any]:

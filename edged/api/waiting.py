@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -19,7 +19,7 @@ class Waiting(Generic[Job]):
         self._limit = limit
         self._heap: list[tuple[int, int, Job]] = []
         self._standing: set[Job] = set()
-        self._arrivals = count()
+        self._arrivals, self._returns = count(), count(-1, -1)
         self._changed = threading.Condition()
         self._closed = False
 
@@ -41,6 +41,16 @@ class Waiting(Generic[Job]):
                 self._heap = [entry for entry in self._heap if entry[2] in self._standing]
                 heapq.heapify(self._heap)
             heapq.heappush(self._heap, (level, next(self._arrivals), job))
+            self._changed.notify()
+            return True
+
+    def put_back(self, job: Job, level: int = 0) -> bool:
+        """Let a job that was taken wait again, before all of its level and whatever the limit is. False when there will be no more."""
+        with self._changed:
+            if self._closed:
+                return False
+            self._standing.add(job)
+            heapq.heappush(self._heap, (level, next(self._returns), job))
             self._changed.notify()
             return True
 
@@ -75,10 +85,17 @@ class Waiting(Generic[Job]):
                 heapq.heappop(self._heap)
         return found
 
-    def gather(self, count: int, timeout_s: float) -> None:
-        """Wait until so many wait, or for so long."""
+    def first(self) -> Job | None:
+        """Give who comes next, and leave it in the line."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._standing) >= count or self._closed, timeout_s)
+            while self._heap and self._heap[0][2] not in self._standing:
+                heapq.heappop(self._heap)
+            return self._heap[0][2] if self._heap else None
+
+    def gather(self, is_enough: Callable[[Collection[Job]], bool], timeout_s: float) -> None:
+        """Wait until those who wait are enough, or for so long."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or is_enough(self._standing), max(0.0, timeout_s))
 
     def withdraw(self, job: Job) -> bool:
         """Take a job out that need not wait any longer; False when it does not wait any more."""

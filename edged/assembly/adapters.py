@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from importlib import import_module
 from types import ModuleType
 
 from edged.domain.errors import DeviceError
 
+_ONE_AT_A_TIME = threading.RLock()
+"""Two cameras that begin together would import PyAV together, whose modules import each other: one of them met half a module."""
+
 
 def adapter(module: str, extra: str = "camera") -> ModuleType:
     """Import an adapter. Raises DeviceError when the library that it stands on is not installed; ``extra`` brings it."""
     try:
-        return import_module(module)
+        with _ONE_AT_A_TIME:
+            return import_module(module)
     except ImportError as error:
         if (error.name or "").split(".")[0] == "edged":
             raise  # edged itself is broken, which no extra mends

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,14 @@ from edged.assembly.figures_store import brought as brought_figures
 from edged.assembly.lost import Lost
 from edged.assembly.sharing import Shares
 from edged.config.plugins import brought
-from edged.config.schema import Config, Objective
+from edged.config.schema import Config, Objective, Remote
 from edged.config.share import shipped
 from edged.control.choose import choose
 from edged.control.figures import HERE, Table, figures_of
 from edged.control.objective import budget_mb
 from edged.control.possible import OWN_RUNTIMES, Facts
 from edged.control.profile import Profile, load_profiles, match_profile
+from edged.control.remote import with_remote
 from edged.domain.bundle import Bundle, Variant
 from edged.domain.device import Inventory
 from edged.domain.errors import EdgedError
@@ -59,6 +60,8 @@ class Box:
     """Which rungs are left alone for now; None where nothing runs."""
     present: Present | None = None
     """What is plugged in now; None where nobody looks again."""
+    remotes: Mapping[str, Remote] = field(default_factory=dict)
+    """The servers that run a model too, by its name; empty for whoever wants to know of this box alone."""
 
     @property
     def places(self) -> int:
@@ -112,6 +115,7 @@ def survey_for(config: Config, root: Path = Path("/")) -> Box:
         compiling=Compiling(inventory, config.engine, config.state.directory),
         free_mb=partial(_budget_mb, box, 0.0),
         shares=Shares(box.places),
+        remotes=config.remote,
     )
     return replace(box, inventory=inventory, store=store, engines=engines, lost=Lost(clock), present=Present(inventory))
 
@@ -155,6 +159,10 @@ def ladder(
         unready=compiling.unready(bundle, waits=waits) if compiling is not None else {},
     )
     whole = choose(bundle, box.profile, facts, pin, objective)
+    remote = box.remotes.get(bundle.manifest.name)
+    # For pipelines alone, which have an objective: requests of others are answered here, or two boxes could ask each other for ever.
+    if remote is not None and objective is not None and pin is None:
+        whole = with_remote(whole, bundle, remote)
     return box.lost.without(whole) if box.lost is not None and holds else whole
 
 

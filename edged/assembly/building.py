@@ -218,7 +218,8 @@ class Building:
 
     def _tell(self, code: str, job: Job, message: str, remedy: str) -> None:
         """Write it into the log, and tell the fleet."""
-        logs.event(_LOG, code.replace("-", "."), model=job.bundle.manifest.name, message=message)
+        level = logging.WARNING if code == UNBUILT else logging.INFO
+        logs.event(_LOG, code.replace("-", "."), level=level, model=job.bundle.manifest.name, message=message)
         body = {
             "schema": "edged.alert/1",
             "code": code,

@@ -12,15 +12,21 @@ from typing import Any
 
 from edged.assembly import sensors
 from edged.assembly.box import Box, ladder, model_folders, survey_for
+from edged.assembly.check_actions import DIALOUT, PORTS, action_faults, action_files, device_faults
 from edged.assembly.lines import opener
 from edged.assembly.passed_over import expected_folders
 from edged.config import schema
+from edged.config.faults import nearest
 from edged.config.load import Fault, RejectedConfigError, load
+from edged.config.plugins import brought
 from edged.config.schema import Config
 from edged.domain.bundle import Bundle
 from edged.domain.errors import ConfigError
 from edged.hardware.clock import SystemClock
 from edged.update.manifest import Catalogue, find_bundles, verify
+
+CREDENTIALS = Path("/run/credentials/edged")
+"""Where the drop-in credentials.conf puts what systemd hands over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,11 @@ def _kinds(config: Config, file: Path) -> Iterator[Fault]:
             opener(source, SystemClock())
         except ConfigError as error:
             yield Fault(file, f"source.{source.name}.kind", str(error))
+    for sink in config.sink:
+        known = brought("edged.sinks")
+        if sink.kind not in known:
+            message = f"cannot find sink {sink.kind!r} among what installed packages bring: {nearest(sink.kind, known)}"
+            yield Fault(file, f"sink.{sink.name}.kind", message)
 
 
 def _box_faults(config: Config, box: Box | None, file: Path) -> Iterator[Fault]:
@@ -93,6 +104,9 @@ def _box_faults(config: Config, box: Box | None, file: Path) -> Iterator[Fault]:
         yield from _model_faults(pipeline, catalogue, box, file)
     for source in config.source:
         yield from _source_faults(source, file)
+    yield from _remote_faults(config, catalogue, file)
+    for action in config.action:
+        yield from action_faults(action, file)
     yield from _path_faults(config, file)
 
 
@@ -116,6 +130,18 @@ def _model_faults(pipeline: schema.Pipeline, catalogue: Catalogue, box: Box | No
         yield Fault(file, key, message, pipeline.name)
 
 
+def _remote_faults(config: Config, catalogue: Catalogue, file: Path) -> Iterator[Fault]:
+    """Tell of servers for models that no pipeline runs, and for variants that there are not."""
+    used = {pipeline.model for pipeline in config.pipeline}
+    for model, remote in config.remote.items():
+        if model not in used:
+            yield Fault(file, f"remote.{model}", f"cannot use it: no pipeline runs this model; {nearest(model, used)}")
+        ids = [one.id for bundle in catalogue.bundles.get(model, ())[:1] for one in bundle.manifest.variant]
+        if remote.variant is not None and ids and remote.variant not in ids:
+            message = f"cannot stand for variant {remote.variant!r}, expected one of {', '.join(ids)}"
+            yield Fault(file, f"remote.{model}.variant", message)
+
+
 def _source_faults(source: schema.Source, file: Path) -> Iterator[Fault]:
     key = f"source.{source.name}"
     if isinstance(source, schema.ImagesSource | schema.FileSource | schema.CsvSource | schema.WavSource):
@@ -123,7 +149,7 @@ def _source_faults(source: schema.Source, file: Path) -> Iterator[Fault]:
         if not _is_there(place):
             yield Fault(file, f"{key}.path", f"cannot find {place}, expected a file or folder")
     if isinstance(source, schema.CameraSource) and source.url.startswith("/"):
-        yield from _device_faults(Path(source.url), f"{key}.url", file)
+        yield from device_faults(Path(source.url), f"{key}.url", file, like="/dev/video*", group="video")
     if isinstance(source, schema.SystemSource):
         readings = sensors.box_readings(Path("/"))
         for unknown in sorted(set(source.columns) - readings.keys()):
@@ -131,16 +157,13 @@ def _source_faults(source: schema.Source, file: Path) -> Iterator[Fault]:
             yield Fault(file, f"{key}.columns", f"cannot read {unknown!r} of this box, expected one of {wanted}")
     if isinstance(source, schema.SerialSource):
         # By its id, a port stays the same one wherever it is plugged in, unlike /dev/ttyUSB0.
-        yield from _device_faults(source.port, f"{key}.port", file, like="/dev/serial/by-id/*", group="dialout")
+        yield from device_faults(source.port, f"{key}.port", file, like=PORTS, group=DIALOUT)
 
 
-def _device_faults(
-    device: Path, key: str, file: Path, *, like: str = "/dev/video*", group: str = "video"
-) -> Iterator[Fault]:
-    if not _is_there(device):
-        yield Fault(file, key, f"cannot find device {device}, expected one; run: ls {like}")
-    elif not os.access(device, os.R_OK | os.W_OK):
-        yield Fault(file, key, f"cannot open device {device}: no permission, expected to be in its group ({group})")
+def _sources(config: Config) -> Iterator[Any]:
+    """Give the sources, and the parts of joined ones."""
+    for source in config.source:
+        yield from source.part if isinstance(source, schema.JoinSource) else [source]
 
 
 def _path_faults(config: Config, file: Path) -> Iterator[Fault]:
@@ -150,17 +173,34 @@ def _path_faults(config: Config, file: Path) -> Iterator[Fault]:
         named += [("mqtt.tls.ca", tls.ca), ("mqtt.tls.cert", tls.cert), ("mqtt.tls.key", tls.key)]
     named += [
         (f"source.{source.name}.password_file", source.password_file)
-        for source in config.source
-        if isinstance(source, schema.CameraSource)
+        for source in _sources(config)
+        if isinstance(source, schema.CameraSource | schema.TopicSource)
     ]
+    named += _servers_files(config)
+    named += action_files(config.action)
     for key, path in named:
-        if path is not None and not (os.access(path, os.R_OK) and path.is_file()):
+        # A credential is there for the unit alone, while it runs; the unit does not start without.
+        is_elsewhere = path is not None and path.is_relative_to(CREDENTIALS) and not CREDENTIALS.is_dir()
+        if path is not None and not is_elsewhere and not (os.access(path, os.R_OK) and path.is_file()):
             yield Fault(file, key, f"cannot read {path}, expected a file that edged may read")
     for folder in expected_folders(config):
         if not folder.is_dir():
             yield Fault(file, "models.directories", f"cannot read {folder}, expected a folder of bundles")
     yield from _tls_faults(config.mqtt.tls or schema.Tls(), file)
     yield from _state_faults(config.state.directory, file)
+
+
+def _servers_files(config: Config) -> Iterator[tuple[str, Path | None]]:
+    """Give the files of those who ask the box, and whom it asks: tokens and certificates."""
+    for name, listener in (("http", config.http), ("grpc", config.grpc)):
+        if listener is not None:
+            yield f"{name}.token_file", listener.token_file
+            yield f"{name}.read_token_file", listener.read_token_file
+    for model, remote in config.remote.items():
+        yield f"remote.{model}.token_file", remote.token_file
+        yield f"remote.{model}.ca", remote.ca
+    if config.tracing is not None:
+        yield "tracing.token_file", config.tracing.token_file
 
 
 def _tls_faults(tls: schema.Tls, file: Path) -> Iterator[Fault]:

@@ -69,7 +69,9 @@ class Conversation(Protocol):
 
 
 class Courier:
-    """One call at a time (others wait); ``take`` and ``marks`` may be called from any thread.
+    """One call at a time: others wait, but for ``judge``, which interrupts a fetch: that goes on where it was when it is called again.
+
+    ``take`` and ``marks`` may be called from any thread.
 
     ``ask`` publishes a document of schema ``edged.get/1`` (without stamps) on ``out/get`` at QoS 0; needed for ``mqtt`` alone. ``bases``
     gives, for a model, the releases that the box has: the digest that their file had, and who packs it again; for deltas.
@@ -87,7 +89,7 @@ class Courier:
         self._settings, self._trust, self._clock, self._ask = settings, trust, clock, ask
         self._bases, self._start = bases, start
         self._marks = trust.read()
-        self._turn = threading.Lock()
+        self._turn, self._judges = threading.Lock(), threading.Event()
         self._child: Conversation | None = None
 
     def __repr__(self) -> str:
@@ -107,7 +109,9 @@ class Courier:
             RetryableError: Nothing can be said now, ask again later: network, metadata-expired, rollback-attack, tampered, unsigned,
                 trust (the provisioned root is none), disk, cancelled (``cancelled`` said so; it is asked five times a second) …
         """
+        self._judges.set()
         with self._turn:
+            self._judges.clear()
             order = {"verb": "judge", "envelope": base64.b64encode(envelope).decode(), "payload_type": PAYLOAD_TYPE}
             judged = self._run(order, lambda _done, _all: None, cancelled)["judged"]
             desired = parse(base64.b64decode(judged["payload"]))
@@ -135,23 +139,32 @@ class Courier:
             RejectedError: not-offered, mismatch (the repository's signers say otherwise), incompatible.
             RetryableError: network, slow-retrieval, absent, digest, disk-full, cancelled, crashed, and as ``judge``.
         """
+
+        def interrupted() -> bool:
+            return self._judges.is_set() or cancelled()
+
         with self._turn:
-            bases = self._bases(order.model)
-            answer = self._run(self._told(order, bases), progress, cancelled)["fetched"]
-            if answer["base"] and not self._patched(order, answer["path"], bases[answer["base"]], cancelled):
-                # Whatever was wrong with the delta: the whole file always works.
-                answer = self._run(self._told(order, {}), progress, cancelled)["fetched"]
-            elif answer["base"]:
-                answer["path"] = str(self._settings.incoming / order.sha256)
-            return VerifiedArtefact(
-                order.model, order.version, order.length, order.sha256, Path(answer["path"]), answer["custom"]
-            )
+            return self._fetched(order, progress, interrupted)
 
     def take(self, block: bytes) -> None:
         """Take what came on ``in/file``; ignored unless a download over MQTT waits for it. Returns at once."""
         child = self._child
         if child is not None and self._settings.repository == "mqtt":
             child.push(block)
+
+    def _fetched(
+        self, order: ModelOrder, progress: Callable[[int, int], None], cancelled: Callable[[], bool]
+    ) -> VerifiedArtefact:
+        bases = self._bases(order.model)
+        answer = self._run(self._told(order, bases), progress, cancelled)["fetched"]
+        if answer["base"] and not self._patched(order, answer["path"], bases[answer["base"]], cancelled):
+            # Whatever was wrong with the delta: the whole file always works.
+            answer = self._run(self._told(order, {}), progress, cancelled)["fetched"]
+        elif answer["base"]:
+            answer["path"] = str(self._settings.incoming / order.sha256)
+        return VerifiedArtefact(
+            order.model, order.version, order.length, order.sha256, Path(answer["path"]), answer["custom"]
+        )
 
     def _patched(self, order: ModelOrder, delta: str, pack: Packer, cancelled: Callable[[], bool]) -> bool:
         """Make the file of a delta and of what the box has, packed again; whether that went well."""

@@ -46,33 +46,46 @@ class Crew:
         self._surplus.append(None)
         with suppress(Empty):
             self._tokens.get_nowait()
-            self._rest(self._idle.pop())
+            # What was lost lies at the bottom.
+            self._rest(self._idle.pop(0 if self.is_lost else -1))
 
     def infer(self, tensors: Sequence[Array]) -> list[Array]:
         """Run once. Raises what the engine raises."""
         self._tokens.get()
-        engine = self._idle.pop()
+        try:
+            engine = self._idle.pop()
+        except IndexError:
+            # Closed: whoever else waits hears it, too.
+            self._tokens.put(None)
+            message = f"cannot run {self._name}: its interpreters were closed"
+            raise EngineLostError(message) from None
+        is_sound = True
         try:
             return engine.infer(tensors)
         except EngineLostError:
-            self.is_lost = True
+            is_sound, self.is_lost = False, True
             raise
         finally:
-            self._rest(engine)
+            self._rest(engine, is_next=is_sound)
 
     def close(self) -> None:
-        """Free all; nobody may be at work then. May be called twice."""
+        """Free all, those at work as they finish; who waits for one is refused. May be called twice."""
+        if not self.count:
+            return
+        self._surplus.extend([None] * self.count)
+        self.count = 0
         with suppress(Empty):
             while True:
                 self._tokens.get_nowait()
-                self._idle.pop().close()
+                self._rest(self._idle.pop())
+        self._tokens.put(None)
 
-    def _rest(self, engine: Engine) -> None:
+    def _rest(self, engine: Engine, *, is_next: bool = True) -> None:
         try:
             # One step, as everything here: no thread comes in between.
             self._surplus.pop()
         except IndexError:
-            self._idle.append(engine)
+            self._idle.insert(len(self._idle) if is_next else 0, engine)
             self._tokens.put(None)
         else:
             engine.close()

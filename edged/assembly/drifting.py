@@ -181,7 +181,8 @@ class Drifting:
         while self._unsaid and self._outbox.put(self._draft(self._unsaid[0])):
             finding = self._unsaid.pop(0)
             told = evidence(finding)
-            logs.event(_LOG, finding.kind, level=logging.WARNING, pipeline=self._pipeline, evidence=told)
+            code = "drift.found" if finding.kind == "drift" else "drift.over"
+            logs.event(_LOG, code, level=logging.WARNING, pipeline=self._pipeline, evidence=told)
 
     def _draft(self, finding: Finding) -> Draft:
         last = finding.verdicts[-1]

@@ -12,8 +12,9 @@ from edged.assembly import plugins
 from edged.assembly.adapters import adapter
 from edged.assembly.compiling import Compiling
 from edged.assembly.notes import read_note, write_note
+from edged.assembly.secrets import secret
 from edged.assembly.sharing import Shares
-from edged.config.schema import EngineConfig
+from edged.config.schema import EngineConfig, Remote
 from edged.control.benchmark import quantile
 from edged.control.possible import OWN_RUNTIMES
 from edged.domain.device import Accelerator, AcceleratorKind, Evidence, Inventory
@@ -29,6 +30,8 @@ BUSES = {"usb": "usb", "pcie": "pci"}
 """The inventory's word for a bus, and libedgetpu's."""
 MEASURING_RUNS, WARMING_RUNS = 30, 3
 """Of a warm-up that shall give figures, and of another."""
+LEAST_NICE, PATIENT_S = 19, 20.0
+"""Of what runs behind everything else: on a box that is never idle a call may wait for its processor so long."""
 STALE = frozenset({"runtime-crashed", "deadline", "engine-lost"})
 """How a compiled model that does not fit ends its child, beside being refused."""
 
@@ -51,6 +54,10 @@ class Engines:
     """What is compiled for this box's accelerators."""
     free_mb: Callable[[], float | None] = lambda: None
     """What models may add to the system's memory now."""
+    aside: bool = False
+    """Whether it opens what runs behind everything else: in children always, with the least priority, and with patience for that."""
+    remotes: Mapping[str, Remote] = field(default_factory=dict)
+    """The servers that run a model too, by its name."""
     shares: Shares = field(default_factory=Shares)
     """What several in this process run together."""
     _pool: Any = None
@@ -58,13 +65,21 @@ class Engines:
     def isolates(self, rung: Rung) -> bool:
         """Whether this rung's engine runs in a child."""
         own = rung.variant.runtime in OWN_RUNTIMES
-        return own and self.state is not None and (self.isolate or rung.accelerator != "cpu")
+        return own and (self.aside or (self.state is not None and (self.isolate or rung.accelerator != "cpu")))
 
     def open(self, file: Path, rung: Rung) -> Engine:
         """Open a rung's file. Raises BundleError and DeviceError."""
+        if rung.remote:
+            return self._far(rung.remote)
         if rung.accelerator == EDGETPU and rung.variant.runtime == "tflite":
             return self._on_edge_tpu(file, rung)
         return self._in_child(file, rung) if self.isolates(rung) else self.shares.take(file, rung, _here)
+
+    def _far(self, name: str) -> Engine:
+        told, remote = self.remotes[name], adapter("edged.engines.remote", "remote")
+        asked = told.model or name, told.version or "", told.deadline_ms / 1000
+        engine: Engine = remote.open_engine(remote.Server(told.url, *asked, secret(told.token_file), told.ca))
+        return engine
 
     def know(self, edge_tpus: tuple[tuple[str, str], ...]) -> None:
         """Take these as the box's Edge TPUs from now on."""
@@ -84,7 +99,10 @@ class Engines:
     def home(self, rung: Rung) -> Any:
         """Say where its child lives."""
         p99_s = rung.figures.p99_ms / 1000 if rung.figures else None
-        return adapter("edged.engines.sandbox").Home(python=self._of(rung.accelerator).python, p99_s=p99_s)
+        home = adapter("edged.engines.sandbox").Home(python=self._of(rung.accelerator).python, p99_s=p99_s)
+        return (
+            replace(home, nice=LEAST_NICE, patience=replace(home.patience, floor_s=PATIENT_S)) if self.aside else home
+        )
 
     def _in_child(self, file: Path, rung: Rung) -> Engine:
         is_new = rung.figures is None and rung.accelerator != "cpu"

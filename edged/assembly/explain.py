@@ -34,7 +34,7 @@ def explained(bundle: Bundle, config: Config, root: Path, figures: Path | None, 
     Raises:
         ConfigError: for a file or an objective that cannot be used.
     """
-    box = survey_for(config, root)
+    box = replace(survey_for(config, root), remotes=config.remote)
     if figures is not None:
         box = replace(box, recorded=read_figures(figures))
     pipeline = next((one for one in config.pipeline if one.model == bundle.manifest.name), None)

@@ -13,6 +13,8 @@ from edged.telemetry.metrics import PipelineMetrics
 from edged.telemetry.recent import Recent
 
 SHARE = 0.95
+FRESH_NS = 2_000_000_000
+"""A round a second is what the governor takes."""
 COOL_ACCELERATORS = "apex"
 """Sensors of this name belong to an Edge TPU: the processor's limits say nothing about it."""
 
@@ -24,10 +26,17 @@ class Feeling:
         self._root, self._limits = root, limits
         self._swapped: tuple[int, int] | None = None
         self._recent: dict[str, tuple[PipelineMetrics, Recent, Recent]] = {}
+        self._latest: tuple[int, Readings] | None = None
+
+    def readings(self, now_ns: int) -> Readings:
+        """Give those of the last round, or of now when it is older than ``FRESH_NS``. Safe on any thread."""
+        latest = self._latest
+        return latest[1] if latest is not None and now_ns - latest[0] < FRESH_NS else read(self._root)
 
     def __call__(self, pipelines: Iterable[Pipeline], now_ns: int) -> Signals:
         """Feel; a few milliseconds of plain files."""
         felt = read(self._root)
+        self._latest = now_ns, felt
         own = self._limits.temperature_c
         heats, others = _heats(felt)
         soft_c, hard_c = headroom(heats, *((own.soft, own.hard) if own else (None, None)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from edged.control.remote import far_digest
 from edged.domain.bundle import Bundle
 from edged.domain.errors import EdgedError
 from edged.pipeline.line import Line, Pipeline
@@ -60,8 +61,8 @@ class GoingLive:
 
 
 def digests_of(bundle: Bundle) -> frozenset[str]:
-    """Give the digests of a release's variants, as what runs names them."""
-    return frozenset(f"sha256:{one.sha256}" for one in bundle.manifest.variant)
+    """Give the digests of a release's variants, as what runs names them; a server that runs it too stands for one of them."""
+    return frozenset({f"sha256:{one.sha256}" for one in bundle.manifest.variant} | {far_digest(bundle.manifest.name)})
 
 
 def _runs(pipeline: Pipeline, bundle: Bundle) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from edged.domain.health import Reason
 from edged.domain.ports import Clock, Sink
 from edged.domain.variant import Rung
 from edged.hardware import heap
+from edged.pipeline.companion import Companion
 from edged.pipeline.inlet import Inlet
 from edged.pipeline.line import Gate
 from edged.pipeline.loop import Loop, Refinement, Stillness
@@ -38,6 +40,9 @@ from edged.pipeline.window import Windower
 from edged.pipeline.worker import Worker
 from edged.telemetry import logs
 
+if TYPE_CHECKING:
+    from edged.assembly.tap import Tap
+
 _LOG = logging.getLogger("edged.keeper")
 
 
@@ -50,6 +55,8 @@ class Intake:
     inlet: Inlet
     needs: Needs
     is_pictures: bool
+    tap: Tap | None = None
+    """What records it; None where nothing is recorded."""
 
 
 class Keeper:
@@ -68,6 +75,8 @@ class Keeper:
     """Told when another rung of the same bundle takes the place of the one before."""
     drifting: Drifting | None = None
     """Watches what goes through the loop; told which model runs."""
+    companion: Companion | None = None
+    """Hands frames to a candidate with the model's own answers, before anything is made of them."""
     selftest: SelfTest | None = None
     """Says what results are worth; it outlives a loop, too."""
     suspects: Callable[[Lie], None] | None = None
@@ -132,6 +141,7 @@ class Keeper:
         self._takes_over(opened)
         self._sinks = self._watching()
         refine = (*refine, self.drifting) if self.drifting is not None else refine
+        refine = (self.companion, *refine) if self.companion is not None else refine
         return Loop(
             settings.name,
             intake.inlet,
@@ -222,7 +232,7 @@ class Keeper:
     def _go_to(self, loop: Loop, opened: Opened, rung: Rung) -> None:
         if rung.identity == opened.rung.identity:
             return
-        if not self._supply.has_room(rung):
+        if self._supply.goes_first(opened, rung):
             self.worker.rebuild()
             return
         other = self.fitted(self._supply.open_rung(opened.bundle, rung, opened.rungs))
@@ -332,7 +342,8 @@ class Keeper:
         above = _above(rung, order)
         if above and above[0].accelerator == "cpu" and not self._supply.has_room(above[0]):
             # An accelerator's child is tried all the same: it is the first that the system ends when memory does.
-            self.worker.rebuild()
+            if self._supply.frees(self._opened):
+                self.worker.rebuild()
             return None
         newer, passed_over = self._supply.better(bundle, settings.pin, settings.objective, above, whole)
         if newer is None:
@@ -344,8 +355,7 @@ class Keeper:
         why = self.selftest.still_lies(newer.model) if self.selftest is not None else None
         if why is not None:
             newer.model.engine.close()
-            error = fault(Lie(newer.model.ref, why, 0, None, None))
-            settings = self._settings
+            settings, error = self._settings, fault(Lie(newer.model.ref, why, 0, None, None))
             self._supply.lied(settings.model, settings.pin, settings.objective, newer.rung, error)
         return why is None
 

@@ -80,7 +80,7 @@ class PipelineLevers:
 
     def taken(self) -> Mapping[str, int]:
         """How many are taken."""
-        return {kind: steps for kind, steps in self._steps.items() if steps}
+        return {kind: steps for kind, steps in dict(self._steps).items() if steps}
 
     def move(self, kind: str, steps: int, why: str) -> None:
         """Take so many steps of a kind. Raises EdgedError when a model does not open, and takes none then."""

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edged.assembly import cameras, plugins, sensors
 from edged.assembly.adapters import adapter
@@ -16,14 +16,16 @@ from edged.assembly.keeper import Intake, Keeper
 from edged.assembly.learning import Learning, Learnings
 from edged.assembly.levers import PipelineLevers
 from edged.assembly.models import Opened
+from edged.assembly.secrets import secret
 from edged.assembly.supply import Supply
 from edged.assembly.suspecting import tell_lie
 from edged.config import schema
 from edged.config.plugins import load_plugin
-from edged.domain.errors import ConfigError, DeviceError
+from edged.domain.errors import ConfigError
 from edged.domain.ports import Clock, Outbox, Sink, Source
 from edged.fleet.documents import event_body
 from edged.fleet.topics import Stamper
+from edged.pipeline.companion import Companion
 from edged.pipeline.condition import Moving, Then, When
 from edged.pipeline.feed import Feed
 from edged.pipeline.inlet import Inlet
@@ -36,18 +38,20 @@ from edged.pipeline.rules import Rule, Rules, Timing
 from edged.pipeline.selftest import SelfTest
 from edged.pipeline.turns import Turns
 from edged.pipeline.worker import Worker
-from edged.sinks.action import Actions
+from edged.sinks.action import Act, Actions
 from edged.sinks.asked import COMMANDED, SnapshotOnCommand
 from edged.sinks.due import Due
 from edged.sinks.glance import Glance
 from edged.sinks.report import ReportSink
+from edged.sinks.traced import TracedReport
 from edged.telemetry.metrics import PipelineMetrics
+from edged.telemetry.trace import Tracer
+
+if TYPE_CHECKING:
+    from edged.assembly.recording import Recording
 
 OUTBOX_WAIT_S = 5.0
 """How long a pipeline on a finite source waits for the outbox: nothing of a recording may be lost, and nobody waits for it."""
-
-MAX_SECRET_CHARS = 16_384
-"""Longer than any password or token; four bytes each, still what MQTT can carry."""
 
 PICTURES = (schema.CameraSource, schema.FileSource, schema.ImagesSource)
 """The sources of pictures."""
@@ -72,14 +76,22 @@ class Lines:
         state: Path | None = None,
         selftest_s: float | None = None,
         is_looked_at: bool = False,
+        is_updated: bool = False,
+        recording: Recording | None = None,
+        tracer: Tracer | None = None,
+        handler: Callable[[str], Act | None] = lambda _name: None,
     ) -> None:
         """Keep what lines share.
 
         Without a folder for ``snapshots`` none are taken, without ``learnings`` nothing is learned, without ``turns`` all pipelines
         compute at once, and without a folder for ``state`` nothing is watched for drift. ``selftest_s`` is the period of the live
-        self-test; None is never. With ``is_looked_at`` somebody may look on while they run.
+        self-test; None is never. With ``is_looked_at`` somebody may look on while they run, and with ``is_updated`` candidates may run
+        beside what runs. Without ``recording`` nothing is recorded, without a ``tracer`` nothing traced. ``handler`` gives configured
+        actions by name.
         """
-        self._selftest_s, self._is_looked_at = selftest_s, is_looked_at
+        self._handler = handler
+        self._recording, self._tracer = recording, tracer
+        self._selftest_s, self._is_looked_at, self._is_updated = selftest_s, is_looked_at, is_updated
         self._state = state
         self._turns = turns
         self._learnings = learnings
@@ -116,7 +128,8 @@ class Lines:
     def _intake(self, source: schema.Source, settings: schema.Pipeline, mailbox: Mailbox, needs: Needs) -> Intake:
         keep = cameras.wants_snapshots(settings)
         inlet = Inlet(mailbox, self._clock, max_age_s=cameras.max_age_s(source), keep=keep)
-        return Intake(mailbox, Reader(mailbox), inlet, needs, isinstance(source, PICTURES))
+        tap = self._recording.tap(settings, source, inlet) if self._recording else None
+        return Intake(mailbox, Reader(mailbox), inlet, needs, isinstance(source, PICTURES), tap)
 
     def _learning(self, settings: schema.Pipeline, source: schema.Source) -> Learning | None:
         return self._learnings.of(settings, source) if self._learnings else None
@@ -137,12 +150,15 @@ class Lines:
         actions = self._actions(settings)
         report = self._report_sink(settings, mailbox.lossless)
         glance = Glance(intake.inlet) if self._is_looked_at else None
-        sinks: tuple[Sink, ...] = (metrics, report, asked, *((glance,) if glance else ()), *actions)
+        beside: tuple[Sink | None, ...] = (glance, intake.tap)
+        traced = TracedReport(report, self._tracer, self._clock) if self._tracer else report
+        sinks: tuple[Sink, ...] = (metrics, traced, asked, *(one for one in beside if one is not None), *actions)
         rules = Rules([rule(settings.name, one) for one in settings.rule])
         watching = partial(self._watching, settings, intake, sinks)
         keeper = Keeper(settings, intake, gate, self._supply, rules, watching, self._clock)
         keeper.fitted = learning.fitted if learning else _as_it_is
         keeper.drifting = self._drifting(settings, feed)
+        keeper.companion = Companion() if self._is_updated else None
         keeper.suspects = partial(tell_lie, settings.name, self._outbox, self._stamper)
         keeper.selftest = self._selftest(settings.name, keeper, report)
         keeper.turn = partial(self._turns.turn, settings.priority) if self._turns else None
@@ -175,6 +191,8 @@ class Lines:
             drift=keeper.drifting,
             levers=levers,
             glance=glance,
+            companion=keeper.companion,
+            record=intake.tap.ask if intake.tap else None,
         )
         return made
 
@@ -206,8 +224,11 @@ class Lines:
         wanted = {rule.name: rule.action for rule in settings.rule if rule.action}
         if not wanted:
             return ()
-        load = partial(load_plugin, "edged.actions")
-        return (Actions(settings.name, wanted, load, partial(event_body, stamper=self._stamper), self._clock),)
+        return (Actions(settings.name, wanted, self._action, partial(event_body, stamper=self._stamper), self._clock),)
+
+    def _action(self, name: str) -> Act:
+        act: Act = self._handler(name) or load_plugin("edged.actions", name)
+        return act
 
     def _snapshot_sink(self, settings: schema.Pipeline, intake: Intake) -> tuple[Sink, ...]:
         if self._snapshots is None or not cameras.wants_snapshots(settings):
@@ -346,25 +367,3 @@ OPENERS: dict[str, Callable[..., Source]] = {
     **sensors.OPENERS,
 }
 """A library is imported when the first source that needs it is opened: a box without a camera never loads OpenCV."""
-
-
-def secret(file: Path | None) -> str | None:
-    """Read a secret from its file; a line end behind it does not count. Raises DeviceError when it is not there.
-
-    It may come later (a credential that another unit provides, a disk that is mounted late): who needs it tries again.
-    """
-    if file is None:
-        return None
-    try:
-        with file.open(encoding="utf-8", newline="") as content:
-            text = content.read(MAX_SECRET_CHARS + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = str(error)
-    else:
-        if len(text) <= MAX_SECRET_CHARS:
-            return text.rstrip("\r\n")
-        reason = f"it has more than {MAX_SECRET_CHARS} characters"
-    message = f"cannot read the secret in {file}: {reason}, expected a readable UTF-8 file"
-    raise DeviceError(
-        message, remedy="put it there, or let edged read it; edged tries again", code="credential-missing"
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,8 +11,10 @@ from pathlib import Path
 from edged.assembly.adapters import adapter
 from edged.assembly.box import Box, ladder
 from edged.assembly.engines import Engines
+from edged.assembly.uses import USUAL, Use
 from edged.config.schema import Objective
 from edged.control.descent import NOTHING_LESS, Less, descend
+from edged.control.remote import far_digest
 from edged.domain.bundle import Bundle, ImageInput, Variant, WindowInput
 from edged.domain.errors import BundleError, ConfigError, DeviceError, EdgedError
 from edged.domain.frame import Frame
@@ -170,7 +172,9 @@ def _checks(bundle: Bundle, variant: Variant, model: Model) -> tuple[Callable[[]
 def model_ref(bundle: Bundle, rung: Rung, runtime: str) -> ModelRef:
     """Name what runs, as results do."""
     manifest, variant = bundle.manifest, rung.variant
-    return ModelRef(manifest.name, manifest.version, variant.id, f"sha256:{variant.sha256}", runtime, rung.accelerator)
+    # Which file a server runs, nobody here knows.
+    digest = far_digest(rung.remote) if rung.remote else f"sha256:{variant.sha256}"
+    return ModelRef(manifest.name, manifest.version, variant.id, digest, runtime, rung.accelerator)
 
 
 def read_labels(bundle: Bundle, variant: Variant) -> tuple[str, ...]:
@@ -183,19 +187,41 @@ def read_labels(bundle: Bundle, variant: Variant) -> tuple[str, ...]:
     )
 
 
-def try_bundle(bundle: Bundle, box: Box, keep: Callable[[Opened], None] | None = None) -> str | None:
-    """Run the bundle's golden samples on the rung that would run; the reason when it must not go live.
+def try_bundle(
+    bundle: Bundle, box: Box, keep: Callable[[Opened], None] | None = None, uses: Sequence[Use] = USUAL
+) -> str | None:
+    """Run the bundle's golden samples on each rung that one of the uses would run; the reason when it must not go live.
 
     ``keep`` is given the opened model when it passed and remembers nothing of its samples: what was tried can run at once.
 
-    Raises DeviceError when the box can run none of its variants: no fault of the bundle.
+    Raises DeviceError when the box can run it for none of its uses: no fault of the bundle.
     """
-    try:
-        opened = open_best(bundle, box)
-    except BundleError as error:
-        return str(error)
+    tried: set[Identity] = set()
+    trouble: DeviceError | None = None
+    for use in uses:
+        chosen = ladder(bundle, box, use.pin, use.objective).runnable[:1]
+        if chosen and chosen[0].identity in tried:
+            continue
+        try:
+            opened = open_best(bundle, box, use.pin, use.objective)
+        except BundleError as error:
+            return str(error)
+        except DeviceError as error:
+            # A pipeline that pins what is not there fails by itself, and must not keep the others from the bundle.
+            trouble = error
+            continue
+        tried.add(opened.rung.identity)
+        reason = _proved(opened, keep if len(tried) == 1 else None)
+        if reason is not None:
+            return reason
+    if trouble is not None and not tried:
+        raise trouble
+    return None
+
+
+def _proved(opened: Opened, keep: Callable[[Opened], None] | None) -> str | None:
     reason = golden_fault(opened.bundle, opened.variant, opened.model)
-    if reason is None and keep is not None and not bundle.state_of(opened.variant):
+    if reason is None and keep is not None and not opened.bundle.state_of(opened.variant):
         keep(opened)
     else:
         opened.model.engine.close()

@@ -7,22 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from edged.assembly import levels
 from edged.assembly.allowance import Allowance
-from edged.assembly.lines import secret
 from edged.assembly.notes import drop_note, read_note, write_note
 from edged.assembly.orders import Orders
 from edged.assembly.roster import Roster
+from edged.assembly.secrets import secret
 from edged.config.schema import Config
 from edged.daemon import DEAD, Part
 from edged.domain.health import Grade, Reason
 from edged.domain.message import Draft, Lane
 from edged.domain.ports import Clock
 from edged.fleet.dating import Dating
-from edged.fleet.link import Link
+from edged.fleet.link import Link, LinkState
 from edged.fleet.outbox import Outbox
+from edged.fleet.session import Inbound
 from edged.fleet.settings import LinkSettings, TlsFiles
 from edged.fleet.topics import ALERT, HEALTH, INVENTORY, MODELS, TELEMETRY, Stamper
 from edged.fleet.trouble import Trouble
@@ -36,10 +37,30 @@ MODELS_EVERY_S = 2.0
 UNSYNCED = "clock-unsynced"
 """Holds the boot_id of a boot whose documents wait to be dated."""
 NS_PER_S = 1_000_000_000
+GRAVITY: Mapping[Grade, int] = {"ok": logging.INFO, "degraded": logging.WARNING, "failed": logging.ERROR}
 
 _LOG = logging.getLogger("edged.office")
 
 Body = Callable[[], dict[str, Any]]
+
+
+class Beside(Protocol):
+    """What uses the box's connection for topics that are not the device's own."""
+
+    topics: tuple[str, ...]
+    """What it reads; may be empty."""
+
+    def connect(self, send: Callable[[str, bytes], None]) -> None:
+        """Name what publishes retained, while there is a connection."""
+
+    def became(self, state: LinkState) -> None:
+        """Hear of the connection, on its thread."""
+
+    def take(self, inbound: Inbound) -> bool:
+        """Take a message; False when it is none of its."""
+
+    def tick(self) -> None:
+        """Do what is due."""
 
 
 class FleetOffice:
@@ -65,7 +86,9 @@ class FleetOffice:
         settle: Callable[[], None] = lambda: None,
         felt: Body | None = None,
         more: Body = dict,
+        beside: Beside | None = None,
     ) -> None:
+        self._beside = beside
         self._roster = roster
         self._felt = felt
         self._more = more
@@ -79,13 +102,16 @@ class FleetOffice:
         self._settle = settle
         self._orders = orders
         self._link = Link(
-            link_settings(config),
+            replace(link_settings(config), beside=beside.topics if beside else ()),
             outbox,
             clock,
-            orders.take,
+            orders.take if beside is None else self._take,
+            *(() if beside is None else (beside.became,)),
             boot_id=stamper.boot_id,
             password=partial(secret, config.mqtt.password_file),
         )
+        if beside is not None:
+            beside.connect(self._link.send_beside)
         self._probe = ProcessProbe(config.state.directory)
         self._interval_ns = int(config.telemetry.interval_s * NS_PER_S)
         self._telemetry_ns = clock.monotonic_ns()
@@ -123,6 +149,8 @@ class FleetOffice:
             self._say_telemetry(now_ns)
         self._allowance.keep()
         self._settle()
+        if self._beside is not None:
+            self._beside.tick()
 
     def reasons(self) -> Sequence[Reason]:
         """Why delivery is not well, and what else is not."""
@@ -158,6 +186,10 @@ class FleetOffice:
             "outbox": self._outbox.heartbeat_ns if self._outbox.alive else DEAD,
         }
 
+    def _take(self, inbound: Inbound) -> None:
+        if self._beside is None or not self._beside.take(inbound):
+            self._orders.take(inbound)
+
     def _reason(self, trouble: Trouble) -> Reason:
         since_ns = self._since_ns.get((trouble.code, trouble.component), self._clock.monotonic_ns())
         return Reason(trouble.code, trouble.component, trouble.message, since_ns, trouble.remedy)
@@ -188,7 +220,8 @@ class FleetOffice:
         if not self._put(HEALTH, body, LEVEL_PRIORITY):
             return
         self._said[HEALTH] = key
-        logs.event(_LOG, f"health.{grade}", reasons="; ".join(f"{r.component}: {r.message}" for r in reasons))
+        told = "; ".join(f"{r.component}: {r.message}" for r in reasons)
+        logs.event(_LOG, f"health.{grade}", level=GRAVITY[grade], reasons=told)
 
     def _say(self, stream: str, body: dict[str, Any]) -> None:
         """Publish a level if it is another than the last."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -31,17 +32,21 @@ PATIENCE_S = 10.0
 MAX_STREAMS = 32
 """Response topics that are honoured between two starts: each has a sequence of its own that is kept for ever."""
 NS_PER_MS = 1_000_000
+RECORD_S, MAX_RECORD_S = 10, 300
+SECONDS = re.compile(r"\d{1,3}(\.\d{1,3})?")
 
 _LOG = logging.getLogger("edged.orders")
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """What commands move. Every call returns at once."""
+    """What commands move. Every call returns at once, but ``support``: it takes seconds, in which other commands wait."""
 
     reload: Callable[[], None]
     restart: Callable[[], None]
     lines: Callable[[], Sequence[Line]]
+    support: Callable[[], Mapping[str, Any]] = dict
+    """Writes an archive, and tells of it. Raises DeviceError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,7 @@ class Orders:
         self._streams.add(stream)
         body = {**self._stamper.now(), "id": id_, "verb": verb, "ok": answer.ok, "code": answer.code}
         body |= {"message": answer.message, "result": dict(answer.result)}
-        self._outbox.put(reply_draft(stream, body, inbound.correlation))
+        self._outbox.put(reply_draft(stream, body, inbound.correlation, inbound.traceparent))
 
     def _ignore(self, inbound: Inbound) -> None:
         """Without a repository nothing that lasts is taken; what comes is told once a topic."""
@@ -209,6 +214,25 @@ def _snapshot(controls: Controls, command: Command) -> Answer:
     return Answer(ok=True, message=message, result={"pipelines": chosen})
 
 
+def _record(controls: Controls, command: Command) -> Answer:
+    named, told = command.args.get("pipeline"), command.args.get("seconds", str(RECORD_S))
+    seconds = float(told) if SECONDS.fullmatch(told) else 0.0
+    if not 0 < seconds <= MAX_RECORD_S:
+        message = f"cannot record {ascii(told)[:66]} seconds, expected more than 0 and at most {MAX_RECORD_S}"
+        return Answer(ok=False, code="malformed", message=message)
+    running = [pipeline for line in controls.lines() for pipeline in line.pipelines]
+    able = {one.name: one.record for one in running if one.record is not None}
+    chosen = [name for name in able if named in {None, name}]
+    if not chosen:
+        known = ", ".join(able) or "none, since the configuration has no [record]"
+        message = f"cannot record: no such pipeline is recorded, expected one of {known}"
+        return Answer(ok=False, code="unknown-pipeline", message=message)
+    for name in chosen:
+        able[name](seconds)
+    message = "records from now on; edgectl record list shows it on the box"
+    return Answer(ok=True, message=message, result={"pipelines": chosen, "seconds": seconds})
+
+
 def _recalibrate(controls: Controls, command: Command) -> Answer:
     """One pipeline, named: forgetting what is normal on every machine of a box is nobody's slip of the pen."""
     named = command.args.get("pipeline")
@@ -225,6 +249,14 @@ def _recalibrate(controls: Controls, command: Command) -> Answer:
         return Answer(ok=False, code="disk", message=f"cannot recalibrate {named}: {error.args[0]}")
     message = "learns anew from now on; out/models tells when it is done"
     return Answer(ok=True, message=message, result={"pipelines": [named]})
+
+
+def _support(controls: Controls, _command: Command) -> Answer:
+    try:
+        written = controls.support()
+    except DeviceError as error:
+        return Answer(ok=False, code="disk", message=str(error.args[0]))
+    return Answer(ok=True, message="wrote an archive without secrets; fetch it from the box", result=written)
 
 
 def _each(controls: Controls, command: Command, act: Callable[[Pipeline], None], done: str) -> Answer:
@@ -248,6 +280,8 @@ _ACTIONS: Mapping[str, Callable[[Controls, Command], Answer]] = {
     "pause": _pause,
     "resume": _resume,
     "snapshot": _snapshot,
+    "record": _record,
     "recalibrate": _recalibrate,
     "restart": _restart,
+    "support": _support,
 }

@@ -14,15 +14,18 @@ from edged.assembly.bases import bases
 from edged.assembly.box import Box
 from edged.assembly.configuring import Configuring, Running
 from edged.assembly.courier import Courier, CourierSettings
+from edged.assembly.errands import Errands
 from edged.assembly.going_live import GoingLive, digests_of
 from edged.assembly.minutes import Felt
 from edged.assembly.probing import Probing
 from edged.assembly.roster import Roster
+from edged.assembly.shadowing import Shadowing
+from edged.assembly.stick import Stick
 from edged.assembly.supply import Supply
-from edged.assembly.trying import USUAL, try_candidate
+from edged.assembly.trying import try_candidate
 from edged.assembly.update_reports import UpdateReports
-from edged.assembly.updating import PART, Updating
-from edged.assembly.uses import Use, uses_of
+from edged.assembly.updating import FOLDER, PART, Updating
+from edged.assembly.uses import USUAL, Use, uses_of
 from edged.config.schema import Config, Objective
 from edged.daemon import Daemon, Wanted
 from edged.domain.artefact import VerifiedArtefact
@@ -73,7 +76,14 @@ class OverTheAir:
         self._memory_mb: float | None = None
         self._probing = Probing(roster.lines, state, clock, self._felt, self._model_of)
         live = GoingLive(roster.lines, self._model_of, self._sleep)
+        self._shadowing = Shadowing(roster.lines, self._model_of, self._used, box, self._reports, clock)
         self.updating = Updating(self._courier, Accepted(state, LocalDisk(), own), supply, live, self._reports, clock)
+        self._errands = Errands(self.updating.nudge)
+        # Errands of its own: a word is judged in the middle of a download, which it may take back.
+        self.updating.asks = Errands(self.updating.nudge).ask
+        folder = folder_of(settings.repository)
+        if folder is not None:
+            self.updating.looks_for_orders = Stick(folder, own, partial(self.updating.take, where=FOLDER)).look
         self.updating.site = self._site(live)
 
     def __repr__(self) -> str:
@@ -123,15 +133,27 @@ class OverTheAir:
         """Give how a model's last candidate did against the version before it; None when there was none."""
         return self._probing.told(model)
 
+    def underway(self) -> list[Mapping[str, Any]]:
+        """Give the updates that are on their way, each with how far it is."""
+        watched = self._probing.underway()
+        names = {one["model"] for one in watched}
+        return [*watched, *(one for one in self._reports.underway() if one["model"] not in names)]
+
     def _sleep(self, seconds: float) -> bool:
         return self.updating.sleep(seconds)
 
     def _model_of(self, pipeline: str) -> str | None:
         return self._models().get(pipeline)
 
+    def _used(self, model: str) -> tuple[Use, ...]:
+        return self._uses(model)
+
     def _felt(self) -> Felt:
         now_ns = self._clock.monotonic_ns()
-        if now_ns >= self._weigh_ns:
+        if self._shadowing.is_busy:
+            # Its child would be weighed with what is in probation meanwhile.
+            self._weigh_ns, self._memory_mb = 0, None
+        elif now_ns >= self._weigh_ns:
             self._weigh_ns, self._memory_mb = now_ns + WEIGH_NS, self._probe().memory_mb
         return Felt(self._memory_mb, self._feels().get("cause") == OVERHEATED, self._silent_s())
 
@@ -162,16 +184,24 @@ class OverTheAir:
             watch=self._probing.watch,
             cancelled=self.updating.is_called_back,
             progress=self._reports.progress,
+            shadow=self._shadowing.rule,
+            part=self._shadowing.part,
         )
 
-    def _fetch(self, model: str, order: Ordered, progress: Progress, cancelled: Callable[[], bool]) -> VerifiedArtefact:
+    def _fetch(
+        self, model: str, order: Ordered, progress: Progress, cancelled: Callable[[], bool]
+    ) -> VerifiedArtefact | None:
         given = order.model_dump(include={one.name for one in fields(ModelOrder)})
-        return self._courier.fetch(ModelOrder(model=model, **given), progress, cancelled)
+        wanted = ModelOrder(model=model, **given)
+        return self._errands.ask(f"fetch-{model}", order, lambda: self._courier.fetch(wanted, progress, cancelled))
 
-    def _try(self, bundle: Bundle) -> Trial:
+    def _try(self, bundle: Bundle) -> Trial | None:
+        return self._errands.ask(f"try-{bundle.manifest.name}", bundle, lambda: self._tried(bundle))
+
+    def _tried(self, bundle: Bundle) -> Trial:
         try:
             result = try_candidate(
-                bundle, self._box, cancelled=self.updating.is_ending, uses=self._uses(bundle.manifest.name)
+                bundle, self._box, cancelled=self.updating.is_ending, uses=self._used(bundle.manifest.name)
             )
         except OSError as error:
             message = f"cannot try {bundle.manifest.name}: {error.strerror}, expected a temporary file and a process"
@@ -198,6 +228,12 @@ def _free_bytes(folder: Path) -> int:
 
 def _topic(device: str, audience: Audience) -> str:
     return inbound(device, DESIRED) if audience.kind == "device" else group_desired(audience.name)
+
+
+def folder_of(repository: str) -> Path | None:
+    """Give the repository's folder; None for one behind a URL or a broker."""
+    is_elsewhere = repository == "mqtt" or repository.startswith(("https://", "http://"))
+    return None if is_elsewhere else Path(repository.removeprefix("file://"))
 
 
 def _courier_settings(config: Config, box: Box) -> CourierSettings:

@@ -1,10 +1,9 @@
-"""The box at one look, as the dashboard shows it: documents that are told anyway, what pipelines told lately, and the last hour's heat."""
+"""The box at one look, as the dashboard shows it: documents that are told anyway, and what pipelines told lately."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -12,21 +11,16 @@ import numpy as np
 
 from edged.assembly import levels
 from edged.assembly.adapters import adapter
-from edged.assembly.box import Box
 from edged.assembly.roster import Roster
 from edged.config.schema import Config
 from edged.domain.ports import Clock
 from edged.domain.result import Anomaly, Classes, Detections, Output, Values
 from edged.fleet.outbox import Outbox
 from edged.fleet.topics import INVENTORY, MODELS, rfc3339
-from edged.hardware.process import ProcessProbe
-from edged.hardware.readings import read
 from edged.pipeline.line import Line, Pipeline
 from edged.pipeline.loop import Loop
 from edged.telemetry.metrics import gist, rounded
 
-EVERY_NS, HOUR = 10_000_000_000, 360
-"""Between two samples of the history, and how many there are in an hour."""
 WORDS, EVENTS, POINTS = 6, 30, 240
 """Words of an answer, events, and points of a curve that a page has room for."""
 PICTURE_WIDTH, PICTURE_QUALITY = 640, 75
@@ -34,44 +28,22 @@ LOOK_S = 2.0
 _NS_PER_S, _NS_PER_MS = 1_000_000_000, 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A sample of the history."""
-
-    at_s: float
-    temp_c: float | None
-    level: str
-    memory_mb: float | None
-
-
 class Overview:
     """Called by the server alone. ``governing`` says how the box feels, ``config`` gives the one in force."""
 
     def __init__(
         self,
-        box: Box,
         roster: Roster,
         outbox: Outbox,
         config: Callable[[], Config],
         governing: Callable[[], Mapping[str, Any]],
         clock: Clock,
+        updates: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     ) -> None:
-        self._box, self._roster, self._outbox = box, roster, outbox
+        """``updates`` gives those that are on their way."""
+        self._updates = updates
+        self._roster, self._outbox = roster, outbox
         self._config, self._governing, self._clock = config, governing, clock
-        self._probe = ProcessProbe(config().state.directory)
-        self._history: deque[Moment] = deque(maxlen=HOUR)
-        self._due_ns = 0
-
-    def tick(self) -> None:
-        """Sample the history when it is due."""
-        now_ns = self._clock.monotonic_ns()
-        if now_ns < self._due_ns:
-            return
-        self._due_ns = now_ns + EVERY_NS
-        felt = read(self._box.root)
-        level = str(self._governing().get("level", ""))
-        memory_mb = self._probe().memory_mb
-        self._history.append(Moment(now_ns / _NS_PER_S, felt.hottest_c, level, memory_mb))
 
     def document(self) -> dict[str, Any]:
         """Give everything that the page shows but pictures."""
@@ -88,10 +60,8 @@ class Overview:
             "pipelines": [self._pipeline(line, one, now_ns) for line, one in self._pipelines()],
             "inventory": said.get(INVENTORY, {}),
             "models": said.get(MODELS, {}).get("models", []),
+            "updates": [dict(one) for one in self._updates()],
             "outbox": asdict(self._outbox.stats()),
-            "history": [
-                [round(now_ns / _NS_PER_S - one.at_s), one.temp_c, one.level, one.memory_mb] for one in self._history
-            ],
         }
 
     def picture(self, name: str) -> bytes | None:

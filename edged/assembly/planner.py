@@ -20,7 +20,10 @@ from edged.domain.errors import ConfigError, EdgedError
 from edged.domain.health import Reason
 from edged.domain.ports import Clock
 
-FIXED_SECTIONS = ("device", "state", "mqtt", "outbox", "telemetry", "governor", "models", "profiles", "serving")
+FIXED_SECTIONS = (
+    *("device", "state", "mqtt", "outbox", "telemetry", "governor", "models", "profiles", "serving", "record"),
+    *("homeassistant", "sink"),
+)
 """What a reload does not change: it takes a restart."""
 
 

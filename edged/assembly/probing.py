@@ -47,6 +47,8 @@ class _Model:
     is_weighed: bool = True
     """Whether what the box weighs says something of this model: not once another went live during its probation."""
     compared: dict[str, Any] | None = None
+    watched: dict[str, Any] | None = None
+    """How far its probation is; None when it is in none."""
 
     def of(self, release: Release) -> dict[Ref, Stretch]:
         files = self.known.get(release.digest)
@@ -117,7 +119,7 @@ class Probing:
     def over(self, name: str) -> None:
         """Note that a release is in probation no more."""
         model = self._models.setdefault(name, _Model())
-        model.is_watched = False
+        model.is_watched, model.watched = False, None
 
     def watch(self, probation: Probation) -> Verdict:
         """Judge a release in probation against what ran before it, as it was when it was last seen on this box."""
@@ -126,13 +128,26 @@ class Probing:
         base, now = model.base, self._now(name, model, probation.release)
         model.compared = {"version": probation.release.version, "before": told(base), "now": told(now)}
         weighed = now if model.is_weighed else replace(now, memory_mb=None)
-        verdict = judge(base, weighed, self._terms(probation), probation.running_s)
+        terms = self._terms(probation)
+        verdict = judge(base, weighed, terms, probation.running_s)
+        model.watched = {
+            "version": probation.release.version,
+            "done_s": min(round(probation.running_s, 1), terms.probation_s),
+            "of_s": terms.probation_s,
+            "results": max(now.results, now.ever),
+            "of_results": terms.min_results,
+        }
         if verdict.what != "watch":
             self.over(name)
             self._keep(name, model.compared)
             version = probation.release.version
             logs.event(_LOG, "probation.over", model=name, version=version, verdict=verdict.what, reason=verdict.reason)
         return verdict
+
+    def underway(self) -> list[dict[str, Any]]:
+        """Give the probations that go on: how long and with how many results, of how many."""
+        found = [(name, model.watched) for name, model in list(self._models.items())]
+        return [{"model": name, "state": "probation", **watched} for name, watched in found if watched is not None]
 
     def told(self, name: str) -> dict[str, Any] | None:
         """Give how the last candidate did against the version before it, as ``out/models`` has it; None when there was none."""

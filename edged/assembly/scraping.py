@@ -5,13 +5,16 @@ Labels are bounded: names of the configuration and of the box's own parts, never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from edged.assembly.box import Box
 from edged.assembly.roster import Roster
+from edged.control.steps import KINDS, WORDS
 from edged.domain.device import Accelerator
 from edged.domain.health import Grade
 from edged.domain.ports import Clock
@@ -42,6 +45,10 @@ class Scene:
     generation: int
     """How many configurations were planned since the start."""
     up_s: float
+    felt: Mapping[str, Any] = field(default_factory=dict)
+    """What the governor says of the box; empty when there is none."""
+    now_ns: int = 0
+    """On the monotonic clock."""
 
     @property
     def pipelines(self) -> Iterator[tuple[Line, Pipeline]]:
@@ -50,31 +57,56 @@ class Scene:
 
 
 class Scraper:
-    """Looks, and gives the whole text; a few milliseconds. Called on one thread at a time."""
+    """Looks, and gives the whole text; a few milliseconds. Called on one thread at a time.
+
+    ``feel`` takes a round of readings (default: from the box's root), ``governing`` says how the box feels, and the process is looked at
+    every ``usage_s`` at most: going through all processes of a box for children takes as long as all else.
+    """
 
     def __init__(
-        self, box: Box, roster: Roster, outbox: Outbox, state: Path, clock: Clock, plans: Callable[[], int]
+        self,
+        box: Box,
+        roster: Roster,
+        outbox: Outbox,
+        state: Path,
+        clock: Clock,
+        plans: Callable[[], int],
+        governing: Callable[[], Mapping[str, Any]] = dict,
+        *,
+        feel: Callable[[], Readings] | None = None,
+        usage_s: float = 0.0,
     ) -> None:
-        self._box, self._roster, self._outbox, self._plans, self._clock = box, roster, outbox, plans, clock
-        self._probe = ProcessProbe(state)
+        self._roster, self._outbox, self._plans, self._clock = roster, outbox, plans, clock
+        self._accelerators = box.inventory.accelerators
+        self._feel, self._governing = feel or partial(read, box.root), governing
+        self._probe, self._usage_ns = ProcessProbe(state), int(usage_s * _NS_PER_S)
+        self._usage, self._usage_due_ns = Usage(), 0
         self._began_ns = clock.monotonic_ns()
         self._version = version("edged")
 
     def __call__(self) -> str:
         """Scrape."""
-        scene = Scene(
+        return scrape(self.scene())
+
+    def scene(self) -> Scene:
+        """Look."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns >= self._usage_due_ns:
+            self._usage, self._usage_due_ns = self._probe(), now_ns + self._usage_ns
+        return Scene(
             version=self._version,
             lines=tuple(self._roster.lines()),
             outbox=self._outbox.stats(),
             is_online=self._roster.is_online,
             grade=self._roster.grade,
-            readings=read(self._box.root),
-            usage=self._probe(),
-            accelerators=self._box.inventory.accelerators,
+            readings=self._feel(),
+            usage=self._usage,
+            accelerators=self._accelerators,
             generation=self._plans(),
-            up_s=(self._clock.monotonic_ns() - self._began_ns) / _NS_PER_S,
+            up_s=(now_ns - self._began_ns) / _NS_PER_S,
+            now_ns=now_ns,
+            felt=self._governing(),
         )
-        return scrape(scene)
 
 
 Look = Callable[[Scene], Iterable[Sample]]
@@ -144,6 +176,32 @@ def _models(scene: Scene) -> Iterator[Sample]:
             )
 
 
+def _ages(scene: Scene) -> Iterator[Sample]:
+    for _, pipeline in scene.pipelines:
+        captured_ns = pipeline.metrics.captured_ns
+        if captured_ns is not None:
+            yield sample(max(0.0, (scene.now_ns - captured_ns) / _NS_PER_S), pipeline=pipeline.name)
+
+
+def _steps(scene: Scene) -> Iterator[Sample]:
+    for _, pipeline in scene.pipelines:
+        taken = pipeline.levers.taken() if pipeline.levers is not None else {}
+        for kind in KINDS:
+            yield sample(taken.get(kind, 0), pipeline=pipeline.name, kind=kind)
+
+
+def _stalls(scene: Scene) -> Iterator[Sample]:
+    felt = scene.readings
+    for resource, stall in (("cpu", felt.cpu_pressure), ("memory", felt.memory_pressure), ("io", felt.io_pressure)):
+        if stall is not None:
+            yield sample(_ratio(stall.some_avg10), resource=resource)
+
+
+def _level(scene: Scene) -> int | None:
+    word = scene.felt.get("level")
+    return WORDS.index(word) if word in WORDS else None
+
+
 def _each(look: Callable[[Line, Pipeline], float | None]) -> Look:
     return lambda scene: (sample(look(line, one), pipeline=one.name) for line, one in scene.pipelines)
 
@@ -178,6 +236,7 @@ ROWS: tuple[Row, ...] = (
         _stages,
     ),
     Row("edged_frame_duration_seconds", "histogram", "Capture to result.", _totals),
+    Row("edged_frame_age_seconds", "gauge", "Since the latest frame that was answered was captured.", _ages),
     Row("edged_results_total", "counter", "Results by their status.", _results),
     Row("edged_results_unknown_total", "counter", "Results without an answer, by reason.", _unknown),
     Row("edged_events_total", "counter", "Events of rules.", _each(lambda _line, one: one.metrics.events)),
@@ -202,8 +261,26 @@ ROWS: tuple[Row, ...] = (
         _each(lambda _line, one: one.worker.restarts),
     ),
     Row("edged_model_info", "gauge", "What runs.", _models),
+    Row(
+        "edged_governor_steps",
+        "gauge",
+        "Steps of each kind that a pipeline has taken to do less.",
+        _steps,
+    ),
+    Row(
+        "edged_pressure_level",
+        "gauge",
+        "How much the box suffers: 0 calm, 1 near a limit, 2 pressed, 3 hard, 4 critical.",
+        _one(_level),
+    ),
     Row("edged_spool_depth", "gauge", "Documents that wait for the broker.", _one(lambda scene: scene.outbox.pending)),
     Row("edged_spool_bytes", "gauge", "What the queue takes on disk.", _one(lambda scene: scene.outbox.disk_bytes)),
+    Row(
+        "edged_spool_oldest_age_seconds",
+        "gauge",
+        "Since the oldest document that waits for the broker was captured or written; 0 when none waits.",
+        _one(lambda scene: scene.outbox.oldest_age_s if scene.outbox.pending else 0.0),
+    ),
     Row(
         "edged_spool_evicted_total",
         "counter",
@@ -240,6 +317,18 @@ ROWS: tuple[Row, ...] = (
         "gauge",
         "1 while the supply is too weak.",
         _one(lambda scene: _flag(scene.readings.under_voltage)),
+    ),
+    Row(
+        "edged_cpu_frequency_ratio",
+        "gauge",
+        "What the processor may run at, of its maximum.",
+        _one(lambda scene: scene.readings.cpu_frequency_cap),
+    ),
+    Row(
+        "edged_stall_ratio", "gauge", "Share of the last ten seconds in which some tasks waited, by resource.", _stalls
+    ),
+    Row(
+        "edged_load", "gauge", "Of the last minute: tasks that run or wait.", _one(lambda scene: scene.readings.load_1m)
     ),
     Row(
         "edged_memory_available_bytes",

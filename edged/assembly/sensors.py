@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edged.assembly.adapters import adapter
+from edged.assembly.secrets import secret
 from edged.config.sensors import (
     JoinSource,
     MicrophoneSource,
@@ -74,6 +75,12 @@ def open_topic(source: TopicSource, clock: Clock, broker: Broker | None = None) 
         raise ConfigError(message)
     module = adapter("edged.sources.topic")
     settings = broker()
+    # The device's own id is its link's; a broker ends the older of two connections of one id.
+    client_id = f"{settings.device}.{source.name}"
+    has_own_user = source.username is not None or source.password_file is not None
+    if has_own_user:
+        user, password = source.username or client_id, secret(source.password_file)
+        settings = dataclasses.replace(settings, username=user, password=password)
     fields, wanted = _layout(source)
     opened: Source = module.open_source(
         broker=settings,
@@ -81,9 +88,9 @@ def open_topic(source: TopicSource, clock: Clock, broker: Broker | None = None) 
         clock=clock,
         fields=fields,
         wanted=wanted,
-        # The device's own id is its link's; a broker ends the older of two connections of one id.
-        client_id=f"{settings.device}.{source.name}",
+        client_id=client_id,
         rate_hz=source.rate_hz,
+        shares_user=not has_own_user,
     )
     return opened
 

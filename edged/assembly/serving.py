@@ -15,6 +15,7 @@ from edged.config.schema import Config
 from edged.daemon import Wanted
 from edged.domain.ports import Clock
 from edged.pipeline.turns import Turns
+from edged.telemetry.trace import Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,10 @@ class Ground:
     """Makes what gives the text that Prometheus reads."""
     overview: Callable[[], Any] | None = None
     """Makes what the dashboard looks at."""
+    histories: Any = None
+    """What is asked for the past; None where nothing is recorded."""
+    tracer: Tracer | None = None
+    """Who begins traces of requests; None where nothing is traced."""
 
 
 class Serving:

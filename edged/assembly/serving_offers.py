@@ -13,11 +13,12 @@ from importlib.metadata import version
 from typing import Any
 
 from edged.api.handlers import Condition, Handlers
+from edged.api.serve import Batches
 from edged.api.shelf import Shelf
 from edged.assembly import levels
 from edged.assembly.adapters import adapter
 from edged.assembly.box import model_folders
-from edged.assembly.lines import secret
+from edged.assembly.secrets import secret
 from edged.assembly.serving import Ground
 from edged.assembly.serving_keeper import PART, ModelKeeper
 from edged.assembly.serving_models import BoxModels, Guests
@@ -40,23 +41,31 @@ class Offers:
         self._ground = ground
         self._serving, self._is_behind = config.serving, bool(config.pipeline)
         self._keeper: ModelKeeper | None = None
-        self._overview: Any = None
         self.more_routes: list[Callable[[], Sequence[Any]]] = []
         """Each gives ``edged.api.routes.Route`` rows; called when the HTTP server starts, so that nothing is imported before."""
         if ground.scraper is not None:
             scraper = ground.scraper
             self.more_routes.append(lambda: adapter("edged.api.metrics", HTTP).routes(scraper()))
         if ground.overview is not None:
-            looking = self._overview = ground.overview()
+            looking = ground.overview()
             self.more_routes.append(lambda: adapter("edged.api.page", HTTP).routes(looking))
+        if (histories := ground.histories) is not None:
+            self.more_routes.append(lambda: adapter("edged.api.past", HTTP).routes(histories))
         places = max(1, int(ground.box.inventory.cpu.allowed or 1))
         lines = ground.roster.lines
         guests = Guests(ground.turns, places, lines)
         models = BoxModels(model_folders(config), ground.supply, ground.admitting, guests, lines, ground.clock)
-        self._shelf = Shelf(models, ground.clock, queue=config.serving.queue, freeing=heap.freeing)
+        serving = config.serving
+        batches = Batches(serving.max_batch, serving.max_delay_ms / 1000)
+        self._shelf = Shelf(models, ground.clock, queue=serving.queue, freeing=heap.freeing, batches=batches)
         condition = Condition(self.health, self.unready)
         self.handlers = Handlers(
-            version("edged"), self._shelf, condition, ground.clock, limit_s=config.serving.timeout_s
+            version("edged"),
+            self._shelf,
+            condition,
+            ground.clock,
+            limit_s=config.serving.timeout_s,
+            tracer=ground.tracer,
         )
 
     def parts(self, config: Config) -> tuple[Wanted, ...]:
@@ -111,8 +120,7 @@ class Offers:
         served += adapter("edged.api.health", HTTP).routes(
             self.handlers.condition, self.handlers.version, lambda: served
         )
-        ticks = [self._overview.tick] if self._overview is not None else []
-        return routes.Application(served, access_of(http), [inference.buffers.let_go, *ticks])
+        return routes.Application(served, access_of(http), [inference.buffers.let_go])
 
 
 def access_of(listener: Listener) -> Any:

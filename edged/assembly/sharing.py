@@ -62,11 +62,15 @@ class Shares:
             # Outside the lock: opening takes a second, and others open other files meanwhile.
             try:
                 opened = open_it(file, rung)
-            except EdgedError:
+            except BaseException as error:
                 if shared is None:
                     raise
-                # With fewer interpreters than could compute, their users wait for each other.
-                return self._hold(key, shared)
+                hold = self._hold(key, shared)
+                if isinstance(error, EdgedError):
+                    # With fewer interpreters than could compute, their users wait for each other.
+                    return hold
+                hold.close()
+                raise
             if getattr(opened, "remembers", False):
                 return opened
             shared = self._bring(key, opened, shared)
@@ -83,6 +87,12 @@ class Shares:
                 if is_other and runtime != SINGLE:
                     return number
         return None
+
+    def frees(self, engine: Engine) -> bool:
+        """Whether memory comes back when one user gives this engine back: not where others go on with as much as before."""
+        with self._lock:
+            shared = next((one for one in self._open.values() if one.engine is getattr(engine, "engine", engine)), None)
+            return shared is None or shared.users <= (shared.engine.count if isinstance(shared.engine, Crew) else 1)
 
     def _join(self, key: Key) -> _Shared | None:
         """Count one more user in, where there are some. What failed is given to nobody else: the file is opened anew."""

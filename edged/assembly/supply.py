@@ -11,11 +11,12 @@ from pathlib import Path
 
 from edged.assembly.box import Box, free_mb, ladder
 from edged.assembly.models import Opened, open_best, open_rung, try_bundle
+from edged.assembly.uses import USUAL, Use
 from edged.config.schema import Objective
 from edged.control.descent import NOTHING_LESS, Less, descend
 from edged.control.fallback import Way, way_of
 from edged.domain.bundle import Bundle
-from edged.domain.errors import BundleError, DeviceError, EngineLostError
+from edged.domain.errors import BudgetError, BundleError, DeviceError, EngineLostError
 from edged.domain.ports import Clock
 from edged.domain.variant import Identity, Ladder, Rung
 from edged.hardware import heap
@@ -57,6 +58,8 @@ class Supply:
         self._clock, self._boot = clock, boot
         self.store, self.records = Store(state, self._disk), Records(state, self._disk, clock)
         self.updater = Updater(folders, self.store, self.records, self._try, expected, boot)
+        self.uses: Callable[[str], Sequence[Use]] = lambda _model: USUAL
+        """How pipelines use a model, the most important first: each rung that one of them would run is tried."""
         self._tried: Opened | None = None
         self._lock = threading.Lock()
         self._opens = 0
@@ -162,6 +165,20 @@ class Supply:
         """Whether the memory holds this rung beside what runs; what nobody measured is tried."""
         room_mb = free_mb(self._box)
         return rung.figures is None or room_mb is None or rung.figures.peak_memory_mb <= room_mb
+
+    def goes_first(self, opened: Opened, rung: Rung) -> bool:
+        """Whether what runs has to go before this rung is opened. Raises BudgetError where that would give no memory back."""
+        if self.has_room(rung):
+            return False
+        if not self.frees(opened):
+            told = f"{rung.variant.id} on {rung.threads} threads"
+            message = f"cannot go on with {told}: memory has no room for it beside what others run"
+            raise BudgetError(message)
+        return True
+
+    def frees(self, opened: Opened | None) -> bool:
+        """Whether the memory of what was opened comes back when its pipeline lets it go: not where others go on with all of it."""
+        return opened is None or self._box.engines.shares.frees(opened.model.engine)
 
     def lost(
         self, model: str, pin: str | None, objective: Objective | None, rung: Rung, error: EngineLostError
@@ -269,7 +286,7 @@ class Supply:
             self.looks += 1
 
     def _try(self, bundle: Bundle) -> str | None:
-        return try_bundle(bundle, self._box, self._keep)
+        return try_bundle(bundle, self._box, self._keep, self.uses(bundle.manifest.name))
 
     def _keep(self, opened: Opened) -> None:
         """Hold a model that passed its trial until it is asked for: loading it twice costs time and memory at every first start."""

@@ -19,7 +19,7 @@ from typing import IO, Any
 from edged.assembly.box import Box, free_mb, ladder
 from edged.assembly.models import golden_fault, open_rung
 from edged.assembly.trial_child import FAILED, OPENS, PASSED, REFUSED, TrialOrder
-from edged.assembly.uses import Use
+from edged.assembly.uses import USUAL, Use
 from edged.domain.bundle import Bundle
 from edged.domain.errors import BundleError, DeviceError, RetryableError
 from edged.domain.variant import Identity, Rung
@@ -34,7 +34,6 @@ OWN_MB = 200.0
 """What Python, NumPy, OpenCV and a runtime take besides the model."""
 LATENCY_MARGIN = 2.0
 """Of a pipeline's latency, for a trial that runs beside the pipelines with the least priority; the probation looks closer."""
-USUAL = (Use(),)
 TAIL_BYTES = 300
 _READ_BYTES = 65_536
 _KIB_PER_MIB = 1024

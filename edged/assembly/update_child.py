@@ -16,8 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-import psutil
-
 from edged.assembly.fitting import hold
 from edged.domain.errors import BundleError, ConfigError, EdgedError, RejectedError, RetryableError
 from edged.fleet.fetch import Progress, Transport, download
@@ -25,7 +23,7 @@ from edged.fleet.frames import Unpacker, pack, read_some, write_all
 from edged.fleet.pace import Pace
 from edged.fleet.places import Offered, Signers, delta_name
 from edged.fleet.synced import sync
-from edged.hardware.spare import LEAST_NICE, die_with_parent
+from edged.hardware.spare import die_with_parent, step_back
 
 PROGRAM = "from edged.assembly.update_child import main; main()"
 PROGRESS_S = 0.5
@@ -40,7 +38,7 @@ Order = dict[str, Any]
 def main() -> None:
     """Obey the first message that comes."""
     die_with_parent()
-    _step_back()
+    step_back()
     channel = Pipes()
     order = channel.hear()
     answer(order, channel, lambda: _transport(order["repository"], channel))
@@ -219,11 +217,3 @@ def _progress(channel: Channel) -> Progress:
             channel.tell({"progress": [done, whole]})
 
     return progress
-
-
-def _step_back() -> None:
-    """Leave processor and disk to those who serve. Not ``give_way``'s idle class: on a box that is never idle no update would ever come."""
-    with suppress(OSError):
-        os.nice(LEAST_NICE)
-    with suppress(OSError, psutil.Error):
-        psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)

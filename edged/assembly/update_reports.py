@@ -40,12 +40,20 @@ class UpdateReports:
         self._figures: dict[str, Mapping[str, Any]] = {}
         self._progress: dict[str, tuple[int, int]] = {}
         self._hindered: dict[str, str] = {}
+        self._underway: dict[str, dict[str, Any]] = {}
         self._unjudged: dict[Audience, tuple[str, Reason]] = {}
         self._alarmed: dict[str, str] = {}
 
     def reasons(self) -> Sequence[Reason]:
         """Give the orders that cannot be judged now. Safe on any thread."""
         return [reason for _, reason in list(self._unjudged.values())]
+
+    def underway(self) -> Sequence[Mapping[str, Any]]:
+        """Give the updates that are on their way: model, version, state, and of a download ``done`` and ``of`` how many bytes.
+
+        Of a candidate that runs beside what is live they are frames. Safe on any thread.
+        """
+        return list(self._underway.values())
 
     def tell(self, change: Change) -> None:
         """Tell of a transition. Of a folder's bundle only how it ended: nobody out there waits for it."""
@@ -56,6 +64,8 @@ class UpdateReports:
         if order is not None:
             self._orders[change.model] = order
         named = change.model.removeprefix(".")
+        version = subject.version if subject else (order.version if order else None)
+        self._follow(named, after.state, order.version if order is not None else version, after.reason)
         logs.event(
             _LOG, "update.state", model=named, state=after.state.value, event=change.event.value, reason=after.reason
         )
@@ -63,7 +73,7 @@ class UpdateReports:
             "model": named,
             "state": after.state.value,
             "event": change.event.value,
-            "version": subject.version if subject else (order.version if order else None),
+            "version": version,
             "digest": f"sha256:{subject.digest}" if subject else None,
             "attempt": after.attempt,
             "reason": after.reason,
@@ -83,17 +93,23 @@ class UpdateReports:
 
     def progress(self, model: str, done: int, total: int) -> None:
         """Tell how far a download is: every two seconds or twentieth part, whichever comes later, and never late."""
-        now_ns = self._stamper.clock.monotonic_ns()
-        told_ns, told = self._progress.get(model, (now_ns - int(PROGRESS_S * 1e9), -total))
-        if now_ns - told_ns < PROGRESS_S * 1e9 or abs(done - told) < PROGRESS_SHARE * total:
+        self._come(model, done, total)
+        if not self._is_due(model, done, total):
             return
-        self._progress[model] = (now_ns, done)
         body = {
             "model": model,
             "state": State.DOWNLOADING.value,
             "progress": {"done_bytes": done, "total_bytes": total},
         }
         self._put(body, self._orders.get(model), qos=0, priority=PROGRESS_PRIORITY)
+
+    def compared(self, model: str, counts: Mapping[str, int]) -> None:
+        """Tell how far a candidate that runs beside what is live has come: as often as of a download."""
+        done, total = counts["compared"], counts["of"]
+        self._come(model, done, total)
+        if self._is_due(model, done, total):
+            body = {"model": model, "state": State.SHADOWING.value, "shadow": dict(counts)}
+            self._put(body, self._orders.get(model), qos=0, priority=PROGRESS_PRIORITY)
 
     def refused(self, audience: Audience, error: EdgedError) -> None:
         """Tell of an order that was not even accepted."""
@@ -134,6 +150,26 @@ class UpdateReports:
         """Tell that it is too late to take an order back."""
         reason = "it goes live, or is on probation: it comes to its end first"
         self._put({"model": model, "state": CANCEL_REJECTED, "reason": reason, "code": CANCEL_REJECTED}, order)
+
+    def _follow(self, model: str, state: State, version: str | None, reason: str) -> None:
+        if state in SETTLED:
+            self._underway.pop(model, None)
+        else:
+            self._underway[model] = {"model": model, "version": version, "state": state.value, "reason": reason}
+
+    def _come(self, model: str, done: int, total: int) -> None:
+        known = self._underway.get(model)
+        if known is not None:
+            # Replaced, and not changed: others read it meanwhile.
+            self._underway[model] = {**known, "done": done, "of": total}
+
+    def _is_due(self, model: str, done: int, total: int) -> bool:
+        now_ns = self._stamper.clock.monotonic_ns()
+        told_ns, told = self._progress.get(model, (now_ns - int(PROGRESS_S * 1e9), -total))
+        if now_ns - told_ns < PROGRESS_S * 1e9 or abs(done - told) < PROGRESS_SHARE * total:
+            return False
+        self._progress[model] = (now_ns, done)
+        return True
 
     def _settle(self, audience: Audience) -> bool:
         """Forget that an order could not be judged; whether that was so."""

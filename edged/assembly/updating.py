@@ -24,7 +24,7 @@ from edged.update.delivered import CANCELLED, DeliveredWay, ordered
 from edged.update.desired import Audience, Desired, Order
 from edged.update.ports import Courier, Site
 from edged.update.records import Ordered, Pointer
-from edged.update.rollout import CHANGING, SETTLED, Event
+from edged.update.rollout import CHANGING, SETTLED, Event, State
 from edged.update.slots import Change
 
 PART = ".updating"
@@ -35,11 +35,19 @@ RETRIES = Backoff(base_s=5.0, cap_s=900.0)
 """Full jitter: a fleet whose repository was away does not come back at once."""
 URGENT_S = 1.0
 """How soon it is tried again to bring back what ran before: meanwhile something bad runs."""
+LOOK_S = 1.0
+"""How soon it is looked whether an order was judged; it is woken by that, too."""
 CONFIGURATION = ".configuration"
+BROKER, FOLDER = "", " in the folder"
+"""Where an order was found: one that is older must not push a later one out before either was judged."""
 _BACK = frozenset({Event.RESTORED, Event.EMPTIED, Event.WITHDRAWN, Event.CANCELLED})
 """After these another release shall run than the one that runs."""
 
 _LOG = logging.getLogger("edged.updating")
+
+
+Asks = Callable[[str, bytes, Callable[[], Desired]], "Desired | None"]
+"""``Errands.ask``: gives what is asked for, or None as long as that is not done."""
 
 
 class Slot(Protocol):
@@ -83,7 +91,13 @@ class Updating:
         self._live, self._reports, self._clock = live, reports, clock
         self.configuring, self._jitter = configuring, jitter
         self.site: Site | None = None
-        self._waiting: dict[Audience, bytes] = {}
+        self.looks_for_orders: Callable[[], None] | None = None
+        """Looks where orders may lie besides the broker, and takes them."""
+        self.asks: Asks = _at_once
+        """Who judges: on another thread, a repository that hangs keeps nobody from taking back what is on probation."""
+        self._waiting: dict[tuple[Audience, str], bytes] = {}
+        self._in_hand: set[str] = set()
+        """Being judged: what goes live next may be what they take back."""
         self._has_news = self._is_asked = False
         self._ways: dict[str, DeliveredWay] = {}
         self._tries: dict[str, _Tries] = {}
@@ -134,18 +148,23 @@ class Updating:
 
     # -- orders
 
-    def take(self, audience: Audience, envelope: bytes) -> None:
-        """Take what lies on an audience's topic; the newest of each counts. Safe on any thread; returns at once."""
+    def take(self, audience: Audience, envelope: bytes, where: str = BROKER) -> None:
+        """Take what lies somewhere for an audience; the newest of each place counts. Safe on any thread; returns at once."""
         with self._inbox:
-            if not envelope or self._accepted.is_known(audience, envelope):
+            is_waiting = self._waiting.get((audience, where)) == envelope
+            if not envelope or is_waiting or self._accepted.is_known(audience, envelope):
                 return
-            self._waiting[audience] = envelope
+            self._waiting[audience, where] = envelope
             self._has_news = True
         self._wake.set()
 
+    def nudge(self) -> None:
+        """Look again now: something that takes long is done. Safe on any thread."""
+        self._wake.set()
+
     def is_called_back(self) -> bool:
-        """Whether a download shall pause: something was ordered meanwhile, or edged ends."""
-        return self._has_news or self._stop.is_set()
+        """Whether a download, and what waits to go live, shall pause: something was ordered and is not judged yet, or edged ends."""
+        return self._has_news or bool(self._in_hand) or self._stop.is_set()
 
     def is_ending(self) -> bool:
         """Whether edged ends: what takes long shall not go on."""
@@ -161,6 +180,8 @@ class Updating:
         What is live and may have to be taken back comes first, and whatever goes wrong with one thing holds up none of the others.
         """
         updater, waits = self._supply.updater, []
+        if self.looks_for_orders is not None:
+            self.looks_for_orders()
         if self._is_asked:
             self._is_asked = False
             for tries in self._tries.values():
@@ -187,6 +208,9 @@ class Updating:
             self._wake.wait(min(wait_s, IDLE_S))
             self._wake.clear()
         self._end_well()  # once more: something may have come to its trial since it was asked to end
+        if self.site is not None:
+            for model in self._supply.updater.models():
+                self.site.part(model)
 
     def _end_well(self) -> None:
         self._supply.updater.ended_well()
@@ -212,30 +236,37 @@ class Updating:
         with self._inbox:
             waiting, self._has_news = dict(self._waiting), False
         waits = [
-            self._guarded(str(audience), partial(self._judge_one, audience, envelope))
-            for audience, envelope in waiting.items()
+            self._guarded(f"{audience}{where}", partial(self._judge_one, audience, where, envelope))
+            for (audience, where), envelope in waiting.items()
         ]
         return min((wait for wait in waits if wait is not None), default=None)
 
-    def _judge_one(self, audience: Audience, envelope: bytes) -> float | None:
-        held_s = self._held_s(str(audience))
+    def _judge_one(self, audience: Audience, where: str, envelope: bytes) -> float | None:
+        name = f"{audience}{where}"
+        held_s = self._held_s(name)
         if held_s is not None:
             return held_s
-        self._doing = f"judges the order for {audience}"
+        self._doing = f"judges the order for {name}"
+        self._in_hand.discard(name)
         try:
-            self._accepted.put(audience, envelope, self._courier.judge(envelope, audience, self.is_ending))
+            judge = partial(self._courier.judge, envelope, audience, self.is_ending)
+            desired = self.asks(f"judge-{name}", envelope, judge)
+            if desired is None:
+                self._in_hand.add(name)
+                return LOOK_S
+            self._accepted.put(audience, envelope, desired)
         except RejectedError as error:
             self._reports.refused(audience, error)
         except EdgedError as error:
             if error.code != CANCELLED:
                 self._reports.unjudged(audience, error)
-            return self._put_off(str(audience))
+            return self._put_off(name)
         else:
             self._reports.judged(audience)
-        self._tries.pop(str(audience), None)
+        self._tries.pop(name, None)
         with self._inbox:
-            if self._waiting.get(audience) == envelope:
-                del self._waiting[audience]
+            if self._waiting.get((audience, where)) == envelope:
+                del self._waiting[audience, where]
         return None
 
     def _configure(self) -> float | None:
@@ -319,6 +350,8 @@ class Updating:
     def _told(self, change: Change) -> None:
         self._reports.tell(change)
         self._supply.looks += 1
+        if change.before.state is State.SHADOWING and self.site is not None:
+            self.site.part(change.model)  # no event leads from there to where it is
         if change.event in _BACK:
             self._live.look()
 
@@ -335,3 +368,7 @@ class Updating:
         wait_s = tries.retry.after(0.0) if again_s is None else again_s
         tries.not_before_ns = self._clock.monotonic_ns() + int(wait_s * 1e9)
         return wait_s
+
+
+def _at_once(_name: str, _of: bytes, work: Callable[[], Desired]) -> Desired:
+    return work()

@@ -17,6 +17,10 @@ class Use:
     latency_ms: float | None = None
 
 
+USUAL = (Use(),)
+"""Of a model that nobody has named yet."""
+
+
 def uses_of(config: Config, model: str, meets: Callable[[str | None, Objective], bool]) -> tuple[Use, ...]:
     """Give each use of a model once, the most important pipeline's first; the usual one where no pipeline names it.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edged.assembly.about import About
+from edged.assembly.acting import Acting
 from edged.assembly.adapters import adapter
 from edged.assembly.admitting import Admitting
 from edged.assembly.allowance import Allowance
@@ -21,6 +22,7 @@ from edged.assembly.figures_store import FiguresStore
 from edged.assembly.governing import Governing
 from edged.assembly.learning import Learnings
 from edged.assembly.lines import Lines
+from edged.assembly.listeners import Listeners
 from edged.assembly.measuring import Measuring
 from edged.assembly.notify import SystemdNotifier
 from edged.assembly.office import FleetOffice, broker_settings
@@ -37,6 +39,7 @@ from edged.assembly.settling import Settling
 from edged.assembly.state import kept_config
 from edged.assembly.supply import Supply
 from edged.assembly.telling import Teller
+from edged.assembly.uses import uses_of
 from edged.config.load import Loaded, RejectedConfigError, load
 from edged.config.ordered import SLOT
 from edged.config.schema import Config
@@ -54,7 +57,10 @@ from edged.telemetry import logs
 from edged.update.manifest import find_bundles
 
 if TYPE_CHECKING:
+    from edged.assembly.flying import Flight
     from edged.assembly.over_the_air import OverTheAir
+    from edged.assembly.recording import Recording
+    from edged.assembly.tracing import Tracing
 
 OUTBOX = "outbox.sqlite3"
 SNAPSHOTS = "snapshots"
@@ -116,12 +122,15 @@ def build_daemon(
     planner = (
         SafePlanner(loaded.config, (safe, *fallen_back))
         if safe
-        else _planner(ground, file, loaded, fallen_back, governing, air)
+        else _planner(ground, file, loaded, fallen_back, governing, air, feel)
     )
+    ground.supply.uses = lambda model: uses_of(planner.config, model, lambda _pin, _objective: False)
     orders = Orders(ground.allowance.outbox, ground.stamper, loaded.config.state.directory)
     office = _office(ground, planner, orders, None if safe else governing, sysroot, air)
     daemon = Daemon(planner, office, SystemdNotifier(), ground.clock)
-    orders.steer(Controls(daemon.reload, daemon.restart, ground.roster.lines))
+    orders.steer(
+        Controls(daemon.reload, daemon.restart, ground.roster.lines, partial(_support, ground, file, governing))
+    )
     if air is not None:
         orders.lasting = air.take
         air.connect(file, daemon, lambda: planner.config, lambda: office.is_online, governing.telemetry)
@@ -158,6 +167,7 @@ class _Ground:
     learnings: Learnings
     teller: Teller
     roster: Roster
+    listeners: Listeners
 
 
 def _ground(config: Config) -> _Ground:
@@ -171,6 +181,7 @@ def _ground(config: Config) -> _Ground:
         boot_id=stamper.boot_id,
     )
     allowance = Allowance(config.mqtt.budget_mb_per_day, outbox, state, clock)
+    listeners = Listeners(config, allowance, stamper)
     box = survey_for(config)
     return _Ground(
         config,
@@ -179,10 +190,18 @@ def _ground(config: Config) -> _Ground:
         outbox,
         allowance,
         box,
-        Supply(model_folders(config), state, box, clock, expected_folders(config), stamper.boot_id),
+        Supply(
+            model_folders(config),
+            state,
+            replace(box, remotes=config.remote),
+            clock,
+            expected_folders(config),
+            stamper.boot_id,
+        ),
         Learnings(state, clock),
         Teller(allowance.outbox, stamper),
         Roster(),
+        listeners,
     )
 
 
@@ -193,9 +212,13 @@ def _planner(
     fallen_back: tuple[Reason, ...],
     governing: Governing,
     air: OverTheAir | None,
+    feel: Feeling,
 ) -> Planner:
     box, clock, state = ground.box, ground.clock, ground.config.state.directory
-    turns = Turns(max(1, int(box.inventory.cpu.allowed or 1)))
+    turns = Turns(box.places)
+    recording, tracing = _recording(ground), _tracing(ground)
+    tracer = tracing.tracer if tracing is not None else None
+    acting = Acting(state, ground.allowance.outbox, ground.config.device.id, clock)
     lines = Lines(
         ground.supply,
         ground.allowance.outbox,
@@ -208,18 +231,27 @@ def _planner(
         state=state,
         selftest_s=ground.config.models.selftest_s,
         is_looked_at=ground.config.http is not None,
+        is_updated=air is not None,
+        recording=recording,
+        tracer=tracer,
+        handler=acting.handler,
     )
     store = box.store or FiguresStore(state)
     measuring = partial(Measuring, box, store, ground.supply, ground.roster.lines, clock)
     compiling = box.engines.compiling
     building = partial(_building, ground, compiling) if compiling is not None and compiling.accelerators else None
     admitting = Admitting(box, clock)
-    scraping = partial(_scraper, ground, lambda: planner.plans)
-    overviewing = partial(_overview, ground, lambda: planner.config, governing)
-    serves = Serves(box, ground.supply, ground.roster, turns, admitting, clock, scraping, overviewing)
+    scraping = partial(_scraper, ground, lambda: planner.plans, governing)
+    overviewing = partial(_overview, ground, lambda: planner.config, governing, air)
+    flight = _flight(ground, lambda: planner.plans, governing, feel)
+    histories = flight.histories if flight is not None else None
+    serves = Serves(
+        box, ground.supply, ground.roster, turns, admitting, clock, scraping, overviewing, histories, tracer
+    )
     serving = Serving(serves, ground.config)
     behind = (measuring, governing, admitting)
-    more = air.parts() if air is not None else ()
+    more = (*(air.parts() if air is not None else ()), *(flight.parts() if flight is not None else ()))
+    more = (*more, *(tracing.parts() if tracing is not None else ()))
     planner: Planner = Planner(
         file,
         loaded,
@@ -228,22 +260,73 @@ def _planner(
         clock,
         *behind,
         building=building,
-        serving=lambda now: (*serving.parts(now), *more),
+        serving=lambda now: (
+            *serving.parts(now),
+            *more,
+            *(recording.parts(now) if recording is not None else ()),
+            *ground.listeners.parts(now),
+            *acting.parts(now),
+        ),
     )
     return planner
 
 
-def _scraper(ground: _Ground, plans: Callable[[], int]) -> Callable[[], str]:
+def _scraper(ground: _Ground, plans: Callable[[], int], governing: Governing) -> Callable[[], str]:
     state = ground.config.state.directory
     made: Callable[[], str] = adapter("edged.assembly.scraping").Scraper(
-        ground.box, ground.roster, ground.outbox, state, ground.clock, plans
+        ground.box, ground.roster, ground.outbox, state, ground.clock, plans, governing.telemetry
     )
     return made
 
 
-def _overview(ground: _Ground, config: Callable[[], Config], governing: Governing) -> Any:
-    overview = adapter("edged.assembly.overview")
-    return overview.Overview(ground.box, ground.roster, ground.outbox, config, governing.telemetry, ground.clock)
+def _support(ground: _Ground, file: Path, governing: Governing) -> Mapping[str, Any]:
+    """Write a support archive; what that takes is imported when it is asked for."""
+    supporting = adapter("edged.assembly.supporting")
+    told = partial(supporting.told, ground.roster, governing.telemetry, ground.clock)
+    support = supporting.Support(ground.config.state.directory, file, ground.config.device.id, told)
+    written: Mapping[str, Any] = support(ground.clock.wall_ns())
+    return written
+
+
+def _flight(ground: _Ground, plans: Callable[[], int], governing: Governing, feel: Feeling) -> Flight | None:
+    """Give the flight recorder; nothing of it is imported where no history is kept."""
+    if not ground.config.telemetry.history:
+        return None
+    flying, clock, state = adapter("edged.assembly.flying"), ground.clock, ground.config.state.directory
+    scraper = adapter("edged.assembly.scraping").Scraper(
+        ground.box,
+        ground.roster,
+        ground.outbox,
+        state,
+        clock,
+        plans,
+        governing.telemetry,
+        feel=lambda: feel.readings(clock.monotonic_ns()),
+        usage_s=flying.USAGE_S,
+    )
+    made: Flight = flying.Flight(scraper, state, ground.stamper.boot_id, clock, ground.roster.lines)
+    return made
+
+
+def _recording(ground: _Ground) -> Recording | None:
+    """Give what records; nothing of it is imported where nothing is recorded."""
+    if ground.config.record is None:
+        return None
+    made: Recording = adapter("edged.assembly.recording").Recording(ground.config, ground.stamper, ground.clock)
+    return made
+
+
+def _tracing(ground: _Ground) -> Tracing | None:
+    """Give what traces; nothing of it is imported where nothing is traced."""
+    if ground.config.tracing is None:
+        return None
+    made: Tracing = adapter("edged.assembly.tracing").Tracing(ground.config, ground.clock)
+    return made
+
+
+def _overview(ground: _Ground, config: Callable[[], Config], governing: Governing, air: OverTheAir | None) -> Any:
+    overview, updates = adapter("edged.assembly.overview"), air.underway if air is not None else tuple
+    return overview.Overview(ground.roster, ground.outbox, config, governing.telemetry, ground.clock, updates)
 
 
 def _building(ground: _Ground, compiling: Compiling, config: Callable[[], Config]) -> Building:
@@ -289,6 +372,7 @@ def _office(
         felt=governing.telemetry if governing is not None else None,
         settle=partial(_upkeep, settling, supply, lines, proof, Plugging(ground.box, clock), air),
         more=proof.telemetry,
+        beside=ground.listeners.beside(lambda: planner.config.pipeline),
     )
 
 

@@ -61,7 +61,8 @@ def _a_host(host: str) -> str:
     else:
         is_one = host.isprintable() and not set(host) & set(" /@")
     if not is_one:
-        message = f"cannot use host {host!r:.60}, expected a name or an address"
+        # Behind an @ alone: before it may stand a password.
+        message = f"cannot use host {host.rpartition('@')[2]!r:.60}, expected a name or an address"
         raise ValueError(message)
     return host
 

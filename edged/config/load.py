@@ -7,17 +7,19 @@ in ``edged.config.placed``; what may stand in it, in ``edged.config.schema``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from edged.config.actions import Action
 from edged.config.faults import explain, models_in, nearest
 from edged.config.identity import device_id
 from edged.config.ordered import in_force
+from edged.config.pipelines import ACTIONS
 from edged.config.placed import Placed, find, merge, name_of, place, plain
 from edged.config.read import read_toml
 from edged.config.schema import Config, Pipeline, Source, State
@@ -86,6 +88,27 @@ def load(
 
     Raises RejectedConfigError, with every fault, when a file cannot be read or one of the box's own sections is wrong.
     """
+    whole, unreadable, files = read_whole(main, required=required, ordered=ordered)
+    sources, source_faults = _judge(whole, "source", TypeAdapter(Source).validate_python, models_in(Source))
+    actions, action_faults = _judge(whole, "action", TypeAdapter(Action).validate_python, models_in(Action))
+    declared = partial(Pipeline.model_validate, context={ACTIONS: {action.name for action in actions}})
+    pipelines, pipeline_faults = _judge(whole, "pipeline", declared, [Pipeline])
+    # What an unreadable file would have said is missing from the others through no fault of theirs.
+    strays = [] if unreadable else _strays(whole, sources)
+    identity = device_id(root) or (_UNNAMED if unreadable or not named else None)
+    names = {source.name for source in sources}
+    connected = [pipeline for pipeline in pipelines if pipeline.source in names]
+    config, box_faults = _assemble(whole, {"action": actions, "source": sources, "pipeline": connected}, identity)
+    faults = (*unreadable, *box_faults, *action_faults, *source_faults, *pipeline_faults, *strays)
+    if unreadable or config is None:
+        raise RejectedConfigError(faults)
+    return Loaded(config, faults, files)
+
+
+def read_whole(
+    main: Path, *, required: bool = True, ordered: Path | Literal["in-force"] | None = "in-force"
+) -> tuple[Placed, list[Fault], tuple[Path, ...]]:
+    """Give what the files say together, each value with its place, before anything is judged; what cannot be read; and the files."""
     documents, unreadable = _read(main, required=required)
     whole = reduce(merge, documents, place({}, main))
     fragment = in_force(_state_of(whole)) if ordered == "in-force" else ordered
@@ -94,18 +117,7 @@ def load(
         unreadable += [fault] if fault else []
         documents += [document] if document else []
         whole = merge(whole, document) if document else whole
-    sources, source_faults = _judge(whole, "source", TypeAdapter(Source).validate_python, models_in(Source))
-    pipelines, pipeline_faults = _judge(whole, "pipeline", Pipeline.model_validate, [Pipeline])
-    # What an unreadable file would have said is missing from the others through no fault of theirs.
-    strays = [] if unreadable else _strays(whole, sources)
-    identity = device_id(root) or (_UNNAMED if unreadable or not named else None)
-    names = {source.name for source in sources}
-    connected = [pipeline for pipeline in pipelines if pipeline.source in names]
-    config, box_faults = _assemble(whole, sources, connected, identity)
-    faults = (*unreadable, *box_faults, *source_faults, *pipeline_faults, *strays)
-    if unreadable or config is None:
-        raise RejectedConfigError(faults)
-    return Loaded(config, faults, tuple(document.file for document in documents))
+    return whole, unreadable, tuple(document.file for document in documents)
 
 
 def _state_of(whole: Placed) -> Path:
@@ -194,10 +206,10 @@ def _strays(whole: Placed, sources: list[Source]) -> list[Fault]:
 
 
 def _assemble(
-    whole: Placed, sources: list[Source], pipelines: list[Pipeline], machine: str | None
+    whole: Placed, judged: Mapping[str, Sequence[Any]], machine: str | None
 ) -> tuple[Config | None, list[Fault]]:
     document = plain(whole)
-    for part, items in (("source", sources), ("pipeline", pipelines)):
+    for part, items in judged.items():
         if isinstance(document.get(part), list):
             document[part] = items
     device = document.setdefault("device", {})

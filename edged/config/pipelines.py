@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from edged.config.count import Count
 from edged.config.faults import nearest
@@ -25,6 +25,9 @@ from edged.config.keys import (
     Whole,
 )
 from edged.config.plugins import brought
+
+ACTIONS = "actions"
+"""In the validation's context: the names of the ``[[action]]`` tables."""
 
 
 class Objective(Section):
@@ -148,15 +151,18 @@ class When(Section):
         return [key for key in keys if getattr(self, key) != type(self).model_fields[key].default]
 
 
-def _is_brought(action: str) -> str:
-    known = brought("edged.actions")
+def _is_known(action: str, info: ValidationInfo) -> str:
+    declared = (info.context or {}).get(ACTIONS, frozenset())
+    if action in declared:
+        return action
+    known = {*declared, *brought("edged.actions")}
     if action not in known:
-        message = f"cannot find action {action!r} among what installed packages bring: {nearest(action, known)}"
+        message = f"cannot find action {action!r} among the [[action]] tables and what installed packages bring: {nearest(action, known)}"
         raise ValueError(message)
     return action
 
 
-Action = Annotated[Name, AfterValidator(_is_brought)]
+ActionName = Annotated[Name, AfterValidator(_is_known)]
 
 
 class Rule(Section):
@@ -175,8 +181,9 @@ class Rule(Section):
     """Whether a picture is taken when the event starts, with what was found drawn into it: ``local`` keeps it below
     ``snapshots/`` in the state's directory (at most 1000 of a pipeline and 200 MB, the oldest going first), ``mqtt`` sends it
     as a document beside the event. Pictures then keep their size, which costs the time to decode them whole."""
-    action: tuple[Action, ...] = ()
-    """What is done about each of its events besides telling it: actions that installed packages bring (docs/plug-ins.md)."""
+    action: tuple[ActionName, ...] = ()
+    """What is done about each of its events besides telling it: ``[[action]]`` tables by name, and actions that installed packages bring
+    (docs/actions.md, docs/plug-ins.md)."""
 
 
 class Drift(Section):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from edged.domain.errors import DeviceError
 
-Group = Literal["edged.actions", "edged.decoders", "edged.engines", "edged.sources"]
+Group = Literal["edged.actions", "edged.decoders", "edged.engines", "edged.sinks", "edged.sources"]
 """What each group's function takes and gives: docs/plug-ins.md."""
 
 

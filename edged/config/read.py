@@ -28,7 +28,11 @@ def read_toml(file: Path) -> dict[str, Any]:
     Raises ConfigError, whose line leaves the file's name to the caller, when the file cannot be read, is not UTF-8, is
     not TOML (with the line), or is longer or deeper than any file of ours.
     """
-    text = _text(file)
+    return parse_toml(_text(file))
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Give a text's document. Raises ConfigError as ``read_toml``."""
     try:
         document: dict[str, Any] = tomllib.loads(text)
         _check(document, 0)

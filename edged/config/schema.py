@@ -11,9 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
+from edged.config.actions import Action
+from edged.config.beside import HomeAssistant, Sink
 from edged.config.count import Count
 from edged.config.keys import DAY_S, File, Flag, Host, Name, Number, Section, Text, Url, Whole
 from edged.config.pipelines import Cascade, Drift, Gate, Objective, Pipeline, Report, Rule, Selector, When
+from edged.config.record import Record
+from edged.config.remote import Remote
 from edged.config.sensors import (
     JoinSource,
     MicrophoneSource,
@@ -26,6 +30,7 @@ from edged.config.sensors import (
 )
 from edged.config.serving import Grpc, Http, Serving
 from edged.config.sources import CameraSource, CsvSource, FileSource, ImagesSource, PluginSource, Source
+from edged.config.tracing import Tracing
 
 __all__ = [
     "CameraSource",
@@ -39,6 +44,7 @@ __all__ = [
     "FileSource",
     "Gate",
     "Governor",
+    "HomeAssistant",
     "Http",
     "ImagesSource",
     "JoinSource",
@@ -51,17 +57,21 @@ __all__ = [
     "Pipeline",
     "PluginSource",
     "Profiles",
+    "Record",
+    "Remote",
     "Report",
     "Rule",
     "Selector",
     "SerialSource",
     "Serving",
+    "Sink",
     "Source",
     "State",
     "SystemSource",
     "Telemetry",
     "Tls",
     "TopicSource",
+    "Tracing",
     "UdpSource",
     "Updates",
     "WavSource",
@@ -169,6 +179,8 @@ class Telemetry(Section):
 
     interval_s: Annotated[Number, Field(ge=1, le=DAY_S)] = 10.0
     """Time from one telemetry document to the next."""
+    history: Flag = True
+    """Everything that the box counts is kept once a second for the last day, in 20 MB of the state directory at most."""
 
 
 class Governor(Section):
@@ -229,6 +241,12 @@ class Config(Section):
     grpc: Grpc | None = None
     serving: Serving = Field(default_factory=Serving)
     updates: Updates = Field(default_factory=Updates)
+    homeassistant: HomeAssistant = Field(default_factory=HomeAssistant)
+    record: Record | None = None
+    tracing: Tracing | None = None
     engine: dict[Name, EngineConfig] = Field(default_factory=dict)
+    remote: dict[Name, Remote] = Field(default_factory=dict)
+    sink: tuple[Sink, ...] = ()
+    action: tuple[Action, ...] = ()
     source: tuple[Source, ...] = ()
     pipeline: tuple[Pipeline, ...] = ()

@@ -139,6 +139,10 @@ class TopicSource(Section):
     """How surely the broker delivers: 0 at most once, 1 at least once, 2 exactly once."""
     retained: Flag = False
     """Take the value that the broker kept from earlier, which is of unknown age, as the first sample."""
+    username: Text | None = None
+    """Default: DEVICE.SOURCE when there is a ``password_file``, else the box's own user."""
+    password_file: File | None = None
+    """A file that holds the password of this source's own user and nothing else: for a broker that lets a user connect once."""
     grid: Grid | None = None
     """Even instants, for a slow sensor. Default: the samples as they come."""
 

@@ -81,13 +81,19 @@ class Serving(Section):
     and any other when a client asks for it."""
     queue: Annotated[Whole, Field(ge=1, le=10_000)] = 32
     """So many requests of a model may wait; the next one is refused at once."""
+    max_batch: Annotated[Whole, Field(ge=1, le=256)] = 8
+    """So many items may share a run of a model whose first axis is free, if the box has measured that this brings 1.3 times the items a
+    second; 1: never."""
+    max_delay_ms: Annotated[Number, Field(ge=0, le=1000)] = 0.0
+    """How long the first of them waits for others. 0: those that wait already share a run, and nobody waits for that."""
     timeout_s: Annotated[Number, Field(gt=0, le=DAY_S)] = 30.0
     """The longest that a request may wait for its run to begin; a request may ask for less."""
 
 
 def address_of(listen: str) -> tuple[str, int]:
     """Give host and port of ``ADDRESS:PORT``; ValueError when it is not of that form."""
-    message = f"cannot listen on {listen!r}, expected ADDRESS:PORT such as 127.0.0.1:8080"
+    # Behind an @ alone: before it may stand a password.
+    message = f"cannot listen on {listen.rpartition('@')[2]!r}, expected ADDRESS:PORT such as 127.0.0.1:8080"
     try:
         parts = urlsplit(f"//{listen}")
         host, port = parts.hostname, parts.port

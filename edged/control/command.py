@@ -32,7 +32,6 @@ class Verb:
 
     args: frozenset[str] = frozenset()
     has_effect: bool = True
-    is_available: bool = True
 
 
 VERBS: Mapping[str, Verb] = {
@@ -41,9 +40,10 @@ VERBS: Mapping[str, Verb] = {
     "pause": Verb(frozenset({"pipeline"})),
     "resume": Verb(frozenset({"pipeline"})),
     "snapshot": Verb(frozenset({"pipeline"})),
+    "record": Verb(frozenset({"pipeline", "seconds"})),
     "restart": Verb(),
     "recalibrate": Verb(frozenset({"pipeline"})),
-    "support": Verb(is_available=False),
+    "support": Verb(),
 }
 
 
@@ -121,12 +121,8 @@ def _command(document: Mapping[str, Any]) -> Command | Refused:
         return Refused("malformed", message)
     verb = VERBS.get(name) if isinstance(name, str) else None
     if not isinstance(name, str) or verb is None:
-        known = ", ".join(one for one, row in VERBS.items() if row.is_available)
+        known = ", ".join(VERBS)
         return Refused("unknown-verb", f"cannot do {_shown(name)}, expected one of {known}", id_)
-    if not verb.is_available:
-        return Refused(
-            "not-available", f"cannot {name}: this version does not know how, expected a later one", id_, name
-        )
     expires_ms = unix_ms(document.get("expires_at"))
     if expires_ms is None:
         message = f"cannot take expires_at {_shown(document.get('expires_at'))}, expected RFC 3339 such as 2026-11-20T23:10:04Z"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from edged.domain.frame import Frame, Samples
 from edged.domain.message import Draft
@@ -80,6 +80,19 @@ class Sink(Protocol):
 
     def event(self, event: Event) -> None:
         """Take one event."""
+
+
+class DocumentSink(Protocol):
+    """Where everything that the box tells goes besides its broker. Called on one thread of its own."""
+
+    def take(self, stream: str, document: Mapping[str, Any]) -> None:
+        """Take a document as ``out/<stream>`` carries it, without ``device`` and ``seq``; it is shared, and must not be changed."""
+
+    def trouble(self) -> str:
+        """Say in a sentence why nothing is delivered now; empty when all is well. Called on any thread."""
+
+    def close(self) -> None:
+        """Deliver what can be delivered within a second, and end."""
 
 
 class Outbox(Protocol):

@@ -34,6 +34,8 @@ class Rung:
     """Of accuracy among the model's variants: 0 is the best, and within a level nobody sees a difference."""
     share: float = 0.0
     """The part of the objective's time that it takes: 1 just meets it, more misses it, 0 where nothing is asked."""
+    remote: str = ""
+    """The configuration's section of the server that runs it; empty for what runs here."""
 
     @property
     def identity(self) -> Identity:

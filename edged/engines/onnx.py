@@ -72,12 +72,15 @@ def open_engine(path: Path, *, threads: int) -> OnnxEngine:
 
 
 class OnnxEngine:
-    """An ONNX Runtime session, which several threads may run at once."""
+    """An ONNX Runtime session, which several threads may run at once.
+
+    A run that fails leaves it as it was. So it is not given up for those who share it: a client's tensor of a wrong size would have its
+    weights in memory a second time.
+    """
 
     runtime = "onnxruntime"
 
     def __init__(self, session: Any, name: str, threads: int, errors: tuple[type[Exception], ...]) -> None:
-        self.is_lost = False
         self._session: Any = session
         self._name = name
         self._threads = threads
@@ -109,7 +112,6 @@ class OnnxEngine:
         try:
             answer: list[Array] = session.run(None, dict(zip(self._input_names, tensors, strict=True)))
         except self._errors as error:
-            self.is_lost = True
             message = f"cannot run {self._name}: {_line(str(error))}"
             raise EngineLostError(message) from error
         return answer

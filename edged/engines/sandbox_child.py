@@ -36,6 +36,8 @@ import numpy as np
 PROTOCOL = 2
 RUN, DONE, FAILED = b"r", b"y", b"n"
 PR_SET_PDEATHSIG = 1
+SESSION_NICE = 10
+"""A tenth of a processor that everybody wants; at 19 a call would wait for seconds."""
 EARLY_VICTIM = 500
 """When memory ends the kernel takes a child before the daemon; half of the most, which measurements have: those go first of all."""
 TFLITE = (
@@ -353,6 +355,9 @@ def _humble(nice: int) -> None:
         file.write(str(EARLY_VICTIM))
     with suppress(OSError):
         os.nice(nice)
+    if nice:  # between sessions, and this is one of its own, only this counts: sched(7), "The autogroup feature"
+        with suppress(OSError), open("/proc/self/autogroup", "w") as file:  # noqa: PTH123 - Python 3.8
+            file.write(str(min(nice, SESSION_NICE)))
 
 
 def _say(channel: socket.socket, what: str, content: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from edged.telemetry import logs
+
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 0.1
@@ -64,7 +66,7 @@ class Flusher:
         except OSError as error:
             # Without a WAL there was nothing to flush or nothing to flush to: the mark stays where it is.
             self.faults += 1
-            log.debug("cannot flush %s: %s", self._wal, error)
+            logs.event(log, "outbox.unflushed", level=logging.DEBUG, file=self._wal, error=error)
         else:
             self.durable = marks
         return (self._monotonic_ns() - before) / 1e9

@@ -85,7 +85,7 @@ def download(
     place = folder / wanted.sha256
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if place.exists() and _is_right(place, wanted):
+        if place.exists() and _digest(place).hexdigest() == wanted.sha256:
             progress(wanted.length, wanted.length)
             return place
         _forget_old(folder)
@@ -101,7 +101,7 @@ def _brought(transport: Transport, part: _Part, place: Path, pace: Pace, progres
     for _ in range(2):
         resumed = part.size > 0
         _fill(transport, part, pace, progress)
-        if _is_right(part.file, part.wanted):
+        if part.is_right():
             return part.finish(place)
         part.discard()
         if not resumed:
@@ -119,8 +119,7 @@ def _fill(transport: Transport, part: _Part, pace: Pace, progress: Progress) -> 
         with transport.read(wanted.path, part.size, part.tag) as reply, part.written_from(reply) as stream:
             for block in reply.blocks:
                 # Never more than was signed, however much comes.
-                stream.write(block[: wanted.length - part.size])
-                part.size = min(wanted.length, part.size + len(block))
+                part.add(stream, block[: wanted.length - part.size])
                 progress(part.size, wanted.length)
                 if part.size == wanted.length:
                     return
@@ -139,6 +138,10 @@ class _Part:
         self.wanted = wanted
         self.file = folder / f"{wanted.sha256}.part"
         self._about = folder / f"{wanted.sha256}.part.json"
+        if self.file.is_symlink() or self._about.is_symlink():
+            self.discard()  # a download writes where it is, and nowhere else
+        self._digest: hashlib._Hash | None = None
+        """Of what is there; None: not known yet. Kept up on the way: a whole release hashed at once keeps a processor busy for a second."""
         self.size = self.file.stat().st_size if self.file.exists() else 0
         self.tag = _tag_in(self._about)
         if self.size > wanted.length:
@@ -156,11 +159,22 @@ class _Part:
             self.tag = reply.tag
         return self.file.open("ab")
 
+    def add(self, stream: IO[bytes], block: bytes) -> None:
+        """Write what came."""
+        digest = self._known()
+        stream.write(block)
+        digest.update(block)
+        self.size += len(block)
+
+    def is_right(self) -> bool:
+        """Whether it is whole, and what was signed."""
+        return self.size == self.wanted.length and self._known().hexdigest() == self.wanted.sha256
+
     def discard(self) -> None:
         """Begin anew."""
         self.file.unlink(missing_ok=True)
         self._about.unlink(missing_ok=True)
-        self.size, self.tag = 0, ""
+        self.size, self.tag, self._digest = 0, "", None
 
     def finish(self, place: Path) -> Path:
         """Give it its name, durably."""
@@ -170,6 +184,11 @@ class _Part:
         sync(place.parent)
         return place
 
+    def _known(self) -> hashlib._Hash:
+        if self._digest is None:
+            self._digest = _digest(self.file) if self.size else hashlib.sha256()
+        return self._digest
+
 
 def _tag_in(about: Path) -> str:
     try:
@@ -178,14 +197,12 @@ def _tag_in(about: Path) -> str:
         return ""
 
 
-def _is_right(file: Path, wanted: Wanted) -> bool:
-    if file.stat().st_size != wanted.length:
-        return False
+def _digest(file: Path) -> hashlib._Hash:
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while block := stream.read(_READ_BYTES):
             digest.update(block)
-    return digest.hexdigest() == wanted.sha256
+    return digest
 
 
 def _forget_old(folder: Path) -> None:

@@ -10,6 +10,7 @@ import queue
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -24,6 +25,7 @@ from edged.fleet.refusal import Refusal
 from edged.fleet.session import MQTT5, MQTT311, Hooks, Inbound, Session
 from edged.fleet.settings import LinkSettings
 from edged.fleet.trouble import Trouble
+from edged.telemetry import logs
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,9 @@ DENIED_RETRY_S = 300.0
 """How often a stream is tried again that the broker's access rules forbid: each try costs a window of refusals."""
 TAKEN_OVER_TOLD_S = 900.0
 """How long another client of the same id stays a reason after the last time: three turns of the slow lane that both wait in."""
+
+BESIDE = 16
+"""Messages that may wait outside of the device's own topics: the newest count."""
 
 Phase = Literal["stopped", "connecting", "online", "waiting"]
 
@@ -129,6 +134,7 @@ class Link:
         self._farewell: int | None = None
         self._patience_s = CONNACK_S
         self._inbox: queue.Queue[Inbound | None] = queue.Queue(settings.inbox)
+        self._beside: deque[tuple[str, bytes]] = deque(maxlen=BESIDE)
         self._promised_ns = clock.monotonic_ns()
         self._status_acknowledged = 0
         self._taken_over_s = -math.inf
@@ -155,6 +161,11 @@ class Link:
         if self._thread.ident is not None:
             self._thread.join(timeout_s + 0.5)
         self._outbox.on_ready(None)
+
+    def send_beside(self, topic: str, payload: bytes) -> None:
+        """Publish retained what is none of the device's documents. Nobody acknowledges it: say it again at the next connection."""
+        self._beside.append((topic, payload))
+        self._wake()
 
     @property
     def heartbeat_ns(self) -> int:
@@ -206,7 +217,8 @@ class Link:
             if before == MQTT5 and self._protocol == MQTT311:
                 continue
             wait_s = self._retry.after(online_s, slow=ended.slow)
-            log.warning("%s; %s; next try in %.1f s", ended.trouble.message, ended.trouble.remedy, wait_s)
+            told = {"error": ended.trouble.message, "remedy": ended.trouble.remedy, "next_try_s": round(wait_s, 1)}
+            logs.event(log, "link.down", level=logging.WARNING, **told)
             self._become(LinkState("waiting", self._protocol, ended.trouble, wait_s))
             self._promise(wait_s + PROMISE_S)
             self._stopping.wait(wait_s)
@@ -254,6 +266,8 @@ class Link:
         if room:
             # Set before looking: whatever is committed after this look wakes the wait below.
             self._asleep = True
+            while self._beside:
+                session.send_beside(*self._beside.popleft())
             rows = self._outbox.claim(room)
             for row in rows:
                 session.send(row)
@@ -319,7 +333,7 @@ class Link:
     def _deny(self, row: Row) -> None:
         if row.stream not in self._denied:
             self._denied |= {row.stream}
-            log.warning("the broker forbids %s; it is kept and tried again", row.stream)
+            logs.event(log, "link.denied", level=logging.WARNING, stream=row.stream)
         if self._denied_until_s is None:
             self._denied_until_s = time.monotonic() + DENIED_RETRY_S
         self._outbox.park(row)
@@ -331,7 +345,7 @@ class Link:
 
     def _fault(self, where: str) -> None:
         self.faults += 1
-        log.error("the link met a fault of its own in %s", where)
+        logs.event(log, "link.broken", level=logging.ERROR, where=where)
 
     def _wake(self) -> None:
         if self._asleep:
@@ -346,7 +360,7 @@ class Link:
             self._on_state(state)
         except Exception:  # whoever listens must not end the link's thread
             self.faults += 1
-            log.exception("cannot tell the link's state")
+            log.exception("link.untold")
 
     def _promise(self, seconds: float) -> None:
         self._promised_ns = self._clock.monotonic_ns() + int(seconds * 1e9)
@@ -360,9 +374,8 @@ class Link:
             self.inbound_dropped += 1
             # Told when the count doubles: a flood of messages must not become a flood of lines.
             if self.inbound_dropped & (self.inbound_dropped - 1) == 0:
-                log.warning(
-                    "cannot take a message: %d wait, %d dropped so far", self._inbox.qsize(), self.inbound_dropped
-                )
+                dropped = self.inbound_dropped
+                logs.event(log, "inbound.dropped", level=logging.WARNING, dropped=dropped, waiting=self._inbox.qsize())
 
     def _handle(self) -> None:
         while True:
@@ -378,4 +391,4 @@ class Link:
                 self._on_message(message)
             except Exception:  # a message that its handler cannot bear must not end the thread
                 self.faults += 1
-                log.exception("cannot handle a message on %s", message.topic)
+                log.exception("inbound.broken", extra={logs.FIELDS: {"topic": message.topic}})

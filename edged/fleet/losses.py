@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +91,16 @@ class Losses:
         self._gaps[gap.stream, gap.reason] = known.joined(gap) if known else gap
         if self.due_ns is None:
             self.due_ns = now_ns + DECLARE_NS
+
+    @contextmanager
+    def unless_it_fails(self) -> Iterator[None]:
+        """Take back what is counted inside when the disk does not take it: nothing was given up then, and it would count twice."""
+        before = dict(self._gaps), self.by_stream.copy(), self.due_ns
+        try:
+            yield
+        except BaseException:
+            self._gaps, self.by_stream, self.due_ns = before
+            raise
 
     def take_all(self) -> list[Gap]:
         """Give everything that is not yet declared, for good."""

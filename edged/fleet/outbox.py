@@ -12,6 +12,7 @@ from pathlib import Path
 from edged.domain.message import Draft
 from edged.domain.ports import Clock
 from edged.fleet import topics
+from edged.fleet.ages import oldest_age_s
 from edged.fleet.durable import Flusher
 from edged.fleet.ready import PRIORITIES, Key, Ready, Row
 from edged.fleet.trouble import Trouble
@@ -52,6 +53,8 @@ class OutboxStats:
     express_dropped: int
     dropped: Mapping[str, int]
     evicted_by_stream: Mapping[str, int]
+    oldest_age_s: float | None = None
+    """Since the oldest document that waits was captured or written; None when none does, or no clock can tell."""
 
 
 class Outbox:
@@ -67,9 +70,15 @@ class Outbox:
     """
 
     def __init__(
-        self, path: Path, writer: Callable[[Ready, threading.Lock], Writer], *, clock: Clock, inbox: int = INBOX
+        self,
+        path: Path,
+        writer: Callable[[Ready, threading.Lock], Writer],
+        *,
+        clock: Clock,
+        inbox: int = INBOX,
+        boot_id: str = "",
     ) -> None:
-        self.path = path
+        self.path, self._boot_id = path, boot_id
         self._clock, self._limit = clock, inbox
         self._telemetry_limit = inbox * TELEMETRY_INBOX // INBOX
         self._lock = threading.Lock()
@@ -119,7 +128,7 @@ class Outbox:
                 volume, device=device, stamper=stamper, clock=clock, ready=ready, guard=guard, on_commit=on_commit
             )
 
-        return cls(path, writer, clock=clock)
+        return cls(path, writer, clock=clock, boot_id=stamper.boot_id)
 
     # -- for those who send
 
@@ -231,6 +240,8 @@ class Outbox:
     def stats(self) -> OutboxStats:
         """Count."""
         counts = self._writer.counts
+        with self._ready_lock:
+            oldest = self._ready.oldest()
         return OutboxStats(
             pending=self.pending(),
             disk_bytes=self._writer.disk_bytes(),
@@ -245,6 +256,7 @@ class Outbox:
             express_dropped=self._ready.express_dropped,
             dropped=dict(self._dropped),
             evicted_by_stream=dict(self._writer.losses.by_stream),
+            oldest_age_s=oldest_age_s(oldest, self._boot_id, self._clock),
         )
 
     @property
@@ -278,7 +290,7 @@ class Outbox:
                 self._step(drafts, settled, refused)
             except Exception:  # the supervisor of this thread: a fault here must not end the queue
                 self._writer.counts.faults += 1
-                log.exception("the outbox met a fault of its own")
+                log.exception("outbox.broken")
             self.heartbeat_ns = self._clock.monotonic_ns()
             with self._lock:
                 self._busy = False

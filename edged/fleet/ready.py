@@ -67,6 +67,15 @@ class Ready:
         """How many rows the link has and has not settled."""
         return len(self._taken)
 
+    def oldest(self) -> list[Row]:
+        """Give of each priority the row that has been longest in memory, taken or waiting."""
+        first = [waiting[0] for waiting in self._waiting if waiting]
+        taken: dict[int, Row] = {}
+        for row in self._taken.values():
+            if row.priority not in taken or row.id < taken[row.priority].id:
+                taken[row.priority] = row
+        return [*first, *taken.values()]
+
     def offer(self, row: Row) -> None:
         """Take a row that is newer than every other of its priority; it is spilled when there is no room."""
         priority = row.priority

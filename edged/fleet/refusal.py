@@ -46,7 +46,11 @@ _ANSWERS: dict[int, tuple[str, bool, str]] = {
     0x89: ("broker-busy", False, _LATER),
     0x8A: ("broker-banned", True, "lift the ban on the broker"),
     0x8C: ("broker-auth", True, _ACCESS),
-    TAKEN_OVER: (TAKEN_OVER_CODE, True, "give every device its own device.id, and a test client an id of its own"),
+    TAKEN_OVER: (
+        TAKEN_OVER_CODE,
+        True,
+        "give every device its own device.id, and test clients and topic sources users of their own",
+    ),
     0x97: ("broker-quota", False, "raise the broker's quota for this device"),
     0x9C: ("broker-moved", True, "set mqtt.host to the broker's new address"),
     0x9D: ("broker-moved", True, "set mqtt.host to the broker's new address"),

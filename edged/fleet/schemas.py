@@ -11,6 +11,7 @@ from pydantic import Field
 
 from edged.fleet.schemas_results import (
     RFC3339,
+    ActionDocument,
     Document,
     EventDocument,
     Part,
@@ -218,8 +219,34 @@ class ProgressDocument(Part):
     total_bytes: int = Field(ge=1)
 
 
+class PipelineStateDocument(Part):
+    """What stands now of one pipeline; null is what is not known."""
+
+    model: str | None = None
+    version: str | None = None
+    rung: str | None = None
+    """The variant that runs."""
+    rules: dict[str, bool] = Field(default_factory=dict)
+    """Which rules hold: an event of theirs has started and not ended."""
+
+
+class StatesDocument(Reported):
+    """``out/states``, retained, with ``[homeassistant]`` only: what events and levels amount to now, for readers that came late."""
+
+    schema_: Literal["edged.states/1"] = Field(alias="schema")
+    pipelines: dict[str, PipelineStateDocument] = Field(default_factory=dict)
+
+
+class ShadowDocument(Part):
+    """How far a candidate that runs beside what is live has come: frames compared, those on which the two agree, and how many are asked."""
+
+    compared: int = Field(ge=0)
+    agreed: int = Field(ge=0)
+    of: int = Field(ge=1)
+
+
 class UpdateDocument(Reported):
-    """``out/update``: a transition of a model's slot, the progress of a download, or an order that was refused (docs/updates.md)."""
+    """``out/update``: a transition of a model's slot, how far a download or a shadow is, or an order that was refused (docs/updates.md)."""
 
     schema_: Literal["edged.update/1"] = Field(alias="schema")
     model: str | None
@@ -236,8 +263,9 @@ class UpdateDocument(Reported):
     reason: str = ""
     code: str = ""
     figures: dict[str, Any] = Field(default_factory=dict)
-    """What the trial measured."""
+    """What the trial measured, and ``shadow``: how far it agreed with what is live."""
     progress: ProgressDocument | None = None
+    shadow: ShadowDocument | None = None
     audience: str | None = None
 
 
@@ -270,6 +298,7 @@ class ReplyDocument(Reported):
 DOCUMENTS: tuple[type[Document], ...] = (
     ResultDocument,
     EventDocument,
+    ActionDocument,
     SnapshotDocument,
     StatusDocument,
     HealthDocument,
@@ -278,6 +307,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     AlertDocument,
     GapDocument,
     ModelsDocument,
+    StatesDocument,
     GetDocument,
     ReplyDocument,
 )

@@ -26,6 +26,8 @@ class Document(Part):
     seq: int | None = Field(default=None, ge=1)
     mono_ms: int = Field(ge=0)
     clock: Literal["synced", "unsynced"]
+    traceparent: str | None = Field(default=None, pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+    """Of results, events and answers to commands that belong to a trace (docs/tracing.md); MQTT 5's user property says the same."""
 
 
 class Captured(Document):
@@ -153,7 +155,17 @@ class ResultDocument(Seen):
     reason: str | None = None
 
 
-class EventDocument(Seen):
+class Happened(Seen):
+    """What a rule says: ``since`` and ``until`` are when it was seen first and last."""
+
+    rule: str
+    phase: Phase
+    since: str = Field(pattern=RFC3339)
+    until: str = Field(pattern=RFC3339)
+    duration_s: float
+
+
+class EventDocument(Happened):
     """``out/event/<pipeline>``. ``since`` and ``until`` are when it was seen first and last.
 
     ``duration_s`` is the source's own time between. ``frame`` and what was seen are those of the first sight for
@@ -161,11 +173,13 @@ class EventDocument(Seen):
     """
 
     schema_: Literal["edged.event/1"] = Field(alias="schema")
-    rule: str
-    phase: Phase
-    since: str = Field(pattern=RFC3339)
-    until: str = Field(pattern=RFC3339)
-    duration_s: float
+
+
+class ActionDocument(Happened):
+    """``out/action/<action>``: an event, by the name of an ``[[action]]`` of kind ``publish``."""
+
+    schema_: Literal["edged.action/1"] = Field(alias="schema")
+    action: str
 
 
 class SnapshotDocument(Captured):

@@ -11,7 +11,7 @@ import os
 import select
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +26,11 @@ from edged.fleet import refusal, topics
 from edged.fleet.client import Client
 from edged.fleet.ready import Row
 from edged.fleet.refusal import Refusal
-from edged.fleet.reply import correlation_of
+from edged.fleet.reply import correlation_of, traceparent_of
 from edged.fleet.settings import SESSION_EXPIRY_S, LinkSettings
 from edged.fleet.window import Window, width
+from edged.telemetry import logs
+from edged.telemetry.trace import NAME, read_traceparent
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +48,17 @@ DISCONNECT_WITH_WILL = 0x04
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A message for this device. ``response_stream`` is where an MQTT 5 sender wants the answer, when it is the device's own."""
+    """A message for this device. ``response_stream`` is where an MQTT 5 sender wants the answer, when it is the device's own.
+
+    ``traceparent`` is the trace that it belongs to, where its sender names one.
+    """
 
     topic: str
     payload: bytes
     retained: bool
     response_stream: str | None = None
     correlation: bytes | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,7 @@ class Session:
             return
         retain = row.retain and self._may_retain
         if row.qos == 0:
-            self._client.publish(topic, row.payload, 0, retain)
+            self._client.publish(topic, row.payload, 0, retain, self._properties(row))
             return
         self.window.sending()
         info = self._client.publish(topic, row.payload, 1, retain, self._properties(row))
@@ -127,12 +133,25 @@ class Session:
             self._acks.append(early)
 
     def _properties(self, row: Row) -> Properties | None:
-        correlation = correlation_of(row.payload) if self._protocol == MQTT5 else None
-        if correlation is None:
+        if self._protocol != MQTT5:
+            return None
+        correlation, traceparent = correlation_of(row.payload), traceparent_of(row.payload)
+        if correlation is None and traceparent is None:
             return None
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's own is not annotated
-        properties.CorrelationData = correlation
+        if correlation is not None:
+            properties.CorrelationData = correlation
+        if traceparent is not None:
+            properties.UserProperty = (NAME, traceparent)
         return properties
+
+    def send_beside(self, topic: str, payload: bytes) -> None:
+        """Publish what is none of the device's documents: retained, QoS 0, without an acknowledgement."""
+        if self._packet_limit is not None and len(payload) + len(topic) + PACKET_OVERHEAD > self._packet_limit:
+            told = {"topic": topic, "bytes": len(payload), "limit": self._packet_limit}
+            logs.event(log, "beside.refused", level=logging.WARNING, reason="broker-packet-limit", **told)
+            return
+        self._client.publish(topic, payload, 0, self._may_retain)
 
     @property
     def room(self) -> int:
@@ -215,7 +234,7 @@ class Session:
             try:
                 callback(*values)
             except Exception:  # an exception in a callback would tear paho's packet loop apart
-                log.exception("cannot handle what the broker sent")
+                log.exception("session.broken")
                 self._hooks.fault(callback.__name__)
 
         return call
@@ -239,7 +258,7 @@ class Session:
         self._packet_limit = getattr(properties, "MaximumPacketSize", None)
         self._may_retain = getattr(properties, "RetainAvailable", 1) == 1
         self.accepted = True
-        wanted = topics.subscriptions(self._settings.device, self._settings.groups)
+        wanted = (*topics.subscriptions(self._settings.device, self._settings.groups), *self._settings.beside)
         client.subscribe([(topic, 1) for topic in wanted] if self._protocol == MQTT311 else _subscriptions(wanted))
 
     def _on_subscribe(
@@ -269,7 +288,9 @@ class Session:
         response = getattr(properties, "ResponseTopic", None)
         stream = topics.is_own_stream(self._settings.device, response) if response else None
         correlation = getattr(properties, "CorrelationData", None)
-        self._hooks.inbound(Inbound(message.topic, bytes(message.payload), bool(message.retain), stream, correlation))
+        trace = _traceparent(getattr(properties, "UserProperty", ()))
+        inbound = Inbound(message.topic, bytes(message.payload), bool(message.retain), stream, correlation, trace)
+        self._hooks.inbound(inbound)
 
     def _on_disconnect(self, _client: Any, _userdata: Any, flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if self._closing or self.ended is not None:
@@ -329,6 +350,12 @@ class _TlsSocket(ssl.SSLSocket):
         except OSError:
             self.close()
             raise
+
+
+def _traceparent(given: Iterable[tuple[str, str]]) -> str | None:
+    found = next((value for name, value in given if name == NAME), None)
+    trace = read_traceparent(found) if found is not None else None
+    return None if trace is None else str(trace)
 
 
 def _subscriptions(wanted: Sequence[str]) -> list[tuple[str, SubscribeOptions]]:

@@ -41,6 +41,8 @@ class LinkSettings:
     will_delay_s: int = 5
     """MQTT 5: a connection that comes back within this time was never seen to be gone."""
     max_packet_bytes: int = MAX_PACKET_BYTES
+    beside: tuple[str, ...] = ()
+    """Further topics that are subscribed, outside of the device's own."""
     inbox: int = 64
     """Inbound messages that may wait for their handler; what finds it full is counted as a drop."""
     backoff: Backoff = field(default_factory=Backoff)

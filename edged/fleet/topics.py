@@ -17,7 +17,8 @@ MAX_DOCUMENT_BYTES = 128 * 1024
 
 STATUS, HEALTH, INVENTORY, MODELS = "status", "health", "inventory", "models"
 ALERT, TELEMETRY, UPDATE, GET, REPLY = "alert", "telemetry", "update", "get", "reply"
-RETAINED_STREAMS = frozenset({STATUS, HEALTH, INVENTORY, MODELS})
+STATES = "states"
+RETAINED_STREAMS = frozenset({STATUS, HEALTH, INVENTORY, MODELS, STATES})
 
 COMMAND, DESIRED, FILE = "command", "desired", "file"
 

@@ -10,6 +10,7 @@ from edged.domain.errors import DeviceError
 from edged.domain.ports import Clock
 from edged.fleet.store import Store
 from edged.fleet.trouble import CORRUPT, Trouble, is_corrupt
+from edged.telemetry import logs
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Volume:
         try:
             self.store = Store(self.path, max_bytes=self._max_bytes, read_only=True)
         except sqlite3.Error as error:
-            log.debug("cannot read %s: %s", self.path, error)
+            logs.event(log, "outbox.unread", level=logging.DEBUG, file=self.path, error=error)
 
     def close(self) -> None:
         """Close what is open. May be called twice."""
@@ -83,6 +84,6 @@ class Volume:
             if damaged.exists():
                 damaged.rename(f"{damaged}.corrupt-{wall_ms}")
         message = f"cannot read the outbox {self.path}: {damage}; it was set aside and a new one begun"
-        log.error(message)
+        logs.event(log, "outbox.set-aside", level=logging.ERROR, error=message)
         remedy = f"keep {self.path}.corrupt-{wall_ms} for support, then delete it; check the disk"
         self.incidents.append(Trouble(CORRUPT, "outbox", message, remedy))

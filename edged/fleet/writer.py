@@ -21,6 +21,7 @@ from edged.fleet.ready import PRIORITIES, Key, Ready, Row
 from edged.fleet.store import SPARE_PAGES, Change, Store, cost, highest
 from edged.fleet.trouble import Trouble
 from edged.fleet.volume import Volume
+from edged.telemetry import logs
 
 log = logging.getLogger(__name__)
 
@@ -54,17 +55,13 @@ class Writer:
         self._ready, self._guard, self._on_commit = ready, guard, on_commit
         self._numbers: dict[str, int] = {}
         self._reserved: dict[str, int] = {}
-        self._base = 0
+        self._base = self.pending = 0
         self._next_id = [1] * PRIORITIES
         self._memory = MemoryLane(self._release)
         self._unapplied: set[Key] = set()
-        self._room = 0
-        self._retry_at_ns = 0
+        self._room = self._retry_at_ns = 0
         self._adopted = False
-        self.losses = Losses()
-        self.rejections = Rejections()
-        self.counts = Counts()
-        self.pending = 0
+        self.losses, self.rejections, self.counts = Losses(), Rejections(), Counts()
         self.committed: dict[str, int] = {}
         self.trouble: Trouble | None = None
         self._start()
@@ -168,7 +165,7 @@ class Writer:
     def _reject(self, draft: Draft, why: str) -> None:
         self.counts.rejected += 1
         self.rejections.add(draft.stream, why, self._clock.monotonic_ns())
-        log.warning("cannot send a document on %s: %s", draft.stream, why)
+        logs.event(log, "document.rejected", level=logging.WARNING, stream=draft.stream, why=why)
 
     def _take_express(self, row: Row) -> None:
         self._numbers[row.stream] = row.seq
@@ -187,8 +184,7 @@ class Writer:
             self._room -= cost(row)
             if self._room < 0 and not self._make_room(row, store):
                 store.check_disk(cost(row))  # memory may still take what a disk that others filled does not
-                self._lose([(row.stream, row.seq)], "outbox-full", [row])
-                store.apply(Change(numbers={row.stream: row.seq}, gaps=self.losses.gaps))
+                self._give_up(store, [(row.stream, row.seq)], [row], numbers={row.stream: row.seq})
                 return False
             store.put(row)
         except sqlite3.Error as error:
@@ -230,19 +226,23 @@ class Writer:
             victims = [found for found in oldest if (priority, found[0]) not in held]
             if victims:
                 alerts = (store.load(priority, id_ - 1, 1) for id_, stream, _ in victims if stream == topics.ALERT)
-                self._lose([(stream, seq) for _, stream, seq in victims], "outbox-full", [*chain(*alerts)])
-                store.apply(Change(settled=[(priority, id_) for id_, _, _ in victims], gaps=self.losses.gaps))
+                settled = [(priority, id_) for id_, _, _ in victims]
+                self._give_up(store, [found[1:] for found in victims], chain(*alerts), settled=settled)
                 self.pending -= len(victims)
                 return True
         return False
+
+    def _give_up(self, store: Store, lost: Sequence[tuple[str, int]], rows: Iterable[Row], **change: Any) -> None:
+        with self.losses.unless_it_fails():
+            self._lose(lost, "outbox-full", rows)
+            store.apply(Change(**change, gaps=self.losses.gaps))
 
     def _lose(self, lost: Sequence[tuple[str, int]], reason: str, rows: Iterable[Row]) -> None:
         """Count what will never be sent; of ``rows``, those that told of a gap leave it to be told again."""
         now_ns = self._clock.monotonic_ns()
         self.losses.add(lost, reason, now_ns)
-        for row in rows:
-            if row.stream == topics.ALERT:
-                self.losses.tell_again(row.payload, now_ns)
+        for alert in (row for row in rows if row.stream == topics.ALERT):
+            self.losses.tell_again(alert.payload, now_ns)
 
     def _declare(self) -> None:
         for gap in self.losses.take_all():
@@ -258,7 +258,7 @@ class Writer:
         try:
             self._volume.store.apply(change)
         except sqlite3.Error as error:
-            log.warning("cannot %s in %s: %s", what, self._volume.path, error)
+            logs.event(log, "outbox.unwritten", level=logging.WARNING, what=what, error=error)
             self._degrade(error)
             return
         self._unapplied.difference_update(list(change.settled))
@@ -281,7 +281,7 @@ class Writer:
             try:
                 found = self._volume.store.load(priority, after, LOAD_ROWS, sorted(self._ready.parked))
             except sqlite3.Error as error:
-                log.warning("cannot read from %s: %s", self._volume.path, error)
+                logs.event(log, "outbox.read-failed", level=logging.WARNING, error=error)
                 self._degrade(error)
                 return None
         rows = [row for row in found if row.key not in self._unapplied]
@@ -293,7 +293,7 @@ class Writer:
         self.counts.faults += 1
         found = trouble.on_disk(error, self._volume.path, memory.MAX_BYTES)
         if self.trouble is None or self.trouble.code != found.code:
-            log.error("%s; %s", found.message, found.remedy)
+            logs.event(log, "outbox.degraded", level=logging.ERROR, error=found.message, remedy=found.remedy)
         self.trouble = found
         self._retry_at_ns = self._clock.monotonic_ns() + RETRY_NS
         if found.code == trouble.CORRUPT:
@@ -316,7 +316,7 @@ class Writer:
             self._degrade(error)
             self._volume.read_what_is_there()
             return
-        log.info("the outbox is on the disk again: %d of %d documents written", before - len(self._memory), before)
+        logs.event(log, "outbox.recovered", written=before - len(self._memory), waited=before)
         self.trouble = None
         self.refill()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edged.domain.frame import Frame
 from edged.domain.ports import Clock
 from edged.pipeline.mailbox import Mailbox
@@ -32,6 +34,8 @@ class Inlet:
         self.one_by_one = False
         """Whether a frame is wanted only once the one before is reported."""
         self.in_hand: Frame | None = None
+        self.heard: Callable[[Frame], None] | None = None
+        """Told of every frame that the pipeline takes, as it takes it; returns at once."""
 
     def limit(self, hz: float | None) -> None:
         """Let so many frames a second through, from the next one on, on any thread; None lets every one through."""
@@ -55,6 +59,8 @@ class Inlet:
             return None
         if self.keep:
             self.in_hand = frame
+        if self.heard is not None:
+            self.heard(frame)
         return frame
 
     def more(self) -> Frame | None:

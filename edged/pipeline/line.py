@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from edged.domain.health import Reason
 from edged.domain.result import Event
+from edged.pipeline.companion import Companion
 from edged.pipeline.feed import Feed
 from edged.pipeline.mailbox import Mailbox
 from edged.pipeline.reader import Reader
@@ -135,6 +136,12 @@ class Pipeline:
 
     glance: Glance | None = None
     """What somebody who looks on sees of it."""
+
+    companion: Companion | None = None
+    """Where a candidate may run beside its model; None where none ever comes."""
+
+    record: Callable[[float], None] | None = None
+    """Records what goes through it for so many seconds; None where nothing is recorded."""
 
     def pause(self, *why: str, lets_go: bool = False) -> None:
         """Make no results, from the next frame on. The source stays open. As in ``Worker.pause``; default: by a command."""

@@ -49,7 +49,7 @@ def parse(url: str, libav_format: str | None = None) -> Address:
     parts = urlsplit(url)
     if parts.scheme not in {"rtsp", "rtsps", "http", "https"} or not parts.hostname:
         message = (
-            f"cannot open camera {url!r}: expected /dev/video0, a number, an rtsp, http or https address, "
+            f"cannot open camera {url.rpartition('@')[2]!r}: expected /dev/video0, a number, an rtsp, http or https address, "
             "or GStreamer pipeline text with ! between its elements"
         )
         raise ConfigError(message)

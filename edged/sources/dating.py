@@ -38,6 +38,11 @@ TICK_S = 1e-6
 """The least between two samples that are dated at arrival: doubles tell microseconds apart for 280 years of uptime."""
 
 
+LEAST_TOLD = 4.0
+"""A sensor's clock that moves on by less, in steps of the doubles that the box's is told in (15 ns after a year), has been set back:
+added to a time, its step would be lost, and the time stand still."""
+
+
 class Dating(Protocol):
     """Gives times that only grow."""
 
@@ -83,7 +88,7 @@ class RateDating:
 class ClockDating:
     """For samples that carry the sensor's own time; ``numbers`` are its seconds, and none repeats the one before.
 
-    A counter that begins anew after ``wraps_s`` goes on. A time that goes back, or far ahead, means that the sensor
+    A counter that begins anew after ``wraps_s`` goes on. A time that goes back, stays, or goes far ahead, means that the sensor
     started anew: a gap, and the time goes on from the arrival.
     """
 
@@ -101,7 +106,8 @@ class ClockDating:
         if self._wraps_s is not None:
             steps[steps < -self._wraps_s / 2] += self._wraps_s
         longest_s = JUMP_S if is_first else now_s - self._arrived_s + JUMP_S
-        restarts = np.flatnonzero((steps < 0) | (steps > longest_s))
+        least_s = LEAST_TOLD * float(np.spacing(max(now_s, self._at_s or 0.0)))
+        restarts = np.flatnonzero((steps < least_s) | (steps > longest_s))[is_first:]
         steps[restarts] = 0
         self._step_s = float(steps[steps > 0][-1]) if steps.any() else self._step_s
         start_s = now_s - float(steps.sum()) if self._at_s is None else self._at_s

@@ -16,7 +16,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edged.domain.errors import ConfigError, DeviceError, SourceLostError
+from edged.domain.errors import ConfigError, DeviceError, EdgedError, SourceLostError
 from edged.domain.frame import Samples, Stamp
 from edged.domain.ports import Clock
 from edged.fleet import refusal
@@ -33,6 +33,10 @@ MAX_PAYLOAD_BYTES = 131_072
 
 WAIT_S = 0.2
 """How soon a closed source is noticed."""
+
+OWN_USER = (
+    "where a user may connect once, give this source one: edgectl fleet broker source, and password_file in its section"
+)
 
 HELD = 1024
 """Documents that may wait within one read: a burst beyond that loses its oldest."""
@@ -56,6 +60,7 @@ def open_source(
     wanted: Wanted,
     client_id: str,
     rate_hz: float | None = None,
+    shares_user: bool = False,
 ) -> TopicSource:
     """Connect and subscribe; the connection is this source's own.
 
@@ -67,9 +72,11 @@ def open_source(
         wanted: which of them are channels, and which is the sensor's own time.
         client_id: must be another than that of any other client.
         rate_hz: documents a second, for the dating of documents without a time.
+        shares_user: the user is edged's own. Some brokers let a user connect once: the two push each other out for ever there, and
+            the broker (mosquitto 2.0) says nothing of it.
 
     Raises:
-        ConfigError: a path or a topic that cannot be.
+        ConfigError: a path or a topic that cannot be, or one that the broker keeps from a user that is edged's own.
         DeviceError: no connection, or the broker refuses.
     """
     decode = document_decoder(fields, wanted)
@@ -79,7 +86,10 @@ def open_source(
         message = f"cannot subscribe to {subscription.topic!r}, expected a topic such as plant/+/temperature or plant/#"
         raise ConfigError(message)
     connection = _connected(broker, subscription, client_id, clock)
-    return TopicSource(connection, clock, decode, dater)
+    if connection.ended is not None:
+        # Each further try might push edged's own connection out.
+        raise _error(connection, ConfigError if shares_user and connection.is_forbidden else DeviceError, shares_user)
+    return TopicSource(connection, clock, decode, dater, shares_user=shares_user)
 
 
 def _connected(broker: LinkSettings, subscription: Subscription, client_id: str, clock: Clock) -> _Connection:
@@ -98,7 +108,7 @@ def _connected(broker: LinkSettings, subscription: Subscription, client_id: str,
         connection.close()
         if not connection.ended.other_protocol:
             break
-    raise _error(connection, DeviceError)
+    return connection
 
 
 class TopicSource:
@@ -108,12 +118,15 @@ class TopicSource:
     as ``overrun``.
     """
 
-    def __init__(self, connection: _Connection, clock: Clock, decode: Decode, dater: Dater) -> None:
+    def __init__(
+        self, connection: _Connection, clock: Clock, decode: Decode, dater: Dater, *, shares_user: bool = False
+    ) -> None:
         self.drops = dater.drops
         self._connection = connection
         self._clock = clock
         self._decode = decode
         self._dater = dater
+        self._shares_user = shares_user
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
@@ -128,7 +141,7 @@ class TopicSource:
                 while not self._closed.is_set():
                     self._connection.turn(WAIT_S)
                     if self._connection.ended is not None and not self._closed.is_set():
-                        raise _error(self._connection, SourceLostError)
+                        raise _error(self._connection, SourceLostError, self._shares_user)
                     if (samples := self._samples()) is not None:
                         return samples
                 return None
@@ -174,7 +187,7 @@ class _Connection:
 
     def __init__(self, broker: LinkSettings, subscription: Subscription, client_id: str, protocol: int) -> None:
         self.ended: refusal.Refusal | None = None
-        self.subscribed = False
+        self.subscribed = self.is_forbidden = False
         self._broker = broker
         self._subscription = subscription
         self._is_mqtt5 = protocol == mqtt.MQTTv5
@@ -237,7 +250,8 @@ class _Connection:
         context = ssl.create_default_context(cafile=tls.ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if tls.cert is not None:
-            context.load_cert_chain(tls.cert, tls.key)
+            # A key behind a passphrase would ask for it on the terminal, and wait there for ever.
+            context.load_cert_chain(tls.cert, tls.key, password="")
         self._client.tls_set_context(context)
 
     def _end(self, why: refusal.Refusal) -> None:
@@ -263,6 +277,7 @@ class _Connection:
         if failed is None:
             self.subscribed = True
         else:
+            self.is_forbidden = True
             what = f"subscribe to {self._subscription.topic} at"
             self._end(refusal.answered(failed.value, str(failed), self._broker.where, what))
 
@@ -284,10 +299,11 @@ class _Connection:
             self._end(refusal.dropped(str(reason).lower(), self._broker.where, answered_connect=self.subscribed))
 
 
-def _error(connection: _Connection, kind: type[DeviceError]) -> DeviceError:
+def _error(connection: _Connection, kind: type[EdgedError], shares_user: bool) -> EdgedError:  # noqa: FBT001 - it is all that varies
     assert connection.ended is not None  # noqa: S101 - asked for when it is over
     trouble = connection.ended.trouble
-    return kind(trouble.message, remedy=trouble.remedy, code=trouble.code)
+    remedy = f"{trouble.remedy}; {OWN_USER}" if shares_user else trouble.remedy
+    return kind(trouble.message, remedy=remedy, code=trouble.code)
 
 
 def _is_filter(topic: str) -> bool:

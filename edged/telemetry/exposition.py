@@ -50,6 +50,11 @@ def render(families: Iterable[Family]) -> str:
     return "".join(line for family in families for line in _lines(family))
 
 
+def series(name: str, labels: tuple[tuple[str, str], ...]) -> str:
+    """Give the name of one series, its labels in it, as a scrape has it."""
+    return f"{name}{_labels(labels)}"
+
+
 def _lines(family: Family) -> Iterator[str]:
     known = [one for one in family.samples if one.value is not None]
     if not known:
@@ -60,7 +65,7 @@ def _lines(family: Family) -> Iterator[str]:
         if isinstance(one.value, Histogram):
             yield from _histogram(family.name, one.value, one.labels)
         elif one.value is not None:
-            yield f"{family.name}{_labels(one.labels)} {_number(one.value)}\n"
+            yield f"{series(family.name, one.labels)} {_number(one.value)}\n"
 
 
 def _histogram(name: str, histogram: Histogram, labels: tuple[tuple[str, str], ...]) -> Iterator[str]:
@@ -68,9 +73,9 @@ def _histogram(name: str, histogram: Histogram, labels: tuple[tuple[str, str], .
     below = list(accumulate(list(histogram.counts)))
     for bound_s in (*BOUNDS_S, inf):
         bound = "+Inf" if bound_s == inf else repr(bound_s)
-        yield f"{name}_bucket{_labels((*labels, ('le', bound)))} {below[_last_within(bound_s)]}\n"
-    yield f"{name}_sum{_labels(labels)} {_number(histogram.sum_ms / _MS_PER_S)}\n"
-    yield f"{name}_count{_labels(labels)} {below[-1]}\n"
+        yield f"{series(f'{name}_bucket', (*labels, ('le', bound)))} {below[_last_within(bound_s)]}\n"
+    yield f"{series(f'{name}_sum', labels)} {_number(histogram.sum_ms / _MS_PER_S)}\n"
+    yield f"{series(f'{name}_count', labels)} {below[-1]}\n"
 
 
 def _last_within(bound_s: float) -> int:

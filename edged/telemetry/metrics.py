@@ -53,6 +53,8 @@ class PipelineMetrics:
     """By the results' reason."""
     told: dict[str, int] = field(default_factory=dict)
     """Answers by their gist."""
+    captured_ns: int | None = None
+    """When the latest frame that was answered was captured, on the monotonic clock."""
     stages: dict[str, Histogram] = field(default_factory=lambda: {stage: Histogram() for stage in STAGES})
 
     def result(self, result: Result) -> None:
@@ -66,6 +68,7 @@ class PipelineMetrics:
             self.suspect += 1
         key = gist(result.output)
         self.told[key] = self.told.get(key, 0) + 1
+        self.captured_ns = result.stamp.mono_ns
         stages = self.stages
         latency = result.latency
         stages["age"].add(latency.age_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from operator import sub
 
 from edged.telemetry.metrics import Histogram
 
@@ -23,7 +24,7 @@ class Recent:
         """Look, and give the time in ms that ``share`` of the last values are at or below; None when there were too few."""
         counts = list(self._histogram.counts)
         since = Histogram()
-        since.counts = [now - before for now, before in zip(counts, self._counts[0], strict=True)]
+        since.counts = list(map(sub, counts, self._counts[0]))
         since.count = sum(since.counts)
         self._counts.append(counts)
         return since.quantile(share) if since.count >= LEAST else None

@@ -13,11 +13,11 @@ from edged.update.desired import Order
 from edged.update.disk import Disk
 from edged.update.manifest import RefusedBundleError, read_bundle, verify
 from edged.update.offered import MAX_ATTEMPTS
-from edged.update.ports import Probation, Site
+from edged.update.ports import Probation, Shadow, Site
 from edged.update.records import Ordered, Pointer, Records, Release, folder_on_disk
 from edged.update.rollout import Event
 from edged.update.slots import StateLoopError
-from edged.update.store import INCOMING, Store, listing_of
+from edged.update.store import INCOMING, Listing, Store, listing_of
 from edged.update.way import FailedError, Move, Pause, Way, quarantined
 
 RESERVE_BYTES = 64 * 1024**2
@@ -27,6 +27,7 @@ COPIES = 3
 LOOK_S = 1.0
 """How often a release in probation is looked at, and whether the window is open."""
 CANCELLED = "cancelled"
+SHADOW = "shadow"
 
 
 def ordered(order: Order) -> Ordered:
@@ -95,7 +96,7 @@ class DeliveredWay(Way):
         self._artefact = site.fetch(
             self.model, order, lambda done, total: site.progress(self.model, done, total), site.cancelled
         )
-        return Move(Event.FETCHED)
+        return Move(Event.FETCHED) if self._artefact is not None else Pause(LOOK_S, "it is being fetched")
 
     def take_in(self, pointer: Pointer) -> Move | Pause:
         """Unpack what was fetched, hold it against its manifest and the order, and keep it."""
@@ -105,9 +106,7 @@ class DeliveredWay(Way):
         if self._artefact is None:
             return Move(Event.ORDERED)
         folder = self._incoming / f"{self.order.sha256}.files"
-        self._unpack(self._artefact.path, folder)
-        bundle = self._promised(folder)
-        listing = listing_of(bundle)
+        bundle, listing = self._surely_read(self._artefact.path, folder)
         release = listing.release().model_copy(update={"target": self.order.sha256})
         self._refuse_held(release)
         self._store.stage(bundle, listing)
@@ -125,9 +124,26 @@ class DeliveredWay(Way):
             # After a power cut the boot is another, after an end that was asked for there is none.
             return Move(Event.ORDERED, {"attempt": pointer.attempt + (pointer.boot_id == self._boot)})
         trial = self._site.trial(staged)
+        if trial is None:
+            return Pause(LOOK_S, "it is on trial")
         if not trial.passed:
             raise self.condemn(self._release(pointer), trial.reason)
-        return Move(Event.PASSED, {"attempt": 0})
+        return Move(Event.PAIRED if self.order.shadow_one_in else Event.PASSED, {"attempt": 0})
+
+    def accompany(self, pointer: Pointer) -> Move | Pause:
+        """Run it beside what is live until they were compared often enough. That it answers otherwise is no fault; that it dies is."""
+        staged = self._staged(pointer)
+        if staged is None:
+            return Move(Event.ORDERED)
+        ruling = self._site.shadow(Shadow(self.model, self.order, staged))
+        if ruling.what == "condemn":
+            raise self.condemn(self._release(pointer), ruling.reason)
+        if ruling.what == "refuse":
+            message = f"cannot activate {self.model} {self.order.version}: {ruling.reason}"
+            raise FailedError(message, remedy="look at what differs; order it with another agreement", code=SHADOW)
+        return (
+            Pause(LOOK_S, ruling.reason) if ruling.what == "compare" else Move(Event.AGREED, {"reason": ruling.reason})
+        )
 
     def present(self, _pointer: Pointer) -> Move | Pause:
         """Take it to its trial."""
@@ -140,8 +156,8 @@ class DeliveredWay(Way):
             return Move(Event.ORDERED)
         why = self._site.waits_for()
         if why is None and self._site.cancelled():
-            return Pause(0.0, "a later word came")
-        return Pause(LOOK_S, why) if why else Move(Event.OPENED)
+            return Pause(LOOK_S, "a later word came")  # it may take a while to be judged
+        return Pause(LOOK_S, why) if why else Move(Event.OPENED, {"reason": ""})
 
     def go_live(self, pointer: Pointer) -> Move | Pause:
         """Switch, and watch from now on."""
@@ -187,6 +203,25 @@ class DeliveredWay(Way):
             message = f"cannot fetch {self.order.target}: {free} bytes are free, expected {needed}"
             raise RetryableError(message, remedy="make room on the disk of [state] directory", code="disk-full")
 
+    def _surely_read(self, file: Path, folder: Path) -> tuple[Bundle, Listing]:
+        """Unpack it and read it; twice before it is blamed, for its digest is the signed one: a disk that fails must not cost the order."""
+        try:
+            return self._read(file, folder)
+        except BundleError as error:
+            first = error
+        try:
+            return self._read(file, folder)
+        except BundleError as error:
+            if str(error) == str(first) and not _is_unread(error):
+                raise
+            message = f"cannot read {self.order.target} as it was unpacked: {error.args[0]}"
+            raise DeviceError(message, code="disk") from error
+
+    def _read(self, file: Path, folder: Path) -> tuple[Bundle, Listing]:
+        self._unpack(file, folder)
+        bundle = self._promised(folder)
+        return bundle, listing_of(bundle)
+
     def _unpack(self, file: Path, folder: Path) -> None:
         self._disk.remove(folder)
         folder_on_disk(self._disk, folder)
@@ -226,6 +261,11 @@ class DeliveredWay(Way):
         if self._bundle is None:
             self._bundle = self._stored(pointer.candidate)
         return self._bundle
+
+
+def _is_unread(error: BaseException | None) -> bool:
+    """Whether it came of a call that the system refused."""
+    return error is not None and (isinstance(error, OSError) or _is_unread(error.__cause__))
 
 
 def _condemned(reason: str, code: str) -> Move:

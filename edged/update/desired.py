@@ -53,8 +53,9 @@ class Audience:
 class ModelOrder:
     """One release: the file in the repository, by the digest that whoever ordered it has seen.
 
-    ``force`` takes it although this box has it in quarantine; ``shadow_one_in`` is kept for running it beside the old one on every n-th
-    frame first, and has to be 0 until edged can (``check``); its probation lasts ``probation_s`` and at least ``min_inferences``.
+    ``force`` takes it although this box has it in quarantine. With ``shadow_one_in`` it first runs beside what is live, on one frame in so
+    many (0: it does not), until ``shadow_frames`` were compared; a share of ``shadow_agreement`` of them has to agree. Its probation lasts
+    ``probation_s`` and at least ``min_inferences``.
     """
 
     model: str
@@ -64,6 +65,8 @@ class ModelOrder:
     sha256: str
     force: bool = False
     shadow_one_in: int = 0
+    shadow_frames: int = 100
+    shadow_agreement: float = 0.9
     probation_s: int = 900
     min_inferences: int = 100
 
@@ -120,13 +123,6 @@ def check(desired: Desired, addressed: Audience, own: Sequence[Audience], now_ms
         late_s = (now_ms - desired.not_after_ms) / 1000
         message = f"cannot follow order {desired.seq} for {addressed}: it ended {late_s:.0f} s ago, expected one that is still valid"
         raise RejectedError(message, remedy="issue it again with a higher seq", code="expired")
-    shadowed = [order.model for order in desired.models.values() if order is not None and order.shadow_one_in]
-    if shadowed:
-        message = (
-            f"cannot follow order {desired.seq} for {addressed}: this edged runs no model in shadow, "
-            f"expected shadow_one_in 0 for {', '.join(shadowed)[:MAX_SHOWN]}"
-        )
-        raise RejectedError(message, remedy="issue it again without shadow_one_in", code="unsupported")
 
 
 def audiences(device: str, groups: Iterable[str] = ()) -> tuple[Audience, ...]:
@@ -204,6 +200,8 @@ def _order(model: str, given: Any) -> ModelOrder | None:
         sha256=_matched(table.get("sha256"), SHA256, "a SHA-256 in hexadecimal"),
         force=_flag(table, "force"),
         shadow_one_in=_whole(table, "shadow_one_in", 0, 10_000, 0),
+        shadow_frames=_whole(table, "shadow_frames", 1, 100_000, 100),
+        shadow_agreement=_share(table, "shadow_agreement", 0.9),
         probation_s=_whole(table, "probation_s", 0, MAX_PROBATION_S, 900),
         min_inferences=_whole(table, "min_inferences", 0, 1_000_000, 100),
     )
@@ -230,6 +228,14 @@ def _whole(table: Mapping[str, Any], name: str, least: int, most: int, default: 
         message = f"{name} is {_shown(value)}, expected a whole number from {least} to {most}"
         raise ValueError(message)
     return value
+
+
+def _share(table: Mapping[str, Any], name: str, default: float) -> float:
+    value = table.get(name, default)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        message = f"{name} is {_shown(value)}, expected a share from 0 to 1"
+        raise ValueError(message)
+    return float(value)
 
 
 def _flag(table: Mapping[str, Any], name: str) -> bool:

@@ -169,10 +169,17 @@ def hold(bundle: Bundle, name: str) -> None:
 
 
 def _files_below(folder: Path) -> list[Path]:
-    # os.walk passes over what vanishes meanwhile: somebody may be copying or removing the folder. One more than may be
-    # there is enough to tell: a link may lead to the whole disk.
-    found = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
+    # What vanishes meanwhile is passed over: somebody may be copying or removing the folder. One more than may be there is enough to
+    # tell: a link may lead to the whole disk.
+    found = (Path(place, name) for place, _, names in os.walk(folder, onerror=_unlisted) for name in names)
     return sorted(islice(found, MAX_GOLDEN_FILES + 1))
+
+
+def _unlisted(error: OSError) -> None:
+    """Refuse what a disk does not list: a release without its samples would go live untried."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        message = f"cannot list {error.filename}: {error.strerror}, expected a folder of a bundle"
+        raise BundleError(message) from error
 
 
 def sha256_of(file: Path) -> str:

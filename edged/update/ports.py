@@ -12,6 +12,7 @@ from edged.domain.bundle import Bundle
 from edged.update.desired import Audience, Desired, ModelOrder
 from edged.update.probation import Verdict
 from edged.update.records import Ordered, Release
+from edged.update.shadow import GO_ON, Ruling
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many are here."""
@@ -63,22 +64,34 @@ class Probation:
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """A release that passed its trial, and is to run beside what is live."""
+
+    model: str
+    order: Ordered
+    bundle: Bundle
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """This box, as an order meets it.
 
-    ``fetch`` is the courier's, by the model's name and order; ``unpack`` writes a packed bundle's files into an empty folder;
-    ``free_bytes`` is what the disk has left; ``waits_for`` says why nothing may go live now (None: it may); ``activate`` has what runs look
-    for the live release and gives why one of them does not run it (None: all do); ``watch`` judges a release in probation; ``cancelled`` is
-    asked while a file is fetched, and before anything goes live. A ``trial`` that edged's end interrupts raises RetryableError, code
-    ``cancelled``.
+    ``fetch`` is the courier's, by the model's name and order; it and ``trial`` give None while they go on; ``unpack`` writes a packed
+    bundle's files into an empty folder; ``free_bytes`` is what the disk has left; ``waits_for`` says why nothing may go live now (None: it
+    may); ``activate`` has what runs look for the live release and gives why one of them does not run it (None: all do); ``watch`` judges a
+    release in probation; ``shadow`` runs a candidate beside what is live, from its first call until ``part``, and rules on how far they
+    agree; ``cancelled`` is asked while a file is fetched, and before anything goes live. A ``trial`` that edged's end interrupts raises
+    RetryableError, code ``cancelled``.
     """
 
-    fetch: Callable[[str, Ordered, Progress, Callable[[], bool]], VerifiedArtefact]
+    fetch: Callable[[str, Ordered, Progress, Callable[[], bool]], VerifiedArtefact | None]
     unpack: Callable[[Path, Path], None]
-    trial: Callable[[Bundle], Trial]
+    trial: Callable[[Bundle], Trial | None]
     free_bytes: Callable[[], int]
     waits_for: Callable[[], str | None]
     activate: Callable[[str, Release], str | None]
     watch: Callable[[Probation], Verdict]
     cancelled: Callable[[], bool]
     progress: Callable[[str, int, int], None] = lambda _model, _done, _total: None
+    shadow: Callable[[Shadow], Ruling] = lambda _shadow: GO_ON
+    part: Callable[[str], None] = lambda _model: None

@@ -47,6 +47,8 @@ class Ordered(_Record):
     length: int
     force: bool = False
     shadow_one_in: int = 0
+    shadow_frames: int = 100
+    shadow_agreement: float = 0.9
     probation_s: int = 900
     min_inferences: int = 100
 

@@ -10,7 +10,7 @@ from enum import Enum
 from types import MappingProxyType
 
 MAX_MOVES = 32
-"""Transitions of one candidate between two rests; the longest way has eleven. More is a loop, and ends it."""
+"""Transitions of one candidate between two rests; the longest way has twelve. More is a loop, and ends it."""
 
 
 class State(str, Enum):
@@ -30,6 +30,8 @@ class State(str, Enum):
     """It lies in the store."""
     VALIDATING = "validating"
     """It is on trial. A restart from here means that the trial was interrupted."""
+    SHADOWING = "shadowing"
+    """It runs beside what is live, and their answers are compared. A restart from here compares anew."""
     READY = "ready"
     """It gave the expected answers, and waits for its window and for a clock that is right."""
     ACTIVATING = "activating"
@@ -66,7 +68,9 @@ class Event(str, Enum):
     FETCHED = "fetched"
     STORED = "stored"
     TRYING = "trying"
+    PAIRED = "paired"
     PASSED = "passed"
+    AGREED = "agreed"
     OPENED = "opened"
     SWITCHED = "switched"
     KEPT = "kept"
@@ -116,7 +120,8 @@ TABLE: Mapping[State, Mapping[Event, State]] = MappingProxyType(
         State.DOWNLOADING: {**_UNDER_WAY, Event.FETCHED: State.VERIFYING},
         State.VERIFYING: {**_UNDER_WAY, Event.STORED: State.STAGED},
         State.STAGED: {**_UNDER_WAY, Event.TRYING: State.VALIDATING},
-        State.VALIDATING: {**_UNDER_WAY, Event.PASSED: State.READY},
+        State.VALIDATING: {**_UNDER_WAY, Event.PASSED: State.READY, Event.PAIRED: State.SHADOWING},
+        State.SHADOWING: {**_UNDER_WAY, Event.AGREED: State.READY},
         State.READY: {**_UNDER_WAY, Event.OPENED: State.ACTIVATING},
         State.ACTIVATING: {
             **_ALWAYS,

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edged.domain.bundle import Bundle
-from edged.domain.errors import BundleError, EdgedError
+from edged.domain.errors import BundleError, DeviceError, EdgedError
 from edged.update.disk import Disk
 from edged.update.manifest import MANIFEST, files_of, hold, read_bundle, sha256_of
 from edged.update.records import Release, folder_on_disk
@@ -140,7 +140,7 @@ class Store:
             return None
         try:
             return Listing.model_validate_json(self._blob(release.digest).read_bytes())
-        except ValidationError:
+        except (OSError, ValidationError):
             return None
 
     def _add_file(self, file: Path, digest: str) -> None:
@@ -190,4 +190,8 @@ def _is_same(file: Path, blob: Path) -> bool:
 
 
 def _children(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+    try:
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        message = f"cannot list {folder}: {error.strerror}, expected a disk that gives it"
+        raise DeviceError(message, code="disk") from error

@@ -101,13 +101,14 @@ def _read_window(file: Path) -> Array:
 def read_answer(file: Path) -> Output:
     """Read the expected answer of a sample. Raises BundleError when it is missing or none."""
     try:
-        return _output(json.loads(file.read_text(encoding="utf-8")))
+        return output_of(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"cannot read golden answer {file.name}: {type(error).__name__}: {error}, expected an answer as results carry it"
         raise BundleError(message, remedy="build the bundle again") from error
 
 
-def _output(document: Any) -> Output:
+def output_of(document: Any) -> Output:
+    """Read an answer as results carry it. Raises ValueError, KeyError or TypeError when there is none."""
     for key, read in _READERS.items():
         if key in document:
             return read(document[key])

@@ -76,6 +76,10 @@ class Way(ABC):
     def try_out(self, pointer: Pointer) -> Move | Pause:
         """Try it."""
 
+    def accompany(self, _pointer: Pointer) -> Move | Pause:
+        """Compare it with what is live; one from a folder is not."""
+        return Move(Event.AGREED)
+
     def wait(self, _pointer: Pointer) -> Move | Pause:
         """Wait until it may go live; one from a folder may at once."""
         return Move(Event.OPENED)
@@ -129,6 +133,7 @@ STEPS: Mapping[State, Callable[[Way, Pointer], Move | Pause]] = MappingProxyType
         State.VERIFYING: lambda way, pointer: way.take_in(pointer),
         State.STAGED: lambda way, pointer: way.present(pointer),
         State.VALIDATING: lambda way, pointer: way.try_out(pointer),
+        State.SHADOWING: lambda way, pointer: way.accompany(pointer),
         State.READY: lambda way, pointer: way.wait(pointer),
         State.ACTIVATING: lambda way, pointer: way.go_live(pointer),
         State.PROBATION: lambda way, pointer: way.watch(pointer),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fakes.serving_daemon import Serving, serving_daemon
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -15,3 +19,16 @@ def serving(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Give a daemon that serves real models."""
     with serving_daemon(tmp_path_factory.mktemp("serving"), assets) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Give a headless Chromium, or skip with the reason."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip("needs chromium: it is not installed")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield opened
+        opened.close()

@@ -19,7 +19,7 @@ from edged.api.infer import InferRequest, begin
 from edged.api.refusal import RefusedError
 from edged.api.serve import Batches, Job, Served
 from edged.api.tensors import named
-from edged.domain.errors import EngineLostError
+from edged.domain.errors import BundleError, DeviceError, EngineLostError, FrameError
 from edged.domain.tensor import FREE, Array, TensorSpec
 from edged.engines.onnx import open_engine
 from edged.hardware.clock import SystemClock
@@ -52,13 +52,22 @@ def at_work(
         served.close()
 
 
-def asked(served: Served, rows: Array) -> Job:
-    clock = SystemClock()
-    job = Job(
-        lambda instance: instance.infer([rows]), clock.monotonic_ns() + 10**10, clock.monotonic_ns(), tensors=[rows]
-    )
+def asked(served: Served, rows: Array, patience_s: float = 10.0) -> Job:
+    now_ns = SystemClock().monotonic_ns()
+    job = Job(lambda instance: instance.infer([rows]), now_ns + int(patience_s * 10**9), now_ns, tensors=[rows])
     served.submit(job)
     return job
+
+
+def behind_a_run(served: Served, gate: threading.Event, *rows: Array) -> list[Job]:
+    """Let requests wait behind a run that ``gate`` holds up, and let it go."""
+    blocks = asked(served, np.zeros((1, 4), np.float32))
+    while not blocks.future.running():
+        time.sleep(0.001)
+    jobs = [asked(served, one) for one in rows]
+    gate.set()
+    blocks.future.result(10)
+    return jobs
 
 
 def learned(served: Served) -> None:
@@ -196,6 +205,164 @@ def test_who_is_late_or_gone_shares_no_run() -> None:
             late.future.result(10)
 
         assert last.future.result(10)[0][0, 0] == 6
+
+
+@pytest.mark.parametrize("loses", [True, False], ids=["lost", "refused"])
+def test_a_request_that_an_engine_cannot_take_costs_those_in_its_run_nothing(loses: bool) -> None:
+    gate = threading.Event()
+
+    def touchy(tensors: Sequence[Array]) -> list[Array]:
+        gate.wait(10)
+        if (tensors[0] < 0).any():
+            raise EngineLostError("it broke") if loses else FrameError("it is below 0")
+        return doubled(tensors)
+
+    with at_work(touchy, Batches(8)) as served:
+        served.batch = 8
+        first, poison, last = behind_a_run(served, gate, *(np.full((1, 4), one, np.float32) for one in (1, -1, 3)))
+        with pytest.raises(RefusedError):
+            poison.future.result(10)
+
+        assert [float(job.future.result(10)[0][0, 0]) for job in (first, last)] == [2, 6]
+        told = served.counts.document()["inference_stats"]
+        assert (told["success"]["count"], told["fail"]["count"]) == (3, 1)  # type: ignore[index]
+
+
+def test_those_whose_shared_run_failed_are_refused_when_the_engine_does_not_come_back() -> None:
+    gate = threading.Event()
+
+    def breaks(tensors: Sequence[Array]) -> list[Array]:
+        gate.wait(10)
+        if len(tensors[0]) > 1:
+            brought.refuses = DeviceError("it is gone")
+            raise EngineLostError("it broke")
+        return doubled(tensors)
+
+    brought = FakeBrought("m", compute=breaks, inputs=(FREE_IN,), outputs=(FREE_OUT,))
+    served = Served(brought, SystemClock(), 64, Batches(8))
+    served.batch = 8
+    jobs = behind_a_run(served, gate, *[np.ones((1, 4), np.float32)] * 3)
+    try:
+        for job in jobs:
+            with pytest.raises(RefusedError, match="it is gone"):
+                job.future.result(10)
+    finally:
+        served.close()
+
+
+def test_those_who_are_unloaded_between_two_runs_hear_of_it() -> None:
+    gate = threading.Event()
+
+    def breaks(tensors: Sequence[Array]) -> list[Array]:
+        gate.wait(10)
+        if len(tensors[0]) > 1:
+            served._waiting.close()
+            raise FrameError("one of them is no good")
+        return doubled(tensors)
+
+    with at_work(breaks, Batches(8)) as served:
+        served.batch = 8
+        for job in behind_a_run(served, gate, *[np.ones((1, 4), np.float32)] * 2):
+            with pytest.raises(RefusedError, match="being unloaded"):
+                job.future.result(10)
+
+
+def mixes(tensors: Sequence[Array]) -> list[Array]:
+    """Answer as a network does whose first axis is time."""
+    return [np.cumsum(tensors[0], axis=0)]
+
+
+def finds(tensors: Sequence[Array]) -> list[Array]:
+    """Answer as a network does that counts what it finds along the first axis."""
+    return [np.concatenate([tensors[0], tensors[0]])[:3]]
+
+
+@pytest.mark.parametrize("compute", [mixes, finds])
+def test_where_the_first_axis_means_something_else_nothing_is_batched(
+    compute: Callable[[Sequence[Array]], list[Array]],
+) -> None:
+    with at_work(compute, Batches(4)) as served:
+        learned(served)
+
+        assert served.batch == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int64", "bool"])
+def test_a_model_that_rounds_is_batched_all_the_same(dtype: str) -> None:
+    def rounds(tensors: Sequence[Array]) -> list[Array]:
+        return [tensors[0].astype(dtype) + (np.array(len(tensors[0]) > 1) if dtype in {"uint8", "int64"} else 0)]
+
+    instance = FakeBrought("m", compute=rounds).instance()
+
+    assert set(batching.measure(instance, (((4,), "<f4"),), 4, lambda run: float(bool(run())))) == {1, 2, 4}
+
+
+def test_an_output_that_has_no_row_for_each_item_is_given_to_nobody() -> None:
+    with pytest.raises(BundleError, match=r"shape \[3, 4\] among 2 items"):
+        batching.parted([np.zeros((3, 4), np.float32)], [1, 1])
+
+
+def test_what_is_measured_is_what_clients_send() -> None:
+    seen: set[tuple[int, ...]] = set()
+
+    def notes(tensors: Sequence[Array]) -> list[Array]:
+        seen.add(tensors[0].shape)
+        return same_for_any_number(tensors)
+
+    with at_work(notes, Batches(2), (TensorSpec("x", (FREE, FREE), "float32"),)) as served:
+        for job in [asked(served, np.zeros((1, 7), np.float32)) for _ in range(4)]:
+            job.future.result(10)
+
+    assert seen <= {(1, 7), (2, 7)}
+
+
+def test_unloading_does_not_wait_for_what_is_left_to_measure() -> None:
+    begun, may_go, runs = threading.Event(), threading.Event(), [0]
+
+    def slowly(tensors: Sequence[Array]) -> list[Array]:
+        if threading.current_thread().name == "edged-batch-m":
+            runs[0] += 1
+            begun.set()
+            may_go.wait(10)
+        return same_for_any_number(tensors)
+
+    with at_work(slowly, Batches(8)) as served:
+        jobs = [asked(served, np.zeros((1, 4), np.float32)) for _ in range(4)]
+        assert begun.wait(10)
+        for job in jobs:
+            job.future.result(10)
+        closing = threading.Thread(target=served.close)
+        closing.start()
+        while not served._waiting.closed:
+            time.sleep(0.001)
+        may_go.set()
+        closing.join(10)
+        brought = served.brought
+
+    assert isinstance(brought, FakeBrought)
+    assert (runs, brought.open_now, brought.closed) == ([1], 0, True)
+
+
+@pytest.mark.parametrize("patience_s", [0.2, 10.0], ids=["in a hurry", "decoded"])
+def test_nobody_is_held_up_for_company_that_costs_its_time_or_that_it_cannot_have(patience_s: float) -> None:
+    with at_work(doubled, Batches(8, delay_s=1.0)) as served:
+        served.batch = 8
+        now_ns = SystemClock().monotonic_ns()
+        rows = np.ones((1, 4), np.float32)
+        job = Job(lambda instance: instance.infer([rows]), now_ns + int(patience_s * 10**9), now_ns)
+        job.tensors = [rows] if patience_s < 1 else None
+        served.submit(job)
+
+        assert job.future.result(0.9)[0].sum() == 8
+
+
+def test_who_comes_in_a_hurry_takes_along_who_waits_for_company() -> None:
+    with at_work(doubled, Batches(8, delay_s=5.0)) as served:
+        served.batch = 8
+        patient = asked(served, np.ones((1, 4), np.float32))
+        hurried = asked(served, np.ones((1, 4), np.float32), patience_s=0.5)
+
+        assert hurried.future.result(2)[0].sum() == patient.future.result(2)[0].sum() == 8
 
 
 def test_a_real_session_answers_each_from_a_shared_run(tmp_path: Path) -> None:

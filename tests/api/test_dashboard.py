@@ -169,6 +169,15 @@ def test_events_are_listed(page: Any) -> None:
     )
 
 
+def test_the_past_is_drawn_for_an_hour_and_for_a_day(page: Any) -> None:
+    page.wait_for_function(
+        "() => document.querySelectorAll('[data-curve=rate] svg .curve').length === 3", timeout=60_000
+    )
+    page.click("[data-span=day]")
+    page.wait_for_function("() => document.querySelector('#history').dataset.span === 'day'", timeout=30_000)
+    assert "MiB" in page.locator("[data-curve=memory] .legend").inner_text()
+
+
 def test_nothing_comes_from_elsewhere(page: Any, site: Site) -> None:
     policy = page.request.get(site.url).headers["content-security-policy"]
     assert "default-src 'none'" in policy

@@ -92,7 +92,28 @@ def test_those_that_are_alike_are_taken_up_to_the_first_that_is_not() -> None:
 def test_gathering_ends_with_enough_or_with_its_time() -> None:
     waiting: Waiting[str] = Waiting(8)
     waiting.put("a")
-    waiting.gather(1, 10.0)
-    waiting.gather(2, 0.01)
+    waiting.gather(lambda jobs: "a" in jobs, 10.0)
+    waiting.gather(lambda jobs: len(jobs) == 2, 0.01)
 
     assert len(waiting) == 1
+
+
+def test_who_was_taken_and_comes_back_is_the_first_of_its_level_even_in_a_full_line() -> None:
+    waiting: Waiting[str] = Waiting(2)
+    waiting.put("low", 2)
+    waiting.put("usual", 1)
+
+    assert waiting.put_back("again", 1)
+    assert waiting.first() == "again"
+    assert [waiting.take(), waiting.take(), waiting.take()] == ["again", "usual", "low"]
+    waiting.close()
+    assert not waiting.put_back("again", 1)
+
+
+def test_the_first_is_nobody_who_went_away() -> None:
+    waiting: Waiting[str] = Waiting(8)
+    waiting.put("gone")
+    waiting.put("a")
+    waiting.withdraw("gone")
+
+    assert (waiting.first(), len(waiting)) == ("a", 1)

@@ -43,3 +43,21 @@ def test_edged_that_is_broken_itself_is_not_taken_for_a_missing_library(module: 
     module.write_text("from edged.domain.errors import NoSuchError\n")
     with pytest.raises(ImportError, match="NoSuchError"):
         adapter("needy_adapter")
+
+
+def test_two_adapters_are_imported_one_after_the_other(module: Path) -> None:
+    module.with_name("other_adapter.py").write_text("")
+    module.write_text(
+        "import sys, threading\n"
+        "from edged.assembly.adapters import adapter\n"
+        "other = threading.Thread(target=adapter, args=('other_adapter',))\n"
+        "other.start()\n"
+        "other.join(0.05)\n"
+        "waits = other.is_alive() and 'other_adapter' not in sys.modules\n"
+    )
+
+    first = adapter("needy_adapter")
+
+    assert first.waits
+    first.other.join(5)
+    assert sys.modules.pop("other_adapter")

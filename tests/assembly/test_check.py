@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from edged.assembly.check import Report, check_all
 from edged.cli import main
 from fakes.certificates import Authority
 from fakes.daemon import write_config
+from fakes.gpiochip import install
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
 
 CAMERA = '[[source]]\nname = "dock"\nkind = "camera"\nurl = "{url}"\n{more}\n'
@@ -203,3 +205,82 @@ def test_a_models_directory_that_was_named_and_is_gone_is_told(tmp_path: Path, b
     (fault,) = check_all(file).faults
     assert fault.key == "models.directories"
     assert str(tmp_path / "stick") in fault.message
+
+
+def test_servers_that_ask_and_are_asked_are_looked_at_too(tmp_path: Path, body: str) -> None:
+    more = (
+        f'[http]\ntoken_file = "{tmp_path}/http"\n[tracing]\ntoken_file = "{tmp_path}/tracing"\n'
+        f'[remote.level]\nurl = "http://plant"\nvariant = "huge"\nca = "{tmp_path}/ca"\n[remote.levle]\nurl = "http://plant"\n'
+    )
+    found = told(check_all(write_config(tmp_path, 1883, body, more=more)))
+
+    assert {key for key in found if key.split(".")[0] in {"http", "tracing", "remote"}} == {
+        "http.token_file",
+        "tracing.token_file",
+        "remote.level.ca",
+        "remote.level.variant",
+        "remote.levle",
+    }
+    assert found["remote.level.variant"] == "cannot stand for variant 'huge', expected one of fp32"
+    assert found["remote.levle"] == "cannot use it: no pipeline runs this model; did you mean 'level'?"
+
+
+ACTION = '[[action]]\nname = "x"\n{more}\n'
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "words"),
+    [
+        (
+            'kind = "gpio"\nline = 1\nchip = "/dev/gpiochip-absent"',
+            "chip",
+            "cannot find device /dev/gpiochip-absent, expected one; run: ls /dev/gpiochip*",
+        ),
+        (
+            'kind = "publish"\ninterlock = { line = 1, chip = "/dev/gpiochip-absent" }',
+            "interlock.chip",
+            "cannot find device /dev/gpiochip-absent",
+        ),
+        (
+            'kind = "serial"\ntext = "on"\nport = "/dev/ttyAbsent"',
+            "port",
+            "cannot find device /dev/ttyAbsent, expected one; run: ls /dev/serial/by-id/*",
+        ),
+        (
+            'kind = "command"\nrun = ["/absent/stop", "--now"]',
+            "run",
+            "cannot run /absent/stop, expected a program that edged may run; run: ls -l /absent/stop",
+        ),
+        ('kind = "command"\nrun = ["/etc/passwd"]', "run", "cannot run /etc/passwd"),
+        (
+            'kind = "webhook"\nurl = "https://a/"\ntoken_file = "/absent/token"',
+            "token_file",
+            "cannot read /absent/token, expected a file that edged may read",
+        ),
+        (
+            'kind = "webhook"\nurl = "https://a/"\nca = "/etc/passwd"',
+            "ca",
+            "cannot use /etc/passwd: no certificate or crl found, expected certificates in PEM",
+        ),
+    ],
+)
+def test_what_an_action_lacks_is_told_with_its_key_unless_it_is_a_dry_run(
+    tmp_path: Path, body: str, more: str, key: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, {})
+    file = write_config(tmp_path, 1883, body, more=ACTION.format(more=more))
+    (fault,) = check_all(file).faults
+    assert (fault.key, fault.message[: len(words)]) == (f"action.x.{key}", words)
+    file = write_config(tmp_path, 1883, body, more=ACTION.format(more=f"{more}\ndry_run = true"))
+    assert [one.key for one in check_all(file).faults] == ([fault.key] if "interlock" in key else [])
+
+
+def test_the_library_that_an_action_lacks_is_told_with_what_brings_it(
+    tmp_path: Path, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gpiod", None)
+    lamp = ACTION.format(more=f'kind = "gpio"\nline = 1\nchip = "{tmp_path}"')
+    (fault,) = check_all(write_config(tmp_path, 1883, body, more=lamp)).faults
+    assert fault.message == (
+        "cannot use GPIO lines: gpiod is not installed, expected libgpiod's package; install edged[gpio]"
+    )

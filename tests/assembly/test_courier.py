@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edged.assembly import courier_child
 from edged.assembly.courier import Courier, CourierSettings
 from edged.domain.errors import RetryableError
+from edged.update.desired import ModelOrder
 from edged.update.disk import LocalDisk
 from edged.update.trust_file import TrustFile
 from fakes.clock import FakeClock
 from fakes.couriers import DEVICE, Box
 from fakes.repository_simulator import desired
+from fakes.waiting import until
 
 HEAVY = ("tuf", "securesystemslib", "cryptography", "urllib3", "zstandard")
 
@@ -84,6 +90,48 @@ def test_what_is_not_installed_is_named_with_its_extra(tmp_path: Path, monkeypat
     with pytest.raises(RetryableError, match=r"install edged\[updates\]") as failed:
         courier(tmp_path).judge(b"{}", DEVICE)
     assert failed.value.code == "extra-missing"
+
+
+@dataclass
+class Downloading:
+    """A child that downloads until it is cancelled; one that judges ends at once."""
+
+    order: dict[str, Any]
+    begun: threading.Event
+
+    def push(self, message: Any) -> None:
+        """Nothing is waited for."""
+
+    def converse(self, _hear: Callable[[dict[str, Any]], bool], cancelled: Callable[[], bool]) -> None:
+        self.begun.set()
+        if self.order["verb"] == "fetch":
+            until(cancelled, "it is cancelled")
+        raise RetryableError("cannot go on", code="cancelled" if self.order["verb"] == "fetch" else "judged")
+
+    def end(self) -> None:
+        """There is nothing to end."""
+
+
+def test_an_order_that_comes_interrupts_a_download_and_does_not_wait_for_its_end(tmp_path: Path) -> None:
+    begun, ended = threading.Event(), []
+    settings = CourierSettings(str(tmp_path), tmp_path / "root.json", tmp_path / "state", DEVICE.name)
+    trust = TrustFile(tmp_path / "state", LocalDisk())
+    made = Courier(settings, trust, FakeClock(), start=lambda order: Downloading(order, begun))
+
+    def fetch() -> None:
+        with pytest.raises(RetryableError) as failed:
+            made.fetch(ModelOrder("level", "2.0.0", "level-2.0.0.edgemodel", 9, "a" * 64))
+        ended.append(failed.value.code)
+
+    downloads = threading.Thread(target=fetch)
+    downloads.start()
+    assert begun.wait(10.0)
+
+    with pytest.raises(RetryableError) as judged:
+        made.judge(b"{}", DEVICE)
+
+    downloads.join(10.0)
+    assert (judged.value.code, ended) == ("judged", ["cancelled"])
 
 
 def test_blocks_that_nobody_waits_for_are_ignored(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edged.assembly.engines import Engines, edge_tpus, figures, with_named
+from edged.assembly.sharing import SharedEngine
 from edged.config.schema import EngineConfig
 from edged.domain.bundle import Variant
 from edged.domain.device import Accelerator, Evidence
@@ -68,7 +69,8 @@ def test_who_is_a_child_already_runs_everything_itself(model: Path) -> None:
     engines = Engines(isolate=True)
     engine = engines.open(model, rung("cpu"))
     assert not engines.isolates(rung("cuda", "onnx"))
-    assert isinstance(engine, TfliteEngine)
+    assert isinstance(engine, SharedEngine)
+    assert isinstance(engine.engine, TfliteEngine)
     engine.close()
 
 

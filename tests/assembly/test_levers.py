@@ -15,7 +15,7 @@ from edged.assembly.levers import PipelineLevers
 from edged.assembly.lines import Lines
 from edged.assembly.supply import Supply
 from edged.config.load import load
-from edged.domain.errors import EdgedError
+from edged.domain.errors import BudgetError, EdgedError
 from edged.fleet.topics import Stamper
 from edged.hardware.clock import SystemClock
 from edged.pipeline.line import Line, Pipeline
@@ -146,6 +146,26 @@ def test_where_memory_holds_one_alone_the_old_one_is_freed_first(tmp_path: Path,
         assert levers(dock).words()["variant"].startswith(LIGHT)
 
 
+def test_where_memory_holds_one_alone_nobody_leaves_what_others_go_on_with(tmp_path: Path, outbox: FakeOutbox) -> None:
+    still_bundle(tmp_path / "models" / "still", tmp_path / "state")
+    memory = tmp_path / "root" / "proc" / "meminfo"
+    memory.parent.mkdir(parents=True)
+    memory.write_text("MemTotal: 1048576 kB\nMemAvailable: 524288 kB\n")
+    both = "".join(pipeline(name, source="dock", model="still") for name in "ab")
+    with started(tmp_path, outbox, still_source(tmp_path / "pictures") + both, tmp_path / "root") as line:
+        dock = line.pipelines[0]
+        until(lambda: outbox.bodies("result/a") and outbox.bodies("result/b"), "results")
+        before = dock.worker.steps
+        memory.write_text("MemTotal: 1048576 kB\nMemAvailable: 5120 kB\n")
+
+        with pytest.raises(BudgetError, match="memory has no room for it beside what others run"):
+            levers(dock).move("variant", 1, WHY)
+
+        assert dock.worker.steps is before
+        assert levers(dock).taken() == {}
+        assert levers(dock).words()["variant"].startswith(HEAVY)
+
+
 def test_a_look_for_newer_models_leaves_the_lighter_variant_in_place(dock: Pipeline, outbox: FakeOutbox) -> None:
     levers(dock).move("variant", 1, WHY)
     until(lambda: running(outbox) == LIGHT, "the lighter one")
@@ -200,8 +220,7 @@ def test_a_pipeline_that_rests_holds_no_model_and_counts_as_paused_until_it_runs
 
     levers(dock).move("pause", 1, WHY)
 
-    until(lambda: dock.worker.steps is None, "it lets go")
-    assert repr(engine).endswith("closed>")
+    until(lambda: dock.worker.steps is None and repr(engine).endswith("closed>"), "it lets go")
     until(lambda: dock.mailbox.drops.get("paused", 0) > 5, "frames that are counted as paused")
     assert dock.worker.state == "paused"
     levers(dock).move("variant", 1, WHY)  # nothing is opened for one that rests

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from edged.assembly.lines import feed_settings, is_lossless, opener, rule, secret
+from edged.assembly.lines import feed_settings, is_lossless, opener, rule
+from edged.assembly.secrets import secret
 from edged.config import schema
 from edged.domain.errors import ConfigError, DeviceError
 from edged.domain.frame import Frame, Samples

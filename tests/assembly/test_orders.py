@@ -48,7 +48,11 @@ class Desk:
             Pipeline(name, worker, Mailbox(name), PipelineMetrics(), lambda: None)
             for name, worker in self.workers.items()
         ]
-        pipelines[0] = replace(pipelines[0], snapshot=lambda: self.moved.append("snapshot"))
+        pipelines[0] = replace(
+            pipelines[0],
+            snapshot=lambda: self.moved.append("snapshot"),
+            record=lambda seconds: self.moved.append(f"record {seconds}"),
+        )
         self.line = Line(Feed("dock", never, self.clock), pipelines)
         self.open()
 
@@ -64,7 +68,9 @@ class Desk:
     def send(self, verb: str = "ping", id_: str = "c-1", **more: Any) -> dict[str, Any]:
         """Send a command and give the answer."""
         fields = {"retained": False, "topic": TOPIC} | {
-            name: more.pop(name) for name in ("retained", "topic", "response_stream", "correlation") if name in more
+            name: more.pop(name)
+            for name in ("retained", "topic", "response_stream", "correlation", "traceparent")
+            if name in more
         }
         return self.send_raw(json.dumps({"id": id_, "verb": verb, "expires_at": SOON, **more}).encode(), **fields)
 
@@ -93,6 +99,25 @@ def test_reload_and_restart_reach_the_daemon_once(desk: Desk, verb: str) -> None
     assert desk.send(verb)["ok"]
     assert desk.send(verb)["code"] == "duplicate"
     assert desk.moved == [verb]
+
+
+def test_support_answers_with_what_was_written(desk: Desk) -> None:
+    written = {"path": "/var/lib/edged/support/a.tar.gz", "bytes": 4711}
+    desk.orders.steer(Controls(lambda: None, lambda: None, list, lambda: written))
+    answer = desk.send("support")
+    assert (answer["ok"], answer["result"]) == (True, written)
+    ReplyDocument.model_validate({**answer, "device": "press-07", "seq": 1})
+
+
+def test_support_on_a_disk_that_takes_nothing_says_so(desk: Desk) -> None:
+    def full() -> dict[str, Any]:
+        message = "cannot write a.tar.gz: No space left on device"
+        raise DeviceError(message)
+
+    desk.orders.steer(Controls(lambda: None, lambda: None, list, full))
+    answer = desk.send("support")
+    assert (answer["ok"], answer["code"]) == (False, "disk")
+    assert "No space left" in answer["message"]
 
 
 def test_an_id_is_remembered_across_restarts(desk: Desk) -> None:
@@ -140,6 +165,21 @@ def test_a_snapshot_is_asked_of_those_that_have_pictures_and_go_on(desk: Desk) -
     desk.workers["gate"].state = "paused"
     assert "one of none" in desk.send("snapshot", "3")["message"]
     assert desk.moved == ["snapshot"]
+
+
+def test_record_reaches_those_that_are_recorded(desk: Desk) -> None:
+    assert desk.send("record", "1")["result"] == {"pipelines": ["gate"], "seconds": 10.0}
+    assert desk.send("record", "2", args={"pipeline": "gate", "seconds": "2.5"})["result"]["seconds"] == 2.5
+    refused = desk.send("record", "3", args={"pipeline": "bearing"})
+    assert (refused["code"], "expected one of gate" in refused["message"]) == ("unknown-pipeline", True)
+    assert desk.moved == ["record 10.0", "record 2.5"]
+
+
+@pytest.mark.parametrize("seconds", ["0", "301", "-1", "nan", "1e2", ""])
+def test_record_takes_no_odd_number_of_seconds(desk: Desk, seconds: str) -> None:
+    answer = desk.send("record", args={"seconds": seconds})
+    assert (answer["ok"], answer["code"]) == (False, "malformed")
+    assert desk.moved == []
 
 
 @dataclass
@@ -196,6 +236,13 @@ def test_the_response_topic_is_honoured_when_it_is_the_devices_own(desk: Desk) -
     assert answer["correlation"] == "NDI="
     desk.send("ping", "c-2", response_stream="health")
     assert desk.outbox.drafts[-1].stream == "reply"
+
+
+def test_an_answer_belongs_to_the_askers_trace(desk: Desk) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+    assert desk.send(traceparent=trace)["traceparent"] == trace
+    assert "traceparent" not in desk.send("ping", "c-2")
 
 
 def test_response_topics_without_end_fall_back_to_the_usual_one(desk: Desk) -> None:

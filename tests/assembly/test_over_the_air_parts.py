@@ -12,15 +12,20 @@ import pytest
 from edged.assembly.box import survey
 from edged.assembly.over_the_air import OverTheAir, over_the_air
 from edged.assembly.roster import Roster
+from edged.assembly.safe import SafePlanner
 from edged.assembly.supply import Supply
 from edged.config.load import load
+from edged.daemon import Daemon
+from edged.domain.errors import DeviceError
 from edged.fleet.topics import Stamper
 from edged.hardware.process import resident_mb
 from edged.update.records import Release
 from fakes.clock import FakeClock
 from fakes.daemon import write_config
 from fakes.outbox import FakeOutbox
+from fakes.part import FakeNotifier, FakeOffice
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
+from fakes.waiting import until
 
 
 @pytest.fixture
@@ -61,3 +66,45 @@ def test_children_are_weighed_too(taking: tuple[OverTheAir, Release]) -> None:
     weighs_mb = air._felt().memory_mb
     assert weighs_mb is not None
     assert weighs_mb > resident_mb() + 2.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("pinned", "why"), [("other", "this box can run none of its variants pinned to other"), ("fp32", "")]
+)
+def test_a_release_is_tried_as_the_pipelines_pin_it(
+    taking: tuple[OverTheAir, Release], tmp_path: Path, pinned: str, why: str
+) -> None:
+    air, release = taking
+    file = write_config(tmp_path, 1883, csv_source(tmp_path / "s.csv") + pipeline("a", more=f'pin = "{pinned}"'))
+    config = load(file).config
+    daemon = Daemon(SafePlanner(config, ()), FakeOffice(), FakeNotifier(), FakeClock())
+    air.connect(file, daemon, lambda: config, lambda: True, dict)
+    bundle, site = air._supply.stored("level", release), air.updating.site
+    assert bundle is not None
+    assert site is not None
+
+    tried: list[str] = []
+
+    def is_tried() -> bool:
+        try:
+            trial = site.trial(bundle)
+        except DeviceError as error:
+            tried.append(str(error.args[0]).rpartition(": ")[2])
+        else:
+            tried.extend([trial.reason] if trial is not None else [])
+        return bool(tried)
+
+    until(is_tried, "it was tried")
+    assert tried == [why]
+
+
+def test_while_a_candidate_runs_beside_it_nothing_is_blamed_for_the_memory_of_both(
+    taking: tuple[OverTheAir, Release], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    air, _ = taking
+    assert air._felt().memory_mb is not None
+    with monkeypatch.context() as busy:
+        busy.setattr(type(air._shadowing), "is_busy", True)
+        assert air._felt().memory_mb is None
+    assert air._felt().memory_mb is not None

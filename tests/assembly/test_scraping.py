@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edged.assembly.scraping import ROWS, Scene, scrape
 from edged.domain.device import Accelerator
+from edged.domain.message import Draft
 from edged.domain.result import Anomaly, Latency, Result
 from edged.fleet.outbox import Outbox
 from edged.hardware.process import Usage
@@ -35,6 +36,9 @@ def scene(tmp_path: Path) -> Scene:
     worker = Worker("gate", lambda: pytest.fail("is not built"), clock)
     feed = Feed("dock", lambda: pytest.fail("is not opened"), clock)
     outbox = Outbox.open(tmp_path / "outbox.sqlite3", device="a", clock=clock, max_bytes=1 << 20, boot_id="b")
+    body = {"schema": "edged.alert/1", "boot_id": "b", "mono_ms": clock.monotonic_ns() // 1_000_000 - 7000}
+    outbox.put(Draft("alert", body))
+    assert outbox.flush(10)
     stats = outbox.stats()
     outbox.close()
     return Scene(
@@ -48,6 +52,7 @@ def scene(tmp_path: Path) -> Scene:
         accelerators=(TPU,),
         generation=2,
         up_s=60.0,
+        now_ns=3_500_000_000,
     )
 
 
@@ -67,6 +72,22 @@ def test_a_box_tells_what_its_pipelines_did(scene: Scene) -> None:
     assert told["edged_inference_duration_seconds_sum"]["gate", "inference"] == pytest.approx(0.3)
     assert told["edged_frame_duration_seconds_bucket"]["gate", "0.025"] == 0
     assert told["edged_frame_duration_seconds_bucket"]["gate", "0.05"] == 10
+
+
+def test_a_box_tells_how_old_its_answers_are_and_what_waits(scene: Scene) -> None:
+    told = values(scene)
+    assert told["edged_frame_age_seconds"] == {("gate",): 3.5}
+    assert told["edged_spool_oldest_age_seconds"] == {(): 7}
+    assert values(replace(scene, outbox=replace(scene.outbox, pending=0)))["edged_spool_oldest_age_seconds"] == {(): 0}
+
+
+def test_the_names_that_were_promised_are_there() -> None:
+    promised = (
+        "edged_inference_duration_seconds edged_frame_age_seconds edged_frames_dropped_total edged_spool_depth edged_spool_bytes "
+        "edged_spool_oldest_age_seconds edged_spool_evicted_total edged_mqtt_connected edged_accelerator_up edged_temperature_celsius "
+        "edged_throttled edged_model_info edged_worker_restarts_total edged_process_fds edged_config_generation"
+    )
+    assert set(promised.split()) <= {row.name for row in ROWS}
 
 
 def test_a_box_tells_how_it_is(scene: Scene) -> None:

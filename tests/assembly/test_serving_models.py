@@ -17,7 +17,7 @@ from edged.assembly.box import Box, survey
 from edged.assembly.serving_models import LAST, BoxModels, Guests
 from edged.assembly.supply import Supply
 from edged.config.share import shipped
-from edged.domain.errors import BudgetError, BundleError, FrameError
+from edged.domain.errors import BudgetError, BundleError, EngineLostError, FrameError
 from edged.domain.frame import Frame, Stamp
 from edged.domain.result import Anomaly, Detections
 from edged.hardware.clock import SystemClock
@@ -100,6 +100,21 @@ def test_several_instances_of_an_onnx_model_share_its_session(box: Box, tmp_path
     first.close()
     second.close()
     assert repr(without_tflite.engines.shares) == "<Shares none>"
+
+
+def test_a_request_that_the_session_cannot_take_loads_the_model_no_second_time(box: Box, tmp_path: Path) -> None:
+    without_tflite = replace(box, runtimes=tuple(one for one in box.runtimes if one.runtime == "onnx"))
+    brought: Any = models(without_tflite, tmp_path).bring("vibration")
+    pipeline, first = brought.instance(), brought.instance()
+    with pytest.raises(EngineLostError):
+        first.infer([np.zeros((1, 1), np.float32)])
+    first.close()
+
+    again = brought.instance()
+
+    assert again._model.engine.engine is pipeline._model.engine.engine
+    for instance in (again, pipeline):
+        instance.close()
 
 
 def test_a_model_that_memory_has_no_room_for_is_refused_with_the_sum(box: Box, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,8 @@ import pytest
 from edged.assembly.sharing import SharedEngine, Shares
 from edged.domain.bundle import Variant
 from edged.domain.errors import BundleError, DeviceError, EngineLostError
-from edged.domain.tensor import TensorSpec
+from edged.domain.ports import Engine
+from edged.domain.tensor import Array, TensorSpec
 from edged.domain.variant import Rung
 from fakes.engine import FakeEngine
 
@@ -195,3 +198,102 @@ def test_what_does_not_open_leaves_nothing_behind() -> None:
     with pytest.raises(BundleError):
         shares.take(FILE, rung(), refuses)
     assert repr(shares) == "<Shares none>"
+
+
+def test_a_fault_of_our_own_while_opening_leaves_no_user_behind() -> None:
+    shares, made, open_one = interpreters(2)
+    first = shares.take(FILE, rung("tflite"), open_one)
+
+    def breaks(_file: Path, _rung: Rung) -> FakeEngine:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        shares.take(FILE, rung("tflite"), breaks)
+    first.close()
+
+    assert (repr(shares), made[0].closed) == ("<Shares none>", True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "users", "expected"), [("onnx", 1, True), ("onnx", 2, False), ("tflite", 2, True), ("tflite", 3, False)]
+)
+def test_memory_comes_back_when_nobody_goes_on_with_as_much(kind: str, users: int, expected: bool) -> None:
+    shares, _, open_one = interpreters(2)
+    held = [shares.take(FILE, rung(kind), open_one) for _ in range(users)]
+
+    assert shares.frees(held[0]) is expected
+    assert shares.frees(FakeEngine(SPEC, SPEC, list))
+
+
+class Strict(FakeEngine):
+    """Tells when two threads run it at once, or one runs it when it is closed."""
+
+    def __init__(self, wrong: list[str]) -> None:
+        super().__init__(SPEC, SPEC, list)
+        self._wrong, self._busy = wrong, threading.Lock()
+
+    def infer(self, tensors: Sequence[Array]) -> list[Array]:
+        if not self._busy.acquire(blocking=False):
+            self._wrong.append("two at once")
+            return list(tensors)
+        try:
+            if self.closed:
+                self._wrong.append("closed")
+            return super().infer(tensors)
+        finally:
+            self._busy.release()
+
+    def close(self) -> None:
+        if self.closed:
+            self._wrong.append("closed twice")
+        super().close()
+
+
+class Workshop:
+    """Opens interpreters, of which some do not open and some are lost after two runs."""
+
+    def __init__(self) -> None:
+        self.made: list[Strict] = []
+        self.wrong: list[str] = []
+
+    def open_one(self, _file: Path, _rung: Rung) -> Strict:
+        engine = Strict(self.wrong)
+        self.made.append(engine)
+        if len(self.made) % 17 == 0:
+            engine.close()
+            raise DeviceError("no memory is left")
+        if len(self.made) % 11 == 0:
+            engine._fails_from = 2
+        return engine
+
+
+def come_and_go(shares: Shares, workshop: Workshop, start: threading.Barrier, draw: random.Random) -> None:
+    """Take, run and give back up to three at a time."""
+    held: list[Engine] = []
+    start.wait(10)
+    for _ in range(150):
+        if len(held) == 3 or (held and draw.random() < 0.4):
+            held.pop(draw.randrange(len(held))).close()
+        else:
+            with suppress(DeviceError):
+                held.append(shares.take(FILE, rung("tflite", draw.choice((1, 1, 2))), workshop.open_one))
+        for engine in held:
+            with suppress(EngineLostError):
+                engine.infer([np.ones(1, np.float32)])
+    for engine in held:
+        engine.close()
+
+
+def test_whatever_threads_come_and_go_no_interpreter_is_run_twice_at_once_or_left_behind() -> None:
+    shares, workshop, start = Shares(4), Workshop(), threading.Barrier(8)
+    draws = [random.Random(seed) for seed in range(8)]  # noqa: S311 - what is drawn shall be the same each time
+    threads = [threading.Thread(target=come_and_go, args=(shares, workshop, start, draw)) for draw in draws]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert workshop.wrong == []
+    assert not any(thread.is_alive() for thread in threads)
+    assert repr(shares) == "<Shares none>"
+    assert all(engine.closed for engine in workshop.made)

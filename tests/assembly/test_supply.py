@@ -4,13 +4,17 @@ import json
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edged.assembly.box import Box, survey
 from edged.assembly.supply import Supply
+from edged.assembly.uses import Use
+from edged.config.schema import Objective
 from edged.domain.errors import BundleError, DeviceError
 from fakes.clock import FakeClock
-from fakes.sensor import sensor_bundle
+from fakes.sensor import LENGTH, sensor_bundle
+from fakes.twovariants import FAST, SLOW, two_variants
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +104,42 @@ def test_what_was_just_tried_is_taken_in_the_same_turn(folder: Path, tmp_path: P
     supply = Supply((folder,), tmp_path / "state", box, FakeClock())
     supply.open("level", None, lambda: turns.append(supply._tried is None))
     assert turns == [True]
+
+
+def wrong_when_slow(folder: Path) -> None:
+    """Write a bundle whose slow variant alone gives other answers than its samples say."""
+    two_variants(folder)
+    wrong = folder / "wrong"
+    wrong.mkdir()
+    np.save(wrong / "first.npy", np.full((LENGTH, 1), -2.0, np.float32))
+    (wrong / "first.json").write_text('{"anomaly": {"score": 7.0}}', "utf-8")
+    with (folder / "model.toml").open("a", encoding="utf-8") as manifest:
+        manifest.write('golden = { samples = "wrong/" }\n')
+
+
+@pytest.mark.parametrize(
+    ("uses", "passes"),
+    [((Use(pin=FAST),), True), ((Use(pin=FAST), Use(pin=SLOW)), False), ((Use(pin=SLOW),), False)],
+)
+def test_a_folder_s_bundle_is_tried_as_each_pipeline_would_run_it(
+    tmp_path: Path, box: Box, uses: tuple[Use, ...], *, passes: bool
+) -> None:
+    wrong_when_slow(tmp_path / "models" / "level")
+    supply = Supply((tmp_path / "models",), tmp_path / "state", box, FakeClock())
+    supply.uses = lambda _model: uses
+    if passes:
+        assert supply.open("level", FAST).model.ref.variant == FAST
+    else:
+        with pytest.raises(BundleError, match=r"golden sample first\.npy"):
+            supply.bundle("level")
+
+
+def test_a_pipeline_that_pins_what_is_not_there_keeps_no_other_from_the_bundle(
+    folder: Path, tmp_path: Path, box: Box
+) -> None:
+    supply = Supply((folder,), tmp_path / "state", box, FakeClock())
+    supply.uses = lambda _model: (Use(pin="absent"), Use(), Use(objective=Objective()))
+    assert supply.bundle("level").manifest.version == "1.0.0"
+    sensor_bundle(folder / "newer", version="1.1.0")
+    supply.uses = lambda _model: (Use(pin="absent"),)
+    assert supply.bundle("level").manifest.version == "1.0.0"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 
 from edged.assembly.accepted import Accepted
 from edged.assembly.box import Box, survey
+from edged.assembly.errands import Errands
 from edged.assembly.going_live import GoingLive
 from edged.assembly.supply import Supply
 from edged.assembly.update_reports import UpdateReports
-from edged.assembly.updating import Updating
+from edged.assembly.updating import FOLDER, Updating
 from edged.domain.errors import DeviceError, RetryableError
 from edged.fleet.schemas import UpdateDocument
 from edged.fleet.topics import Stamper
@@ -24,6 +26,8 @@ from edged.update.disk import LocalDisk
 from edged.update.ports import Probation, Site
 from edged.update.probation import COMMIT, WATCH, Verdict
 from edged.update.records import Pointer
+from edged.update.shadow import Ruling
+from edged.update.window import waits_for
 from fakes.clock import FakeClock
 from fakes.ordering import DEVICE, LINE, FolderCourier, envelope, published
 from fakes.outbox import FakeOutbox
@@ -598,6 +602,181 @@ def test_asked_to_look_again_it_does_so_at_once(fleet: Fleet) -> None:
     fleet.agent.tick()
 
     fleet.agent.reload()
+    fleet.agent.tick()
+
+    assert fleet.live() == "2.0.0"
+
+
+class Looked:
+    """An ordered configuration on probation: it wants to be looked at in a second."""
+
+    ticks = 0
+
+    def tick(self, _desired: Any) -> float | None:
+        self.ticks += 1
+        return 1.0
+
+    def ended_well(self) -> None:
+        """It needs nothing."""
+
+
+def test_a_long_download_keeps_nobody_from_watching_what_is_on_probation(fleet: Fleet) -> None:
+    may, configuring, errands = threading.Event(), Looked(), Errands(fleet.agent.nudge)
+    assert fleet.agent.site is not None
+
+    def fetch(model: str, order: Any, progress: Any, cancelled: Any) -> Any:
+        return errands.ask(model, order, lambda: may.wait(10.0) and fleet._fetch(model, order, progress, cancelled))
+
+    fleet.agent.site = replace(fleet.agent.site, fetch=fetch)
+    fleet.agent.configuring = configuring
+    fleet.order("2.0.0")
+
+    assert fleet.agent.tick() <= 1.0
+    before = configuring.ticks
+    fleet.agent.tick()
+
+    assert (fleet.slot().state.value, configuring.ticks) == ("downloading", before + 1)
+    may.set()
+    assert errands.join(10.0)
+    fleet.agent.tick()
+    assert fleet.live() == "2.0.0"
+
+
+def test_an_order_on_a_stick_pushes_no_later_one_out_that_was_not_judged_yet(fleet: Fleet) -> None:
+    later, older = (envelope(seq, {MODEL: fleet.publish(f"{seq}.0.0")}) for seq in (3, 2))
+
+    fleet.agent.take(DEVICE, later)
+    fleet.agent.take(DEVICE, older, where=FOLDER)
+    fleet.agent.tick()
+
+    assert fleet.courier.judged == [DEVICE, DEVICE]
+
+
+def test_a_repository_that_hangs_keeps_nobody_from_taking_back_what_is_on_probation(fleet: Fleet) -> None:
+    fleet.verdict = WATCH
+    fleet.order("2.0.0")
+    fleet.agent.tick()
+    hangs, errands, judge = threading.Event(), Errands(fleet.agent.nudge), fleet.courier.judge
+
+    def slow(*asked: Any) -> Any:
+        hangs.wait(30.0)
+        return judge(*asked)
+
+    fleet.courier.judge = slow  # type: ignore[method-assign, assignment]
+    fleet.agent.asks = errands.ask
+    fleet.agent.take(LINE, envelope(50, {}, audience=LINE))
+    assert fleet.agent.tick() <= 1.0
+    fleet.verdict = Verdict("roll-back", "slow")
+
+    fleet.agent.tick()
+
+    assert (fleet.slot().state.value, fleet.live()) == ("rolled-back", "1.0.0")
+    hangs.set()
+    assert errands.join(10.0)
+    fleet.agent.tick()
+    assert fleet.courier.judged == [DEVICE, LINE]
+    assert "line-a 50" in repr(fleet.agent)
+
+
+def test_nothing_goes_live_while_a_word_is_judged_that_may_take_it_back(fleet: Fleet) -> None:
+    hangs, errands, judge = threading.Event(), Errands(fleet.agent.nudge), fleet.courier.judge
+    fleet.waits = "its window"
+    fleet.order("2.0.0")
+    fleet.agent.tick()
+    fleet.courier.judge = lambda *asked: hangs.wait(30.0) and judge(*asked)  # type: ignore[method-assign, assignment]
+    fleet.agent.asks = errands.ask
+    fleet.order(None)
+    fleet.agent.tick()
+    fleet.waits = None
+
+    assert fleet.agent.tick() == 1.0
+    assert fleet.slot().state.value == "ready"
+
+    hangs.set()
+    assert errands.join(10.0)
+    fleet.agent.tick()
+    assert (fleet.slot().state.value, fleet.live()) == ("cancelled", "1.0.0")
+
+
+def test_what_runs_beside_is_ended_when_a_later_order_comes_and_when_edged_ends(fleet: Fleet) -> None:
+    parted: list[str] = []
+    assert fleet.agent.site is not None
+    comparing = Ruling("compare")
+    fleet.agent.site = replace(fleet.agent.site, shadow=lambda _: comparing, part=parted.append)
+    fleet.order("2.0.0", shadow_one_in=1)
+    fleet.agent.tick()
+    assert (fleet.slot().state.value, parted) == ("shadowing", [])
+
+    fleet.order("3.0.0", shadow_one_in=1)
+    fleet.agent.tick()
+
+    assert (fleet.slot().state.value, parted) == ("shadowing", [MODEL])
+    fleet.agent.start()
+    fleet.agent.stop()
+    assert fleet.agent.join(10.0)
+    assert parted == [MODEL, MODEL]
+
+
+def test_a_repository_that_is_away_for_a_day_costs_a_few_lines_and_no_model(fleet: Fleet) -> None:
+    """Case 9: what runs goes on, neither outbox nor journal grows with the tries, and the order is carried out in the end."""
+    fleet.order("2.0.0")
+    fleet.agent.tick()  # judged; from now on nothing can be reached
+    assert fleet.live() == "2.0.0"
+    fleet.order("3.0.0")
+    away = RetryableError("cannot reach it: no route", code="network")
+    fleet.courier.fails = [away] * 1000
+    until_ns = fleet.clock.mono + 24 * 3600 * 1_000_000_000
+    while fleet.clock.mono < until_ns:
+        fleet.clock.advance(fleet.agent.tick())
+    tries = 1000 - len(fleet.courier.fails)
+
+    assert fleet.live() == "2.0.0"
+    assert 24 * 4 <= tries < 200
+    assert len([state for _, state in fleet.said() if state == "postponed"]) == 1
+    assert len((fleet.state / "journal.ndjson").read_bytes()) < 64 * 1024
+    fleet.courier.fails = []
+    fleet.clock.advance(900.0)
+    fleet.agent.tick()
+    assert fleet.live() == "3.0.0"
+
+
+def test_a_download_that_is_held_up_for_a_day_is_told_once_and_ends_well(fleet: Fleet) -> None:
+    """Case 9: the order is known, only its file does not come."""
+    assert fleet.agent.site is not None
+    fetch, tries = fleet.agent.site.fetch, []
+
+    def away(*_: Any) -> Any:
+        tries.append(fleet.clock.mono)
+        raise RetryableError("cannot reach it: no route", code="network")
+
+    fleet.agent.site = replace(fleet.agent.site, fetch=away)
+    fleet.order("2.0.0")
+    until_ns = fleet.clock.mono + 24 * 3600 * 1_000_000_000
+    while fleet.clock.mono < until_ns:
+        fleet.clock.advance(fleet.agent.tick())
+    told, written = len(fleet.said()), len((fleet.state / "journal.ndjson").read_bytes())
+
+    assert (24 * 4 <= len(tries) < 200, fleet.live()) == (True, "1.0.0")
+    assert written < 64 * 1024
+    assert told < 5 * len(tries)
+    fleet.agent.site = replace(fleet.agent.site, fetch=fetch)
+    fleet.clock.advance(900.0)
+    fleet.agent.reload()
+    fleet.agent.tick()
+    assert fleet.live() == "2.0.0"
+
+
+def test_nothing_goes_live_by_a_clock_of_1970_until_it_is_set(fleet: Fleet) -> None:
+    """Case 18: it is fetched, tried and ready, and then waits."""
+    assert fleet.agent.site is not None
+    fleet.agent.site = replace(fleet.agent.site, waits_for=partial(waits_for, None, fleet.clock))
+    now_ns, fleet.clock.wall, fleet.clock.is_synced = fleet.clock.wall, 0, False
+    fleet.order("2.0.0")
+    for _ in range(3):
+        fleet.clock.advance(fleet.agent.tick())
+    assert (fleet.slot().state.value, fleet.live()) == ("ready", "1.0.0")
+
+    fleet.clock.wall, fleet.clock.is_synced = now_ns, True
     fleet.agent.tick()
 
     assert fleet.live() == "2.0.0"

@@ -78,7 +78,10 @@ def test_an_action_that_is_brought_is_taken_and_another_costs_its_pipeline(packa
     loaded = load(written(tmp_path, SOURCE + PIPELINE + RULE + silent))
     assert [pipeline.rule[0].action for pipeline in loaded.config.pipeline] == [("hoot",)]
     assert [(fault.pipeline, fault.message) for fault in loaded.faults] == [
-        ("q", "cannot find action 'hood' among what installed packages bring: did you mean 'hoot'?")
+        (
+            "q",
+            "cannot find action 'hood' among the [[action]] tables and what installed packages bring: did you mean 'hoot'?",
+        )
     ]
 
 

@@ -82,11 +82,6 @@ def test_an_unknown_verb_is_refused_with_those_that_are_known(verb: Any) -> None
     assert len(found.message.encode()) < 250
 
 
-@pytest.mark.parametrize("verb", ["support"])
-def test_a_verb_of_a_later_version_is_said_to_be_one(verb: str) -> None:
-    assert (refused(wire(verb=verb)).code, refused(wire(verb=verb)).verb) == ("not-available", verb)
-
-
 @pytest.mark.parametrize("args", [None, 7, "gate", ["gate"], {"pipelin": "gate"}, {"pipeline": 7}, {"pipeline": None}])
 def test_arguments_that_the_verb_does_not_take_are_refused(args: Any) -> None:
     assert refused(wire(verb="pause", args=args)).code == "malformed"

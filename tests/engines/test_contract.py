@@ -9,11 +9,13 @@ import pytest
 
 from edged.domain.errors import EngineLostError
 from edged.domain.tensor import TensorSpec
-from edged.engines import onnx, sandbox, tflite
+from edged.engines import onnx, remote, sandbox, tflite
 from fakes.engine import FakeEngine
 from fakes.modelfile import onnx_model, tflite_relu
+from fakes.serving import FakeBrought, box, served
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from edged.domain.ports import Engine
@@ -21,9 +23,23 @@ if TYPE_CHECKING:
 X = np.array([[-1.0, 2.0, -3.0, 4.0]], np.float32)
 
 
-@pytest.fixture(params=["fake", "tflite", "onnx", pytest.param("sandbox", marks=pytest.mark.slow)])
+KINDS = ("fake", "tflite", "onnx", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("sandbox", "remote")))
+
+
+@pytest.fixture
+def server() -> Iterator[remote.Server]:
+    """Give a server that has the model."""
+    made = box(FakeBrought("relu", compute=lambda given: [np.maximum(given[0], 0)])).loaded("relu")
+    with served(made) as port:
+        yield remote.Server(f"http://127.0.0.1:{port}", "relu", deadline_s=5)
+    made.handlers.shelf.close()
+
+
+@pytest.fixture(params=KINDS)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     """Give an engine of ``y = max(x, 0)`` on four numbers."""
+    if request.param == "remote":
+        return remote.open_engine(request.getfixturevalue("server"))
     path = tmp_path / f"relu.{request.param}"
     if request.param == "sandbox":
         path.write_bytes(tflite_relu())
@@ -46,7 +62,7 @@ def test_specs_are_those_of_the_file(engine: Engine) -> None:
 
 
 def test_an_engine_names_what_runs_it(engine: Engine) -> None:
-    assert engine.runtime in {"fake", "litert", "tflite-runtime", "onnxruntime"}
+    assert engine.runtime in {"fake", "litert", "tflite-runtime", "onnxruntime", "remote"}
 
 
 def test_tensors_go_in_and_come_out(engine: Engine) -> None:

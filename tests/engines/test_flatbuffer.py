@@ -40,7 +40,7 @@ def test_a_model_of_built_in_operators_needs_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_variable", [False, True])
-def test_a_tensor_that_outlives_a_call_is_told(tmp_path: Path, is_variable: bool) -> None:  # noqa: FBT001 - what is asked
+def test_a_tensor_that_outlives_a_call_is_told(tmp_path: Path, is_variable: bool) -> None:
     tensors = [Tensor("x", (1, 4)), Tensor("y", (1, 4)), Tensor("state", (1, 4), is_variable=is_variable)]
     content = tflite_model(tensors, inputs=(0,), outputs=(1,))
 

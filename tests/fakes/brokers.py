@@ -68,6 +68,14 @@ def mosquitto(folder: Path, *lines: str) -> BrokerProcess:
     return BrokerProcess([program, "-c", str(settings)], port)
 
 
+def mosquitto_with(conf: Path, port: int) -> BrokerProcess:
+    """Start mosquitto with a configuration that somebody else wrote, or skip where there is none."""
+    program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    if program is None:
+        pytest.skip("needs mosquitto: it is not on PATH")
+    return BrokerProcess([program, "-c", str(conf)], port)
+
+
 def amqtt(folder: Path) -> BrokerProcess:
     """Start amqtt, which speaks 3.1.1 only."""
     pytest.importorskip("amqtt", reason="needs amqtt (extra `demo`)")

@@ -16,9 +16,10 @@ from edged.update.archive import pack_into, unpack
 from edged.update.delivered import DeliveredWay
 from edged.update.disk import Disk
 from edged.update.manifest import read_bundle, verify
-from edged.update.ports import Probation, Progress, Site
+from edged.update.ports import Probation, Progress, Shadow, Site
 from edged.update.probation import WATCH, Verdict
 from edged.update.records import Ordered, Records, Release
+from edged.update.shadow import GO_ON, Ruling
 from edged.update.store import Store
 from edged.update.updater import Updater
 from fakes.bundle import make_bundle
@@ -43,10 +44,15 @@ class Tried:
 class Knobs:
     """What this box does; each may be turned between two steps."""
 
+    spoils: Callable[[Path], None] = lambda _folder: None
+    """What becomes of a bundle when it is unpacked."""
     trial: Callable[[Bundle], Tried] = lambda _bundle: Tried(passed=True)
     waits: str | None = None
     runs: str | None = None
     verdict: Verdict = WATCH
+    ruling: Ruling = GO_ON
+    is_slow: bool = False
+    """Whether downloads and trials go on for long."""
     free: int = 1 << 40
     is_cancelled: bool = False
     fails: Exception | None = None
@@ -55,6 +61,7 @@ class Knobs:
     tried: list[str] = field(default_factory=list)
     activated: list[str] = field(default_factory=list)
     watched: list[Probation] = field(default_factory=list)
+    shadowed: list[Shadow] = field(default_factory=list)
     progress: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -127,7 +134,7 @@ class Air:
         knobs = self.knobs
         return Site(
             fetch=self._fetch,
-            unpack=unpack,
+            unpack=self._unpack,
             trial=self._try,
             free_bytes=lambda: knobs.free,
             waits_for=lambda: knobs.waits,
@@ -135,6 +142,7 @@ class Air:
             watch=self._watch,
             cancelled=lambda: knobs.is_cancelled,
             progress=lambda _model, done, total: knobs.progress.append((done, total)),
+            shadow=self._shadow,
         )
 
     def carry(self, order: Ordered, disk: Disk | None = None) -> str:
@@ -151,9 +159,11 @@ class Air:
 
     def _fetch(
         self, _model: str, order: Ordered, progress: Progress, cancelled: Callable[[], bool]
-    ) -> VerifiedArtefact:
+    ) -> VerifiedArtefact | None:
         if self.knobs.fails is not None:
             raise self.knobs.fails
+        if self.knobs.is_slow:
+            return None
         if cancelled():
             raise RetryableError("cannot go on: it was called back", code="cancelled")
         self.knobs.fetched.append(order.version)
@@ -163,7 +173,17 @@ class Air:
         progress(order.length, order.length)
         return VerifiedArtefact(MODEL, order.version, order.length, order.sha256, target)
 
-    def _try(self, bundle: Bundle) -> Tried:
+    def _shadow(self, shadow: Shadow) -> Ruling:
+        self.knobs.shadowed.append(shadow)
+        return self.knobs.ruling
+
+    def _unpack(self, file: Path, folder: Path) -> None:
+        unpack(file, folder)
+        self.knobs.spoils(folder)
+
+    def _try(self, bundle: Bundle) -> Tried | None:
+        if self.knobs.is_slow:
+            return None
         self.knobs.tried.append(bundle.manifest.version)
         return self.knobs.trial(bundle)
 

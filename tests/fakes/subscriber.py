@@ -15,9 +15,9 @@ Document = dict[str, Any]
 
 
 class Subscriber:
-    """Hears everything from when it was built; ``topic`` says of what."""
+    """Hears everything from when it was built; ``topic`` says of what, ``login`` is a user name and a password."""
 
-    def __init__(self, port: int, topic: str = "edged/#") -> None:
+    def __init__(self, port: int, topic: str = "edged/#", login: tuple[str, str] | None = None) -> None:
         self.heard: list[tuple[str, Document, bool]] = []
         self._subscribed = threading.Event()
         self._topic = topic
@@ -28,6 +28,8 @@ class Subscriber:
         self.client.on_message = lambda _c, _u, message: self.heard.append(
             (message.topic, json.loads(message.payload), message.retain)
         )
+        if login is not None:
+            self.client.username_pw_set(*login)
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
         until(self._subscribed.is_set, "subscribed")

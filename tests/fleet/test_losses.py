@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+
+import pytest
 
 from edged.fleet.losses import DECLARE_NS, Gap, Losses
 
@@ -36,3 +39,19 @@ def test_documents_of_another_kind_tell_of_no_gap() -> None:
     losses.tell_again(b'{"schema": "edged.alert/1", "code": "drift"}', now_ns=0)
 
     assert (losses.gaps, losses.due_ns) == ([], None)
+
+
+def test_what_the_disk_did_not_take_is_not_counted() -> None:
+    losses = Losses()
+    losses.add([("event/a", 1)], "outbox-full", now_ns=0)
+
+    def fails() -> None:
+        with losses.unless_it_fails():
+            losses.add([("event/a", 2), ("event/b", 1)], "outbox-full", now_ns=9)
+            raise sqlite3.OperationalError
+
+    with pytest.raises(sqlite3.OperationalError):
+        fails()
+
+    assert losses.by_stream == {"event/a": 1}
+    assert (losses.gaps, losses.due_ns) == ([Gap("event/a", "outbox-full", 1, 1, 1)], DECLARE_NS)

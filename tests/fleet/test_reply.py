@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from edged.fleet.reply import MAX_CORRELATION, correlation_of, reply_draft, reply_stream
+from edged.fleet.reply import MAX_CORRELATION, correlation_of, reply_draft, reply_stream, traceparent_of
 
 
 @pytest.mark.parametrize("asked", ["reply", "reply/console-7", "answers"])
@@ -43,3 +43,19 @@ def test_correlation_data_that_are_too_long_or_absent_do_not_come_back() -> None
 )
 def test_every_other_document_has_none(payload: bytes) -> None:
     assert correlation_of(payload) is None
+
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_a_trace_is_found_in_whatever_document_carries_it() -> None:
+    draft = reply_draft("reply", {"id": "c-1"}, None, TRACE)
+
+    assert traceparent_of(json.dumps(dict(draft.body), separators=(",", ":")).encode()) == TRACE
+    assert traceparent_of(json.dumps({"schema": "edged.result/1", "frame": 7}).encode()) is None
+
+
+def test_a_text_that_looks_like_a_trace_is_none() -> None:
+    document = {"label": f'"traceparent":"{TRACE}"', "reason": "traceparent"}
+
+    assert traceparent_of(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()) is None

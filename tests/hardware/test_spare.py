@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -18,6 +16,20 @@ die_with_parent()
 give_way()
 print(os.nice(0), os.sched_getscheduler(0) == os.SCHED_IDLE, open("/proc/self/oom_score_adj").read().strip())
 """
+BEHIND = """
+import os
+from edged.hardware.spare import step_back
+step_back()
+print(os.nice(0), os.sched_getscheduler(0) == os.SCHED_OTHER)
+print(*open("/proc/self/autogroup").read().split() if os.path.exists("/proc/self/autogroup") else "-")
+"""
+WAITING = """
+import os, time
+from edged.hardware.spare import waiting_ns
+before = waiting_ns("self")
+time.sleep(0.001)
+print(before, waiting_ns(str(os.getpid())))
+"""
 ORPHAN = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c",
@@ -29,8 +41,9 @@ time.sleep(60)
 """
 
 
-def python(code: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd="/")
+def python(code: str, *, has_session: bool = False) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", code]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd="/", start_new_session=has_session)
 
 
 @pytest.mark.slow
@@ -38,6 +51,24 @@ def test_it_runs_on_what_is_left_and_is_the_first_to_go() -> None:
     with python(POLITE) as child:
         said, _ = child.communicate(timeout=30)
     assert said.split() == ["19", "True", "1000"]
+
+
+@pytest.mark.slow
+def test_who_steps_back_in_a_session_of_its_own_leaves_others_most_of_the_processor() -> None:
+    with python(BEHIND, has_session=True) as child:
+        said, _ = child.communicate(timeout=30)
+    own, session = said.splitlines()
+    assert own == "19 True"
+    assert session == "-" or session.endswith("nice 10")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel has no autogroups")
+def test_who_steps_back_in_another_s_session_takes_nothing_from_that() -> None:
+    before = Path("/proc/self/autogroup").read_text("ascii")
+    with python(BEHIND) as child:
+        child.communicate(timeout=30)
+    assert Path("/proc/self/autogroup").read_text("ascii") == before
 
 
 @pytest.mark.slow
@@ -50,11 +81,14 @@ def test_it_ends_with_its_parent() -> None:
     assert not orphan.is_running()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this kernel does not count it")
 def test_waiting_is_counted_and_never_less_than_before() -> None:
-    before = waiting_ns("self")
-    time.sleep(0.001)
-    assert 0 <= before <= waiting_ns(str(os.getpid()))
+    # In a process of its own: here another test's thread may end, and its waiting with it.
+    with python(WAITING) as child:
+        said, _ = child.communicate(timeout=30)
+    before, after = (int(word) for word in said.split())
+    assert 0 <= before <= after
 
 
 def test_of_a_process_that_is_gone_nothing_is_known() -> None:

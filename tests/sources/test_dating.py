@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edged.domain.frame import Samples, Stamp
@@ -132,6 +132,22 @@ def test_a_sensors_clock_that_stood_still_for_long_is_a_gap() -> None:
     assert dating.date(np.array([1.2]), 20.0) == pytest.approx([20.0])
 
 
+def test_a_sensors_clock_that_moves_by_less_than_ours_can_tell_is_no_clock_that_stands_still() -> None:
+    dating = ClockDating()
+    dating.date(np.array([1.0, 1.1]), 1e6)
+
+    times = dating.date(np.array([1.1 + 1e-15, 1.2]), 1e6 + 0.1)
+
+    assert 1e6 < times[0] < times[1]
+
+
+def test_a_counter_that_was_beyond_its_end_and_begins_anew_at_the_same_place_goes_on() -> None:
+    dating = ClockDating(wraps_s=65.536)
+    times = np.concatenate([dating.date(np.array([65.4, 65.537]), 10.0), dating.date(np.array([0.001]), 10.1)])
+
+    assert np.all(np.diff(times) > 0)
+
+
 def test_a_first_block_without_a_step_is_dated_at_arrival() -> None:
     assert ClockDating().date(np.array([5.0]), 10.0) == pytest.approx([10.0])
 
@@ -154,6 +170,7 @@ DATINGS = [lambda: RateDating(100.0), ClockDating, lambda: ClockDating(65.536), 
 
 
 @pytest.mark.parametrize("make", DATINGS)
+@example([([1.0], 0.0, False), ([1e-4], 0.0, True), ([1.0000000000000002e-4], 0.0, True)])
 @given(
     blocks=st.lists(
         st.tuples(st.lists(st.floats(0.0001, 50), min_size=1, max_size=5), st.floats(0, 30), st.booleans()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from edged.sources.topic import MAX_PAYLOAD_BYTES, Subscription, TopicSource, op
 from fakes import brokers
 from fakes.broker import FakeBroker
 from fakes.brokers import BrokerProcess
+from fakes.certificates import Authority
 
 TOPIC = "plant/oven/state"
 
@@ -244,6 +246,16 @@ def test_certificates_that_are_not_there_are_told(tmp_path: Path) -> None:
         opened(brokers.free_port(), tls=TlsFiles(ca=tmp_path / "absent.pem"))
 
     assert caught.value.code == "broker-tls-file"
+
+
+def test_a_key_behind_a_passphrase_is_a_fault_and_asks_nobody(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.sign("press-07")
+    words = ["openssl", "ec", "-aes256", "-passout", "pass:secret", "-in", pair.key, "-out", tmp_path / "locked"]
+    subprocess.run(words, check=True, capture_output=True)
+
+    with pytest.raises(DeviceError, match="cannot"):
+        opened(brokers.free_port(), tls=TlsFiles(pair.cert, pair.cert, tmp_path / "locked"), protocol=4)
 
 
 @pytest.mark.parametrize("topic", ["a/#/b", "a+", "a\0", "#a"])

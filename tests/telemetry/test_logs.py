@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from edged.telemetry import logs
+from edged.telemetry.flood import MOST
 
 LOGGER = logging.getLogger("edged.test")
 
@@ -38,6 +39,38 @@ def test_people_get_words_and_what_has_spaces_is_quoted() -> None:
     logs.set_up("INFO", stream)
     logs.event(LOGGER, "source.lost", source="dock", reason="no such device", empty="")
     assert stream.getvalue() == 'INFO source.lost source=dock reason="no such device" empty=""\n'
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "a\x00b", "a\x9bm", "a\u202eb", "a\rb", "a\nERROR worker.broken"])
+def test_what_would_speak_to_the_terminal_or_begin_a_line_is_written_out(hostile: str) -> None:
+    stream = Terminal()
+    logs.set_up("INFO", stream)
+    logs.event(LOGGER, "source.lost", source=hostile)
+
+    line = stream.getvalue()
+    assert line.endswith("\n")
+    assert line[:-1].isprintable()
+
+
+def test_a_field_of_a_taken_name_hides_neither_the_code_nor_the_time() -> None:
+    stream = io.StringIO()
+    logs.set_up("INFO", stream)
+    logs.event(LOGGER, "update.state", event="fetched", at="noon")
+
+    document = json.loads(stream.getvalue())
+    assert (document["event"], document["field_event"], document["field_at"]) == ("update.state", "fetched", "noon")
+    assert document["at"] > 0
+
+
+def test_a_flood_of_one_code_is_held_back_and_other_codes_are_not() -> None:
+    stream = io.StringIO()
+    logs.set_up("INFO", stream)
+    for _ in range(5 * MOST):
+        logs.event(LOGGER, "source.lost", source="dock")
+    logs.event(LOGGER, "worker.broken")
+
+    events = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    assert (events.count("source.lost"), events[-1]) == (MOST, "worker.broken")
 
 
 def test_what_is_below_the_level_is_not_built() -> None:

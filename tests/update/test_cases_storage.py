@@ -243,3 +243,32 @@ def test_a_second_edged_is_refused_its_state_directory(air: Air) -> None:
 
     first.release()
     Lock(air.state).release()
+
+
+def test_a_link_in_place_of_a_stored_file_is_damage_and_what_it_leads_to_is_not_touched(air: Air) -> None:
+    """Case 26: a symlink in the store."""
+    committed(air)
+    secret = air.path / "secret"
+    secret.write_bytes(b"of somebody else")
+    place = blob(air, b"2.0.0")
+    place.unlink()
+    place.symlink_to(secret)
+
+    assert air.live() == "1.0.0"
+
+    assert air.records().pointer(MODEL).code == "damaged"
+    assert secret.read_bytes() == b"of somebody else"
+
+
+def test_a_link_where_a_release_is_unpacked_leads_nothing_out_of_the_state_directory(air: Air) -> None:
+    """Case 26."""
+    order, outside = air.order(), air.path / "outside"
+    (outside / "golden").mkdir(parents=True)
+    (outside / "kept").write_bytes(b"kept")
+    (air.state / "incoming").mkdir()
+    (air.state / "incoming" / f"{order.sha256}.files").symlink_to(outside)
+    air.knobs.verdict = COMMIT
+
+    assert air.carry(order, LocalDisk()) == "committed"
+
+    assert sorted(file.name for file in outside.iterdir()) == ["golden", "kept"]

@@ -269,6 +269,16 @@ def test_a_link_out_of_a_folder_leads_nowhere(repository: Path, tmp_path: Path) 
     assert failure(lambda: fetch(FolderTransport(repository), tmp_path / "incoming")) == "absent"
 
 
+def test_a_link_in_place_of_what_came_so_far_leads_nothing_out_of_the_folder(repository: Path, tmp_path: Path) -> None:
+    """Case 26."""
+    incoming, secret = tmp_path / "incoming", tmp_path / "secret"
+    incoming.mkdir()
+    secret.write_bytes(b"of somebody else")
+    (incoming / f"{DIGEST}.part").symlink_to(secret)
+    assert fetch(FolderTransport(repository), incoming).read_bytes() == CONTENT
+    assert secret.read_bytes() == b"of somebody else"
+
+
 # -- the pace
 
 

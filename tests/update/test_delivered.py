@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from edged.domain.errors import BundleError, DeviceError, EngineLostError, Rejec
 from edged.update.configured import restored
 from edged.update.delivered import COPIES, RESERVE_BYTES, ordered
 from edged.update.desired import Audience, Desired, ModelOrder, Order
+from edged.update.manifest import MAX_LABELS_BYTES
 from edged.update.offered import OfferedWay, Offers
 from edged.update.probation import COMMIT
 from edged.update.records import Pointer, Release
@@ -441,3 +443,55 @@ def test_a_folder_s_bundle_is_here_and_nobody_watches_over_it(air: Air) -> None:
     moves = [way.fetch(Pointer()), way.watch(Pointer())]
 
     assert [move.event for move in moves if isinstance(move, Move)] == [Event.FETCHED, Event.KEPT]
+
+
+def spoiling(*contents: str | None) -> Callable[[Path], None]:
+    """Give what writes each of these into the labels, one at a time; None leaves them."""
+    left = list(contents)
+
+    def spoil(folder: Path) -> None:
+        content = left.pop(0)
+        if content is not None:
+            (folder / "labels.txt").write_text(content, "utf-8")
+
+    return spoil
+
+
+def test_a_disk_that_gives_something_else_once_costs_an_order_nothing(air: Air) -> None:
+    air.knobs.spoils = spoiling("", None)
+
+    committed(air)
+
+    assert air.live() == "2.0.0"
+
+
+def test_a_disk_that_gives_something_else_each_time_is_blamed_and_not_the_release(air: Air) -> None:
+    order = air.order()
+    long = "x" * (MAX_LABELS_BYTES + 1)
+    air.knobs.spoils = spoiling("", long)
+    assert air.carry(order) == "failed"
+    pointer = air.records().pointer(MODEL)
+    assert (pointer.code, pointer.finished) == ("disk", False)
+
+    air.knobs.spoils, air.knobs.verdict = spoiling(None), COMMIT
+
+    assert air.carry(order) == "committed"
+
+
+def test_a_release_that_is_wrong_each_time_is_rejected(air: Air) -> None:
+    air.knobs.spoils = spoiling("", "")
+    assert air.carry(air.order()) == "rejected"
+
+
+def test_what_the_system_does_not_read_is_no_fault_of_the_release(air: Air, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(_bundle: object) -> None:
+        message = "cannot read golden/first.npy: Input/output error"
+        raise BundleError(message) from OSError(5, "Input/output error")
+
+    order = air.order()
+    with monkeypatch.context() as broken:
+        broken.setattr("edged.update.delivered.listing_of", unreadable)
+        assert air.carry(order) == "failed"
+    assert air.records().pointer(MODEL).code == "disk"
+    air.knobs.verdict = COMMIT
+    assert air.carry(order) == "committed"

@@ -73,12 +73,18 @@ def test_an_order_is_valid_until_its_end_and_no_longer() -> None:
         check(found, OWN[0], OWN, found.not_after_ms)
 
 
-def test_an_order_for_what_this_edged_cannot_do_is_refused_in_words() -> None:
-    wanted = {"parts": {**PARTS, "shadow_one_in": 10}, "sound": None}
-    found = parse(json.dumps(document(models=wanted)).encode())
-    with pytest.raises(RejectedError, match=r"runs no model in shadow, expected shadow_one_in 0 for parts") as refused:
-        check(found, OWN[0], OWN, NOW_MS)
-    assert refused.value.code == "unsupported"
+def test_an_order_says_how_many_frames_are_compared_in_shadow_and_how_many_have_to_agree() -> None:
+    asked = {"shadow_one_in": 10, "shadow_frames": 50, "shadow_agreement": 1}
+    found = parse(json.dumps(document(models={"parts": {**PARTS, **asked}})).encode())
+    order = found.models["parts"]
+    assert order is not None
+    assert (order.shadow_one_in, order.shadow_frames, order.shadow_agreement) == (10, 50, 1.0)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, True, "0.9", None])
+def test_an_agreement_that_is_no_share_is_refused(share: object) -> None:
+    with pytest.raises(RejectedError, match=r"shadow_agreement is .*, expected a share from 0 to 1"):
+        parse(json.dumps(document(models={"parts": {**PARTS, "shadow_agreement": share}})).encode())
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "+", "#", "A", "x" * 65])

@@ -23,6 +23,7 @@ COMMITTING = (
     "verifying",
     "staged",
     "validating",
+    "shadowing",
     "ready",
     "activating",
     "probation",
@@ -50,7 +51,7 @@ def run(air: Air, order: str, fatal: str, word: str) -> subprocess.CompletedProc
 @pytest.mark.parametrize(("state", "word"), CHOSEN)
 def test_killed_in_a_state_it_serves_and_ends_well_after_the_restart(tmp_path: Path, state: str, word: str) -> None:
     air = box(tmp_path)
-    order = air.order().model_dump_json()
+    order = air.order(shadow_one_in=1).model_dump_json()
 
     killed = run(air, order, state, word)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

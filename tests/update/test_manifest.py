@@ -276,3 +276,16 @@ def test_golden_samples_have_a_size_that_a_box_can_hold(folder: Path, monkeypatc
     assert faults_of(folder) == ["golden: cannot use folder 'golden/': it holds 1202 bytes, expected at most 1000"]
     (folder / "golden" / "0").write_bytes(b"x" * 601)
     assert faults_of(folder) == ["golden: cannot use file 'golden/0': it has 601 bytes, expected 1 to 600"]
+
+
+def test_a_folder_that_the_disk_does_not_list_makes_no_bundle_without_samples(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = read_bundle(folder)
+
+    def failing(place: Path) -> None:
+        raise OSError(5, "Input/output error", place)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(BundleError, match=r"cannot list .*golden: Input/output error"):
+        files_of(bundle)

@@ -28,6 +28,7 @@ ORDERED = (
     Event.SWITCHED,
     Event.KEPT,
 )
+SHADOWED = (*ORDERED[:6], Event.PAIRED, Event.AGREED, *ORDERED[7:])
 anything = st.lists(st.sampled_from(list(Event)), max_size=60)
 
 
@@ -39,7 +40,7 @@ def after(events: list[Event]) -> State:
     return state
 
 
-@pytest.mark.parametrize("events", [OFFERED, ORDERED])
+@pytest.mark.parametrize("events", [OFFERED, ORDERED, SHADOWED])
 def test_the_events_of_a_good_candidate_commit_it(events: tuple[Event, ...]) -> None:
     state = State.IDLE
 
@@ -107,7 +108,8 @@ def test_nothing_goes_live_without_its_trial_and_nothing_is_committed_that_was_n
     leading = {(state, following) for state, row in TABLE.items() for following in row.values()}
 
     assert {state for state, following in leading if following is State.ACTIVATING} == {State.READY}
-    assert {state for state, following in leading if following is State.READY} == {State.VALIDATING}
+    assert {state for state, following in leading if following is State.READY} == {State.VALIDATING, State.SHADOWING}
+    assert {state for state, following in leading if following is State.SHADOWING} == {State.VALIDATING}
     assert {state for state, following in leading if following is State.COMMITTED} == {
         State.CHECKING,
         State.ACTIVATING,

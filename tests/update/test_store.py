@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.domain.errors import BundleError
+from edged.domain.errors import BundleError, DeviceError
 from edged.update.disk import LocalDisk
 from edged.update.manifest import MAX_FILE_BYTES, read_bundle, verify
 from edged.update.records import Release
@@ -163,3 +163,15 @@ def test_a_sweep_leaves_what_is_kept_and_nothing_else(tmp_path: Path) -> None:
     assert store.bundle("parts", releases[1]) is not None
     assert not leftover.exists()
     assert not blob_of(state, b"1").exists()
+
+
+def test_a_disk_that_lists_no_folder_is_told_as_the_disk_s_trouble(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "state" / "incoming").mkdir()
+
+    def failing(_folder: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(Path, "iterdir", failing)
+        with pytest.raises(DeviceError, match=r"cannot list .*Input/output error"):
+            store.clear(set())

@@ -194,18 +194,12 @@ function showBox(told) {
     ["to the fleet", `${told.outbox.pending} waiting, ${told.outbox.acknowledged} delivered`],
   ];
   const list = el("dl", {}, ...rows.flatMap(([name, value]) => [el("dt", { text: name }), el("dd", { text: value })]));
-  const heat = told.history.map(([age, temp]) => [-age, temp]), memory = told.history.map(([age, , , mb]) => [-age, mb]);
-  const charts = [];
-  if (heat.some(([, temp]) => temp !== null)) charts.push(caption(`temperature, last hour: ${heat.at(-1)[1]?.toFixed(0) ?? "–"} °C`), chart([heat], { label: "temperature" }));
-  if (memory.some(([, mb]) => mb !== null)) charts.push(caption(`memory of edged, last hour: ${memory.at(-1)[1]?.toFixed(0) ?? "–"} MB`), chart([memory], { floor: 0, label: "memory" }));
-  by("box").replaceChildren(list, ...charts);
+  by("box").replaceChildren(list);
 }
-
-const caption = (text) => el("div", { className: "soft", text });
 
 function showModels(told) {
   const open = new Set([...by("models").querySelectorAll("details[open]")].map((one) => one.dataset.model));
-  const rows = told.models.map((one) => el("tr", {}, ...[one.name, one.active?.version ?? "–", one.previous?.version ?? "–", one.order?.version ?? "–",
+  const rows = told.models.map((one) => el("tr", {}, ...[one.name, one.active?.version ?? "–", one.previous?.version ?? "–", one.desired?.version ?? "–",
     one.state, one.reason || ""].map((text) => el("td", { text }))));
   const table = el("div", { className: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ...["model", "runs", "before", "ordered", "state", ""].map((text) => el("th", { text })))), el("tbody", {}, ...rows)));
   const ladders = (told.inventory.models || []).map((ladder) => {
@@ -218,6 +212,31 @@ function showModels(told) {
     return made;
   });
   by("models").replaceChildren(table, ...ladders);
+}
+
+function showUpdates(updates) {
+  by("updates").hidden = updates.length === 0;
+  by("updates").replaceChildren(...updates.map(update));
+}
+
+// How far an update is: a download by its bytes, a probation by its time and its results, whichever has farther to go.
+function update(one) {
+  const parts = [], megabytes = (bytes) => (bytes / 1e6).toFixed(bytes < 1e6 ? 2 : 1);
+  let share = null;
+  if (one.of_s !== undefined) {
+    share = Math.min(one.of_s ? one.done_s / one.of_s : 1, one.of_results ? one.results / one.of_results : 1, 1);
+    parts.push(`${ago(one.done_s)} of ${ago(one.of_s)}`, `${one.results} of at least ${one.of_results} results`);
+  } else if (one.of) {
+    share = one.done / one.of;
+    parts.push(one.state === "downloading" ? `${megabytes(one.done)} of ${megabytes(one.of)} MB` : `${one.done} of ${one.of} frames`);
+  } else if (one.reason) parts.push(one.reason);
+  const percent = share === null ? "" : ` ${Math.floor(100 * share)} %`;
+  const bar = el("progress", share === null ? {} : { max: 1, value: share });
+  bar.setAttribute("aria-label", `${one.model}: ${one.state}`);
+  const row = el("div", { className: "update" }, el("b", { text: `${one.model} ${one.version ?? ""}` }),
+    el("span", { text: `${one.state}${percent}` }), bar, el("span", { className: "soft", text: parts.join(", ") }));
+  row.dataset.update = one.model;
+  return row;
 }
 
 function rung(one) {
@@ -233,6 +252,7 @@ async function refresh() {
     const told = await answer.json();
     showHead(told);
     showReasons(told.health.reasons);
+    showUpdates(told.updates);
     showPipelines(told.pipelines);
     showEvents(told.pipelines);
     showBox(told);

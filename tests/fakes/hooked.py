@@ -1,0 +1,63 @@
+"""A server of webhooks: it answers as a test says, and keeps what it was sent."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from fakes.certificates import Pair
+
+
+@dataclass
+class Hooked:
+    """``answers`` are given one after the other, 204 once there are no more."""
+
+    url: str = ""
+    answers: list[int] = field(default_factory=list)
+    sent: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
+
+
+@contextmanager
+def hooked(*answers: int, pair: Pair | None = None) -> Iterator[Hooked]:
+    """Listen on a free port; with a certificate, over TLS."""
+    told = Hooked(answers=list(answers))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            told.sent.append(({name.lower(): value for name, value in self.headers.items()}, json.loads(body)))
+            status = told.answers.pop(0) if told.answers else 204
+            self.send_response(status)
+            if 300 <= status < 400:
+                self.send_header("Location", told.url + "elsewhere")
+            self.end_headers()
+            if status >= 400:
+                self.wfile.write(b"not\n today")
+
+        def log_message(self, *_values: object) -> None:
+            pass
+
+    class Quiet(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that does not trust the certificate hangs up."""
+
+    server = Quiet(("127.0.0.1", 0), Handler)
+    if pair is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair.cert, pair.key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    told.url = f"http{'s' if pair else ''}://127.0.0.1:{server.server_address[1]}/"
+    try:
+        yield told
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
