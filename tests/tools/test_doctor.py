@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from edgectl import doctor_hardware
+from edgectl.checks import hardware
+from edgectl.checks.hardware import PLUG_S
+from edgectl.checks.rows import Ground, Row
+from edgectl.checks.table import GROUPS
 from edgectl.cli import main
-from edgectl.doctor_hardware import PLUG_S
-from edgectl.doctor_rows import Ground, Row
+from edgectl.doctor import examine
 from edged.assembly.box import Box
 from edged.assembly.compiling import Compiling
 from edged.assembly.engines import Engines
@@ -40,7 +42,7 @@ def ground(tmp_path: Path, *found: Accelerator, there: Interpreter | None = None
 
 
 def rows(there: Ground) -> dict[tuple[str, str], Row]:
-    return {(row.subject.partition(" ")[0], row.check): row for row in doctor_hardware.rows(there)}
+    return {(row.subject.partition(" ")[0], row.check): row for row in hardware.rows(there)}
 
 
 def test_a_box_without_accelerators_says_so_and_nothing_fails(tmp_path: Path) -> None:
@@ -109,7 +111,7 @@ def test_a_node_that_a_process_holds_names_it_and_what_frees_it(tmp_path: Path) 
 def test_whoever_stands_there_is_asked_to_unplug_and_plug(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[bool], status: str, evidence: str
 ) -> None:
-    monkeypatch.setattr(doctor_hardware, "PLUG_S", 0.0)
+    monkeypatch.setattr(hardware, "PLUG_S", 0.0)
     assert PLUG_S > 1
     asked: list[str] = []
 
@@ -117,11 +119,46 @@ def test_whoever_stands_there_is_asked_to_unplug_and_plug(
         asked.append(question)
         return answers[len(asked) - 1]
 
-    subject = doctor_hardware.Subject(STICK, "edgetpu", str(tmp_path))
-    check = doctor_hardware.CHECKS[-1]
+    subject = hardware.Subject(STICK, "edgetpu", str(tmp_path))
+    check = hardware.STEPS[-1]
     # No stick is on this root's bus: it is gone at once, and never back.
     assert check.run(subject, ground(tmp_path, STICK, ask=ask, root=tmp_path))[:2] == (status, evidence)
     assert asked == ["unplug the Coral USB Accelerator", "plug it in again"][: len(answers)]
+
+
+class TestVerb:
+    @pytest.fixture
+    def config(self, tmp_path: Path) -> Path:
+        file = tmp_path / "edged.toml"
+        file.write_text(f'[state]\ndirectory = "{tmp_path}"\n[mqtt]\nhots = "broker"\n', "utf-8")
+        return file
+
+    def test_a_group_that_is_not_there_is_a_wrong_request(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["doctor", "brokers"]) == 2
+        assert "cannot check brokers, expected one of system, packages" in capsys.readouterr().err
+
+    def test_a_configuration_that_is_not_there_is_a_wrong_request(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["doctor", "clock", "--config", str(tmp_path / "none.toml")]) == 2
+        assert "expected a configuration; name one with --config" in capsys.readouterr().err
+
+    def test_only_faults_are_shown_when_they_alone_are_wanted_and_a_command_is_whole_when_piped(
+        self, config: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["doctor", "configuration", "heat", "disk", "--faults", "--config", str(config)]) == 1
+        out = capsys.readouterr().out
+        assert out.splitlines()[0] == "configuration"
+        assert f"        $ sudoedit {config} && edged check --config {config}\n" in out
+        assert not re.search(r"^ +(ok|-) |\x1b", out, re.MULTILINE)
+
+    def test_a_report_names_its_groups_in_their_order_and_counts_its_rows(self, config: Path) -> None:
+        report = examine(config, ["heat", "configuration"])
+        document = report.document()
+        assert document["groups"] == ["configuration", "heat"]
+        assert document["daemon"] == {"runs": False, "pid": None}
+        assert sum(document["counts"].values()) == len(document["rows"])
+        assert document["fails"] == document["counts"]["fail"] == 1
 
 
 @pytest.mark.slow
@@ -176,15 +213,21 @@ def test_the_examples_of_the_page_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    commands = [line for block in blocks for line in block.splitlines()]
+    page = PAGE.read_text(encoding="utf-8")
+    commands = [line for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
     (tmp_path / "edged.toml").write_text(f'[state]\ndirectory = "{tmp_path}"\n', "utf-8")
     for line in commands:
         # A machine with an accelerator of its own may have one that fails.
         assert main([*shlex.split(line)[1:], "--config", "edged.toml"]) in {0, 1}, capsys.readouterr().out
     kept = json.loads(Path("check.json").read_text(encoding="utf-8"))
-    (example,) = re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     assert kept.keys() == json.loads(example).keys()
     assert kept["rows"][0].keys() == json.loads(example)["rows"][0].keys()
-    told = dict(re.findall(r"^\| (\w+) \| (.+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
-    assert [check.name for check in doctor_hardware.CHECKS] == [name for name in told if name != "check"]
+
+
+def test_the_page_lists_every_group_and_every_step_of_an_accelerator() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \| .+ \| .+ \|$", page, re.MULTILINE) == list(GROUPS)
+    steps = page.partition("## `hardware`")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| (\w+) \| .+ \|$", steps, re.MULTILINE)
+    assert [step.name for step in hardware.STEPS] == told[1:]

@@ -26,8 +26,11 @@ VERBS: tuple[tuple[str, str], ...] = (
 """Each verb's name and the module whose ``app`` is the typer program behind it; in the order of the help page."""
 
 
-def program() -> typer.Typer:
-    """Put the verbs together."""
+def program(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Put the verbs together: the one that the arguments begin with, else all of them, for the help page and its suggestions.
+
+    With nine verbs all of them took 1.1 s and 77 MB on a PC, most of them alone 0.3 to 0.6 s and 40 to 55 MB.
+    """
     whole = typer.Typer(
         name="edgectl",
         help="What a field engineer and a fleet manager do with edged.",
@@ -35,15 +38,17 @@ def program() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for name, module in VERBS:
+    asked = [row for row in VERBS if row[0] in arguments[:1]]
+    for name, module in asked or VERBS:
         whole.add_typer(import_module(module).app, name=name)
     return whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb and give the exit status; every error is one line on standard error."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        program()(arguments, standalone_mode=True)
+        program(words)(words, standalone_mode=True)
     except SystemExit as end:
         return int(end.code or DONE)
     except ConfigError as error:

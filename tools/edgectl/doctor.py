@@ -5,89 +5,138 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
-from edgectl import doctor_hardware
-from edgectl.doctor_rows import Ground, Group, Row, Status, document
-from edged.assembly.box import survey_for
-from edged.config.load import load
+from edgectl.checks import daemon
+from edgectl.checks.configuration import may_read
+from edgectl.checks.rows import Ground, Report, Row
+from edgectl.checks.run import run as run_checks
+from edgectl.checks.table import GROUPS, TABLE
+from edged.assembly.box import Box, survey_for
+from edged.config.load import Fault, Loaded, RejectedConfigError, load
+from edged.config.schema import Config
+from edged.domain.errors import ConfigError
 from edged.fleet.topics import rfc3339
 
-CONFIG = Path("/etc/edged/edged.toml")
+CONFIG = Path("etc/edged/edged.toml")
 RECORD = "doctor.json"
 FAULT = 1
-WIDTH = 120
-MARKS: dict[Status, tuple[str, str]] = {
-    "ok": ("ok", "green"),
-    "warn": ("warn", "yellow"),
-    "fail": ("FAIL", "bold red"),
-    "skipped": ("-", "dim"),
-}
-
-GROUPS: tuple[Group, ...] = (Group("hardware", "accelerators", doctor_hardware.rows),)
-"""In the order of the report. A group's option has its name; without any of them all are run."""
 
 app = typer.Typer(
     help="Say what is wrong with this box, what shows it, and what mends it.",
     invoke_without_command=True,
     subcommand_metavar="",
+    context_settings={"allow_interspersed_args": True},
 )
 
 
+def examine(
+    config: Path | None = None,
+    groups: Sequence[str] = (),
+    *,
+    root: Path = Path("/"),
+    ask: Callable[[str], bool] | None = None,
+    logs_in: bool = False,
+    seen: Callable[[Row], None] = lambda _row: None,
+) -> Report:
+    """Check a box, without a change to it; ``document()`` of what it gives is ``edged.doctor/1``.
+
+    ``groups`` are names of ``GROUPS``; none are all. ``seen`` is called with each row as it is found. Raises ConfigError for a group that
+    is not there, or when ``config`` names no file.
+    """
+    wanted = _wanted(groups)
+    checks = [check for check in TABLE if check.group in wanted]
+    ground = replace(survey(config, root), ask=ask, logs_in=logs_in)
+    rows = []
+    for row in run_checks(checks, ground):
+        seen(row)
+        rows.append(row)
+    return Report(tuple(rows), ground, rfc3339(time.time_ns()), wanted)
+
+
+def survey(config: Path | None = None, root: Path = Path("/")) -> Ground:
+    """Read the configuration as far as that goes, look at the hardware, and find the daemon."""
+    file = config or root / CONFIG
+    loaded, usable = _loaded(file, root, required=config is not None)
+    box, fault = _box(loaded.config, root, file)
+    running = daemon.look(loaded.config, file) if root == Path("/") else daemon.STOPPED
+    return Ground(
+        loaded.config,
+        box,
+        root=root,
+        file=file,
+        faults=(*loaded.faults, *fault),
+        is_configured=usable,
+        daemon=running,
+    )
+
+
 @app.callback()
-def run(
-    hardware: Annotated[bool, typer.Option("--hardware", help="Only the accelerators.")] = False,  # noqa: FBT002 - a flag
-    walk: Annotated[bool, typer.Option("--walk", help="Ask whoever stands here to unplug and plug.")] = False,  # noqa: FBT002 - a flag
-    config: Annotated[Path | None, typer.Option(help=f"The configuration (default: {CONFIG}).")] = None,
+def run(  # noqa: PLR0917 - one argument for each flag
+    groups: Annotated[list[str] | None, typer.Argument(metavar="GROUP", help=", ".join(GROUPS))] = None,
+    hardware: Annotated[bool, typer.Option("--hardware", hidden=True)] = False,  # noqa: FBT002 - a flag
+    walk: Annotated[bool, typer.Option("--walk", help="Ask to unplug and plug accelerators.")] = False,  # noqa: FBT002 - a flag
+    login: Annotated[bool, typer.Option("--login", help="Log in at the broker though edged is online there.")] = False,  # noqa: FBT002 - a flag
+    faults: Annotated[bool, typer.Option("--faults", help="Show only what warns or fails.")] = False,  # noqa: FBT002 - a flag
+    config: Annotated[Path | None, typer.Option(help=f"The configuration (default: /{CONFIG}).")] = None,
+    sysroot: Annotated[Path, typer.Option(help="Another machine's files: what they tell is checked.")] = Path("/"),
     record: Annotated[
         Path | None, typer.Option(help=f"Where the report is kept (default: {RECORD} in the state directory).")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Check a box and say what mends what is wrong. Exit status 1 when anything fails."""
-    asked = [name for name, is_asked in (("hardware", hardware),) if is_asked]
-    groups = [group for group in GROUPS if not asked or group.name in asked]
-    settings = load(config or CONFIG, required=config is not None, named=False).config
-    ground = Ground(settings, survey_for(settings), _ask if walk and not as_json else None)
-    rows = list(_shown(groups, ground, None if as_json else _console()))
-    report = document(rows, ground, rfc3339(time.time_ns()), [group.name for group in groups])
-    kept = _kept(record or settings.state.directory / RECORD, report)
-    if as_json:
-        sys.stdout.write(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    (sys.stderr if as_json else sys.stdout).write(f"{kept}\n")
-    if report["fails"]:
+    from edgectl.doctor_screen import Screen  # noqa: PLC0415 - nothing is drawn for --json
+
+    screen = None if as_json else Screen(only_faults=faults)
+    ask = _ask if walk and not as_json else None
+    named = [*(groups or ()), *(["hardware"] if hardware else [])]
+    report = examine(config, named, root=sysroot, ask=ask, logs_in=login, seen=screen.show if screen else _nothing)
+    document = report.document()
+    if screen is not None:
+        screen.sum_up(report)
+    else:
+        sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    if record is not None or report.ground.is_live:
+        kept = _kept(record or report.ground.config.state.directory / RECORD, document)
+        (sys.stderr if as_json else sys.stdout).write(f"{kept}\n")
+    if document["fails"]:
         raise typer.Exit(FAULT)
 
 
-def _shown(groups: Sequence[Group], ground: Ground, page: Console | None) -> Iterator[Row]:
-    """Give the rows, and show each as it comes."""
-    for group in groups:
-        if page is not None:
-            page.print(Text(group.title, style="bold"))
-        for row in group.run(ground):
-            if page is not None:
-                page.print(_line(row))
-            yield row
+def _wanted(groups: Iterable[str]) -> tuple[str, ...]:
+    asked = set(groups)
+    if unknown := sorted(asked - GROUPS.keys()):
+        message = f"cannot check {', '.join(unknown)}, expected one of {', '.join(GROUPS)}"
+        raise ConfigError(message)
+    return tuple(name for name in GROUPS if not asked or name in asked)
 
 
-def _line(row: Row) -> Text:
-    mark, style = MARKS[row.status]
-    line = Text(f"{mark:>6}", style=style).append(f"  {row.subject}: {row.check}  ", style="default")
-    line.append(row.evidence, style="dim")
-    if row.remedy and row.status in {"warn", "fail"}:
-        line.append(f"\n        → {row.remedy}", style="default")
-    return line
+def _loaded(file: Path, root: Path, *, required: bool) -> tuple[Loaded, bool]:
+    """Read it; one that cannot be used costs the checks that need it, and no others."""
+    if required and may_read(file) is None:
+        message = f"cannot read {file}: there is none, expected a configuration"
+        raise ConfigError(message, remedy="name one with --config, or leave that out for the defaults")
+    try:
+        return load(file, root=root, required=False, named=False), True
+    except RejectedConfigError as error:
+        return Loaded(Config.model_validate({"device": {"id": "unnamed"}}), error.faults, ()), False
 
 
-def _console() -> Console:
-    made = Console()
-    return made if made.is_terminal else Console(highlight=False, width=WIDTH)
+def _box(config: Config, root: Path, file: Path) -> tuple[Box, tuple[Fault, ...]]:
+    """Look at the hardware; a profile that cannot be had, or read by whoever runs this, leaves the shipped ones."""
+    try:
+        return survey_for(config, root), ()
+    except ConfigError as error:
+        device = config.device.model_copy(update={"profile": "auto"})
+        shipped_alone = config.profiles.model_copy(update={"directories": ()})
+        usable = config.model_copy(update={"device": device, "profiles": shipped_alone})
+        return survey_for(usable, root), (Fault(file, "device.profile", str(error.args[0])),)
 
 
 def _ask(question: str) -> bool:
@@ -96,6 +145,10 @@ def _ask(question: str) -> bool:
     sys.stdout.flush()
     answer = sys.stdin.readline()
     return bool(answer) and answer.strip().lower() != "s"
+
+
+def _nothing(_row: Row) -> None:
+    """Show nothing."""
 
 
 def _kept(file: Path, report: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edgectl.doctor_rows import Ground
+from edgectl.checks.rows import Ground
 from edged.assembly.box import model_folders
 from edged.assembly.engines import MEASURING_RUNS, Engines, figures
 from edged.config.share import shipped

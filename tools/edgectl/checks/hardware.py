@@ -1,4 +1,4 @@
-"""The checks of ``edgectl doctor --hardware``: each accelerator from its place on the bus to a call that hangs.
+"""The checks of ``edgectl doctor hardware``: each accelerator from its place on the bus to a call that hangs.
 
 A canary model runs in a child through the same code as the daemon's. The hang is a real one: the child is stopped (SIGSTOP) in the middle
 of a call, has to be ended at its deadline, and the device has to open again afterwards.
@@ -11,12 +11,13 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from edgectl.doctor_canary import Canary, canary_for, hang
-from edgectl.doctor_rows import Ground, Row, Status
+from edgectl.checks.canary import Canary, canary_for, hang
+from edgectl.checks.rows import Ground, Row, Step, Verdict, walked
 from edged.control.possible import ACCELERATOR_HARDWARE, DRIVEN_BY
 from edged.domain.device import Accelerator
 from edged.domain.errors import EdgedError
@@ -51,9 +52,9 @@ class Subject:
             else f"{self.way} ({self.found.bus} {self.found.address or ''})".replace(" )", ")")
         )
 
-
-Verdict = tuple[Status, str, str]
-"""Status, evidence, remedy."""
+    def details(self, step: str) -> Mapping[str, Any]:
+        """Give what the record has of a step: figures and libraries of the canary."""
+        return self.canary.details if step == "canary" and self.canary else {}
 
 
 def rows(ground: Ground) -> Iterator[Row]:
@@ -67,32 +68,14 @@ def rows(ground: Ground) -> Iterator[Row]:
         for accelerator in found:
             ways = [way for way, kind in ACCELERATOR_HARDWARE.items() if kind == accelerator.kind]
             driven = [way for way in ways if way in DRIVEN_BY]
+            steps = STEPS if ground.is_live else tuple(step for step in STEPS if step.name in OF_FILES)
             for way in driven or [accelerator.kind]:
-                yield from _walked(Subject(accelerator, way, folder), CHECKS if driven else CHECKS[:1], ground)
+                yield from walked(Subject(accelerator, way, folder), steps if driven else STEPS[:1], ground)
+        if not ground.is_live:
+            return
         if compiling is not None and "openvino-cpu" in compiling.accelerators:
-            yield from _walked(Subject(None, "openvino-cpu", folder), CHECKS[4:7], ground)
-        yield from _walked(Subject(None, "cpu", folder), CHECKS[5:7], ground)
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """``stops`` means that nothing further can work where it fails."""
-
-    name: str
-    run: Callable[[Subject, Ground], Verdict]
-    stops: bool = True
-
-
-def _walked(subject: Subject, checks: tuple[Check, ...], ground: Ground) -> Iterator[Row]:
-    for check in checks:
-        if subject.broken:
-            yield Row(check.name, subject.name, "skipped", f"after {subject.broken}")
-            continue
-        status, evidence, remedy = check.run(subject, ground)
-        details = subject.canary.details if check.name == "canary" and subject.canary else {}
-        yield Row(check.name, subject.name, status, evidence, remedy, details)
-        if status == "fail" and check.stops:
-            subject.broken = check.name
+            yield from walked(Subject(None, "openvino-cpu", folder), STEPS[4:7], ground)
+        yield from walked(Subject(None, "cpu", folder), STEPS[5:7], ground)
 
 
 def _found(subject: Subject, _ground: Ground) -> Verdict:
@@ -124,6 +107,9 @@ def _permissions(subject: Subject, ground: Ground) -> Verdict:
     if not nodes:
         return "skipped", "no device node is known for it", ""
     busy = [who for node in nodes for who in holders(str(node))]
+    if busy and subject.way == OWN and ground.daemon.runs:
+        subject.broken = "edged holds it"
+        return "skipped", f"{busy[0]} holds {nodes[0]}", ""
     if busy and subject.way == OWN:
         return "fail", f"{busy[0]} holds {nodes[0]}", "sudo systemctl stop edged"
     return "ok", ", ".join(map(str, nodes)), ""
@@ -188,7 +174,7 @@ def _replug(subject: Subject, ground: Ground) -> Verdict:
     if found.bus != "usb":
         return "skipped", "it is built in", ""
     if ask is None:
-        return "skipped", "nobody was asked to unplug it: edgectl doctor --hardware --walk", ""
+        return "skipped", "nobody was asked to unplug it: edgectl doctor hardware --walk", ""
     for question, is_wanted, fault, remedy in (
         (f"unplug the {found.name}", False, "it is still on the bus", "unplug the right one, and run this again"),
         ("plug it in again", True, "it did not come back", "dmesg | tail -n 20"),
@@ -227,14 +213,16 @@ def _group(node: Path) -> str:
         return "plugdev"
 
 
-CHECKS: tuple[Check, ...] = (
-    Check("found", _found),
-    Check("driver", _driver),
-    Check("permissions", _permissions),
-    Check("link", _link, stops=False),
-    Check("runtime", _runtime),
-    Check("canary", _canary),
-    Check("hang", _hang, stops=False),
-    Check("replug", _replug, stops=False),
+STEPS: tuple[Step, ...] = (
+    Step("found", _found),
+    Step("driver", _driver),
+    Step("permissions", _permissions),
+    Step("link", _link, stops=False),
+    Step("runtime", _runtime),
+    Step("canary", _canary),
+    Step("hang", _hang, stops=False),
+    Step("replug", _replug, stops=False),
 )
 """In the order in which a fault of one explains the next."""
+OF_FILES = frozenset({"found", "driver", "link"})
+"""What can be told of another machine's files."""

@@ -1,0 +1,58 @@
+"""The configuration: every fault that ``edged check`` has of its text, of bundles and of the files that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from shlex import quote
+
+from edgectl.checks.account import pwd_name
+from edgectl.checks.rows import Ground, Row
+from edged.assembly.check import check_all
+from edged.config.load import Fault
+
+ELSEWHERE = ("source.", "state.directory")
+"""Keys of what other groups look at more closely."""
+
+
+def rows(ground: Ground) -> Iterator[Row]:
+    """Tell each fault with its file and key."""
+    if not ground.is_live:
+        yield from _told(ground.faults, ground)
+        return
+    readable = may_read(ground.file)
+    if readable is False:
+        why = f"{pwd_name()} may not read {ground.file}: sudo edgectl doctor"
+        yield Row("text", "configuration", "skipped", why)
+        return
+    report = check_all(ground.file)
+    named = [one for one in report.faults if not (one.key.startswith(ELSEWHERE) and "kind" not in one.key)]
+    faults = dict.fromkeys([*ground.faults, *report.configuration, *named])
+    if readable is None:
+        # All keys have a default: a box that only answers HTTP may have none.
+        evidence = f"{ground.file} is not there: every key has its default"
+        yield Row("text", "configuration", "warn", evidence, f"sudoedit {quote(str(ground.file))}")
+        faults = {fault: None for fault in faults if fault.file != ground.file or fault.key}
+    yield from _told(tuple(faults), ground)
+
+
+def may_read(file: Path) -> bool | None:
+    """Whether whoever runs this may read a file; None when it is not there, as far as that can be seen."""
+    try:
+        file.open("rb").close()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return False
+    return True
+
+
+def _told(faults: tuple[Fault, ...], ground: Ground) -> Iterator[Row]:
+    for fault in faults:
+        place = fault.key or "file"
+        subject = f"pipeline {fault.pipeline}" if fault.pipeline else "configuration"
+        remedy = f"sudoedit {quote(str(fault.file))} && edged check --config {quote(str(ground.file))}"
+        yield Row(place, subject, "fail", f"{fault.file}: {fault.message}", remedy)
+    if not faults and may_read(ground.file):
+        sources, pipelines = len(ground.config.source), len(ground.config.pipeline)
+        yield Row("text", "configuration", "ok", f"{ground.file}: {sources} sources, {pipelines} pipelines")
