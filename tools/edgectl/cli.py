@@ -16,12 +16,14 @@ VERBS: tuple[tuple[str, str], ...] = (
     ("audit", "edgectl.audit"),
     ("bench", "edgectl.bench"),
     ("bundle", "edgectl.bundle.verbs"),
+    ("camera", "edgectl.camera.verbs"),
     ("coverage", "edgectl.coverage"),
     ("doctor", "edgectl.doctor"),
     ("drift", "edgectl.drift"),
     ("fleet", "edgectl.fleet.verbs"),
     ("govern", "edgectl.govern"),
     ("repo", "edgectl.repo.verbs"),
+    ("serial", "edgectl.serial.verbs"),
 )
 """Each verb's name and the module whose ``app`` is the typer program behind it; in the order of the help page."""
 
