@@ -13,6 +13,7 @@ import pytest
 
 from edged.config.share import shipped
 from edged.daemon import STUCK_AFTER_S
+from edged.telemetry.journal import message_id
 from fakes import boot, brokers
 from fakes.boot import Machine
 from fakes.brokers import BrokerProcess, free_port
@@ -305,3 +306,16 @@ def test_the_sandbox_holds(box: Machine, broker: BrokerProcess) -> None:
         pytest.skip("needs a kernel with BPF programs for cgroups: devices and addresses are not guarded here")
     assert {name for name, error in told.items() if error is None} == ALLOWED
     assert told.keys() - ALLOWED == FORBIDDEN
+
+
+def test_the_journal_has_events_by_their_code_and_fields(box: Machine, broker: BrokerProcess) -> None:
+    configure(box, broker.port, spindle(), pipeline("a"))
+    start(box)
+
+    def told() -> str:
+        return box.do("journalctl", "--unit", EDGED, "--output=json", "EDGED_CODE=rung.opened", check=False)
+
+    until(lambda: told() != "", "the model's entry")
+    entry = json.loads(told().splitlines()[-1])
+    assert (entry["PRIORITY"], entry["SYSLOG_IDENTIFIER"], entry["_TRANSPORT"]) == ("6", "edged", "journal")
+    assert (entry["MESSAGE_ID"], entry["EDGED_MODEL"]) == (message_id("rung.opened"), "level")

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from edgectl.setup.program import Program, unit_text
 from edged.config.share import shipped
 
 UNITS = ("edged.service", "edged-safe.service")
-DROP_INS = ("cpu-only", "jetson", "cloud-broker", "credentials", "polite")
+DROP_INS = ("cpu-only", "jetson", "cloud-broker", "credentials", "gpio", "polite")
 CORAL_IDS = (("1a6e", "089a"), ("18d1", "9302"))
 NOT_HARDENING = {"ExecStart", "ExecStopPost", "Restart", "RestartSec", "RestartPreventExitStatus", "SuccessExitStatus"}
 BY_NATURE_OTHER = {
@@ -102,6 +103,7 @@ def test_every_directive_of_units_and_drop_ins_is_known_to_systemd(
         ("edged.service", ("credentials",), 1.2),
         ("edged.service", ("cloud-broker",), 1.3),
         ("edged.service", ("polite",), 1.3),
+        ("edged.service", ("gpio",), 1.2),
         ("edged.service", ("cpu-only", "polite"), 1.1),
     ],
 )
@@ -109,6 +111,18 @@ def test_the_units_exposure_is_bounded(
     analyze: str, folder: Path, tmp_path: Path, unit: str, drop_ins: tuple[str, ...], at_most: float
 ) -> None:
     done = exposure(analyze, place(folder, tmp_path, *drop_ins) / unit, at_most)
+    assert done.returncode == 0, done.stdout[-300:] + done.stderr
+
+
+@slow
+@pytest.mark.parametrize(("unit", "at_most"), [("edged.service", 1.2), ("edged-safe.service", 1.0)])
+def test_a_program_below_a_home_costs_no_exposure(
+    analyze: str, folder: Path, tmp_path: Path, unit: str, at_most: float
+) -> None:
+    home = Path("/home/pi/.local/share/pipx/venvs/edged")
+    text = unit_text((folder / unit).read_text(encoding="utf-8"), Program(home / "bin" / "edged", (home,)))
+    (tmp_path / unit).write_text(text, encoding="utf-8")
+    done = exposure(analyze, tmp_path / unit, at_most)
     assert done.returncode == 0, done.stdout[-300:] + done.stderr
 
 
@@ -145,7 +159,8 @@ def test_every_group_that_the_unit_names_is_made(folder: Path) -> None:
     lines = (folder / "sysusers.d" / "edged.conf").read_text(encoding="utf-8").splitlines()
     made = {line.split()[1] for line in lines if line.startswith(("g ", "u "))}
     named = section(folder / "edged.service")
-    assert {*named["SupplementaryGroups"][0].split(), *named["User"], *named["Group"]} == made
+    gpio = section(folder / "drop-ins" / "gpio.conf")["SupplementaryGroups"]
+    assert {*named["SupplementaryGroups"][0].split(), *gpio, *named["User"], *named["Group"]} == made
 
 
 def test_the_udev_rules_name_a_coral_stick_before_and_after_its_firmware(folder: Path) -> None:

@@ -17,13 +17,16 @@ VERBS: tuple[tuple[str, str], ...] = (
     ("bench", "edgectl.bench"),
     ("bundle", "edgectl.bundle.verbs"),
     ("camera", "edgectl.camera.verbs"),
+    ("config", "edgectl.config.verbs"),
     ("coverage", "edgectl.coverage"),
     ("doctor", "edgectl.doctor"),
     ("drift", "edgectl.drift"),
     ("fleet", "edgectl.fleet.verbs"),
     ("govern", "edgectl.govern"),
+    ("install", "edgectl.setup.install"),
     ("repo", "edgectl.repo.verbs"),
     ("serial", "edgectl.serial.verbs"),
+    ("uninstall", "edgectl.setup.uninstall"),
 )
 """Each verb's name and the module whose ``app`` is the typer program behind it; in the order of the help page."""
 
