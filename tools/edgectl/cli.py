@@ -23,9 +23,11 @@ VERBS: tuple[tuple[str, str], ...] = (
     ("drift", "edgectl.drift"),
     ("fleet", "edgectl.fleet.verbs"),
     ("govern", "edgectl.govern"),
+    ("history", "edgectl.history"),
     ("install", "edgectl.setup.install"),
     ("repo", "edgectl.repo.verbs"),
     ("serial", "edgectl.serial.verbs"),
+    ("support", "edgectl.support"),
     ("uninstall", "edgectl.setup.uninstall"),
 )
 """Each verb's name and the module whose ``app`` is the typer program behind it; in the order of the help page."""
