@@ -25,6 +25,8 @@ VERBS: tuple[tuple[str, str], ...] = (
     ("govern", "edgectl.govern"),
     ("history", "edgectl.history"),
     ("install", "edgectl.setup.install"),
+    ("record", "edgectl.record.verbs"),
+    ("replay", "edgectl.replay.verb"),
     ("repo", "edgectl.repo.verbs"),
     ("serial", "edgectl.serial.verbs"),
     ("support", "edgectl.support"),
