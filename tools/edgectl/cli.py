@@ -31,6 +31,7 @@ VERBS: tuple[tuple[str, str], ...] = (
     ("serial", "edgectl.serial.verbs"),
     ("support", "edgectl.support"),
     ("uninstall", "edgectl.setup.uninstall"),
+    ("watch", "edgectl.watch.verb"),
 )
 """Each verb's name and the module whose ``app`` is the typer program behind it; in the order of the help page."""
 
