@@ -162,16 +162,26 @@ def test_an_administrator_with_another_password_is_refused(site: Site, capsys: p
     assert "cannot change the broker at 127.0.0.1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["+", "a/b", "#", "", "A", "a" * 65, "dev a"])
+@pytest.mark.parametrize("name", ["+", "a/b", "#", "", "A", "a" * 65, "dev a", "dev.a"])
 def test_a_name_that_could_stand_for_several_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="cannot use the name"):
         access.device_role(name)
 
 
-@pytest.mark.parametrize("topic", ["plant/#", "+", "$SYS/x", ""])
-def test_a_further_topic_with_a_wildcard_is_refused(topic: str) -> None:
-    with pytest.raises(ConfigError, match="cannot let a device read"):
-        access.device_role("dev-a", reads=[topic])
+@pytest.mark.parametrize("topic", ["#", "+", "+/oven", "$SYS/x", "$share/a/plant", "plant/#/x", "plant/o+", "/x", ""])
+def test_a_source_that_would_read_nearly_everything_or_swallow_what_others_wait_for_is_refused(topic: str) -> None:
+    with pytest.raises(ConfigError, match="cannot let a source read"):
+        access.source_role("dev-a", "oven", topic)
+
+
+@pytest.mark.parametrize("topic", ["plant", "plant/oven", "plant/+/state", "plant/#", "plant//x", "plant/+"])
+def test_a_source_reads_its_filter_alone_and_writes_nothing(topic: str) -> None:
+    role = access.source_role("dev-a", "oven", topic)
+    assert {(one["acltype"], one["topic"]) for one in role["acls"]} == {
+        ("publishClientReceive", topic),
+        ("subscribeLiteral", topic),
+    }
+    assert role["rolename"] == "device-dev-a.oven"
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,11 +195,13 @@ def test_what_is_removed_from_the_file_is_gone_and_nobody_else_may_read_it(tmp_p
     folder = tmp_path / "broker"
     main(["fleet", "broker", "init", str(folder)])
     before = json.loads((folder / SECURITY).read_text())
-    main(["fleet", "broker", "add", str(folder), "dev-a", "--reads", "plant/press/temperature"])
+    main(["fleet", "broker", "add", str(folder), "dev-a"])
+    main(["fleet", "broker", "source", str(folder), "dev-a", "oven", "plant/oven"])
+    main(["fleet", "broker", "sparkplug", str(folder), "dev-a"])
     main(["fleet", "broker", "remove", str(folder), "dev-a"])
     assert json.loads((folder / SECURITY).read_text()) == before
     assert (folder / SECURITY).stat().st_mode & 0o077 == 0
-    assert not (folder / "passwords" / "dev-a").exists()
+    assert not list((folder / "passwords").glob("dev-a*"))
 
 
 def test_a_folder_without_rules_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

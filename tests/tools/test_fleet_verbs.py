@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from edgectl.cli import main
 from edgectl.repo.work import Work
 from edged.config.share import shipped
 from edged.domain.strict import read_json
+from edged.update.desired import parse
 from fakes import brokers
 from fakes.fleetbox import FleetBox
 from fakes.waiting import until
@@ -128,6 +130,26 @@ def test_aborted_it_takes_back_what_is_not_committed(desk: Desk) -> None:
     until(lambda: box.seqs == [1, 2], "the order that takes it back")
 
 
+def test_a_second_rollout_of_the_model_to_the_same_boxes_is_refused_until_the_first_is_over(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = desk.box("box-0", ends="probation")
+    assert desk.run("rollout", str(desk.plan), "--once") == 0
+    until(lambda: box.seqs, "the first has ordered")
+    winter = desk.plan.with_name("winter.toml")
+    winter.write_text(desk.plan.read_text().replace('"autumn"', '"winter"'))
+    capsys.readouterr()
+
+    assert desk.run("rollout", str(winter), "--once") == 2
+
+    said = capsys.readouterr().err
+    assert "cannot roll winter out: autumn rolls sensor-forecast out to box-0, expected it to be over" in said
+    assert "edgectl fleet abort autumn" in said
+    assert len(box.seqs) == 1
+    assert desk.run("abort", "autumn") == 0
+    assert desk.run("rollout", str(winter), "--once") == 0
+
+
 def test_who_looks_on_orders_nothing(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     box = desk.box("box-1")
     assert desk.run("watch", str(desk.plan), "--once") == 0
@@ -147,9 +169,13 @@ def test_one_box_is_ordered_at_once_and_what_it_has_is_shown(desk: Desk, capsys:
 
 def test_an_order_carries_the_signature_of_the_role(desk: Desk, repository: Work) -> None:
     box = desk.box("box-1")
-    assert desk.run("assign", "sensor-forecast", desk.version, "--device", "box-1") == 0
+    words = ("assign", "sensor-forecast", desk.version, "--device", "box-1", "--shadow-one-in", "5")
+    assert desk.run(*words) == 0
     until(lambda: bool(box.envelopes), "an order")
     envelope = read_json(box.envelopes[0], 4)
+    order = parse(base64.b64decode(envelope["payload"])).models["sensor-forecast"]
+    assert order is not None
+    assert order.shadow_one_in == 5
     names = {file.stem.partition("-")[2] for file in repository.keys.glob("desired-*.pem")}
     assert {one["keyid"][:12] for one in envelope["signatures"]} == names
 

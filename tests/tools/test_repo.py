@@ -231,8 +231,10 @@ def test_a_team_signs_what_it_may_and_nothing_else(work: Work, tmp_path: Path) -
     add(work, make_bundle(tmp_path / "other", name="sound"), Terms(role="vision"))
     published(work)
     own = courier(work, tmp_path / "state2")
-    order = own.judge(signed_order(Wish(DEVICE, ("sound=1.0.0",)), work.public, work.keys), DEVICE).models["sound"]
+    wish = Wish(DEVICE, ("sound=1.0.0",), shadow_one_in=10)
+    order = own.judge(signed_order(wish, work.public, work.keys), DEVICE).models["sound"]
     assert order is not None
+    assert order.shadow_one_in == 10
     assert code(lambda: own.fetch(order)) == "not-offered"
 
 

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edgectl import audit_actions
 from edged.config.load import load
 from edged.domain.errors import ConfigError
 from edged.domain.strict import unix_ms
@@ -39,11 +40,16 @@ def run(
     model: Annotated[str, typer.Option(help="This model alone.")] = "",
     config: Annotated[Path | None, typer.Option(help=f"The configuration (default: {CONFIG}).")] = None,
     state: Annotated[Path | None, typer.Option(help="The state directory. Default: the configuration's.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
+    actions: Annotated[bool, typer.Option("--actions", help="What was done about events instead.")] = False,  # noqa: FBT002 - a flag
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - as above
 ) -> None:
     """Tell what was live, as the box's journal has it. Works beside a running daemon and without one; exit 1: the journal was altered."""
     at_ms = _moment(at)
     folder = state or load(config or CONFIG, required=config is not None, named=False).config.state.directory
+    if actions:
+        if not audit_actions.show(folder, at_ms if at else None, as_json=as_json):
+            raise typer.Exit(FAULT)
+        return
     entries = list(read_journal(folder))
     found = [one for one in live_at(_made(entries, folder), at_ms) if model in {"", one.model}]
     broken = [entry for entry in entries if entry.broken]
@@ -81,7 +87,7 @@ def _print(at_ms: int, found: list[Served], entries: list[Entry]) -> None:
         dated = "" if one.is_dated else " (clock unsynced)"
         why = f"\n{one.event}: {one.reason}" if one.reason else ""
         table.add_row(one.model, one.version, digests, rfc3339(one.since_ms * NS_PER_MS) + dated, _by(one) + why)
-    page = Console()
+    page = Console(markup=False)
     page.print(table)
     for entry in entries:
         if entry.broken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,6 +78,9 @@ def assign(
     device: Annotated[list[str] | None, typer.Option(help="A device; may be given several times.")] = None,
     group: Annotated[list[str] | None, typer.Option(help="A group; may be given several times.")] = None,
     days: Annotated[float, typer.Option(help="How long the order may be begun.")] = 30.0,
+    shadow_one_in: Annotated[
+        int, typer.Option(min=0, max=10_000, help="Run it beside what is live first, on one frame in so many.")
+    ] = 0,
     config: Config = FILE,
 ) -> None:
     """Order a release for devices or groups, at once and without stages. For more than a few boxes: `edgectl fleet rollout`."""
@@ -89,7 +93,9 @@ def assign(
     if repository.keys is None:
         message = "cannot sign an order: [repository] has no keys, expected their folder in fleet.toml"
         raise ConfigError(message)
-    wanted = None if version == "folders" else find_release(repository.folder, model, version)
+    wanted = None
+    if version != "folders":
+        wanted = replace(find_release(repository.folder, model, version), shadow_one_in=shadow_one_in)
     fleet = Fleet()
     with Wire(settings, FILTERS, fleet.heard) as wire:
         wire.settle()

@@ -29,6 +29,12 @@ app = typer.Typer(help="Write a broker's access rules: a role a device, nothing 
 
 Folder = Annotated[Path, typer.Argument(help="The broker's folder, as `broker init` made it.")]
 Host = Annotated[str, typer.Option(help="Change the broker that runs there, as its administrator, and not its file.")]
+Announces = Annotated[
+    str,
+    typer.Option(
+        metavar="PREFIX", help="Let them announce themselves to Home Assistant, whose discovery prefix this is."
+    ),
+]
 Port = Annotated[int, typer.Option(help="Its port.")]
 
 _CONFIGURATION = """\
@@ -82,22 +88,25 @@ def add(
     folder: Folder,
     devices: Annotated[list[str], typer.Argument(help="Device ids.")],
     group: Annotated[list[str] | None, typer.Option(help="A group whose orders the devices read, too.")] = None,
-    reads: Annotated[
-        list[str] | None, typer.Option(help="A further topic that they may read, for a `topic` source.")
-    ] = None,
+    homeassistant: Announces = "",
     host: Host = "",
     port: Port = 1883,
 ) -> None:
     """Add devices, or give those that are there a new password and other groups."""
-    roles = [access.device_role(device, group or (), reads or ()) for device in devices]
+    roles = [access.device_role(device, group or (), homeassistant) for device in devices]
     for device, role in zip(devices, roles, strict=True):
-        password = _fresh_password(folder, device)
-        if host:
-            _tell(folder, host, port, access.commands_to_add(device, password, role, [role["rolename"]]))
-        else:
-            user = access.client(device, password, [role["rolename"]])
-            _write(folder / SECURITY, json.dumps(access.with_user(_read(folder), user, role), indent=1))
-        sys.stdout.write(f"added {device}; its password lies in {folder / PASSWORDS / device}\n")
+        _add(folder, device, role, host, port)
+
+
+@app.command()
+def homeassistant(
+    folder: Folder,
+    prefix: Annotated[str, typer.Option(help="Its discovery prefix.")] = access.HOMEASSISTANT,
+    host: Host = "",
+    port: Port = 1883,
+) -> None:
+    """Add Home Assistant as a user that reads what devices tell and announce; it commands nothing."""
+    _add(folder, access.HOMEASSISTANT, access.homeassistant_role(prefix), host, port)
 
 
 @app.command()
@@ -107,14 +116,58 @@ def remove(
     host: Host = "",
     port: Port = 1883,
 ) -> None:
-    """Remove devices: they are refused from now on, and disconnected where the broker runs."""
-    for device in devices:
+    """Remove devices, with their sources' users and Sparkplug's: refused from now on, and disconnected where the broker runs."""
+    for name in [user for device in devices for user in _users(folder, device)]:
         if host:
-            _tell(folder, host, port, access.commands_to_remove(device))
+            _tell(folder, host, port, access.commands_to_remove(name))
         else:
-            _write(folder / SECURITY, json.dumps(access.without_user(_read(folder), device), indent=1))
-        (folder / PASSWORDS / device).unlink(missing_ok=True)
-        sys.stdout.write(f"removed {device}\n")
+            _write(folder / SECURITY, json.dumps(access.without_user(_read(folder), name), indent=1))
+        (folder / PASSWORDS / name).unlink(missing_ok=True)
+        sys.stdout.write(f"removed {name}\n")
+
+
+@app.command()
+def source(
+    folder: Folder,
+    device: Annotated[str, typer.Argument(help="The device's id.")],
+    name: Annotated[str, typer.Argument(metavar="SOURCE", help="The name of its `topic` source.")],
+    topic: Annotated[str, typer.Argument(help="What the source reads: a topic, or a filter.")],
+    host: Host = "",
+    port: Port = 1883,
+) -> None:
+    """Add a user for a device's `topic` source, DEVICE.SOURCE: it reads its topic, and nothing else."""
+    _add(folder, access.source_user(device, name), access.source_role(device, name, topic), host, port)
+
+
+@app.command()
+def sparkplug(
+    folder: Folder,
+    devices: Annotated[list[str], typer.Argument(help="Device ids.")],
+    group: Annotated[str, typer.Option(help="Sparkplug's group, as in the sink's options.")] = "edged",
+    host: Host = "",
+    port: Port = 1883,
+) -> None:
+    """Add devices' users for Sparkplug, DEVICE-sparkplug: each speaks for its own node alone."""
+    roles = [access.sparkplug_role(device, group) for device in devices]
+    for device, role in zip(devices, roles, strict=True):
+        _add(folder, access.sparkplug_user(device), role, host, port)
+
+
+def _users(folder: Path, device: str) -> list[str]:
+    """Name a device's users: its own, and those that were added for what stands beside it."""
+    further = [file.name for file in sorted((folder / PASSWORDS).glob(f"{access.user(device)}.*"))]
+    beside = f"{device}-sparkplug"
+    return [device, *further, *([beside] if (folder / PASSWORDS / beside).is_file() else [])]
+
+
+def _add(folder: Path, name: str, role: access.Document, host: str, port: int) -> None:
+    password = _fresh_password(folder, name)
+    if host:
+        _tell(folder, host, port, access.commands_to_add(name, password, role, [role["rolename"]]))
+    else:
+        user = access.client(name, password, [role["rolename"]])
+        _write(folder / SECURITY, json.dumps(access.with_user(_read(folder), user, role), indent=1))
+    sys.stdout.write(f"added {name}; its password lies in {folder / PASSWORDS / name}\n")
 
 
 def _tell(folder: Path, host: str, port: int, commands: Sequence[access.Document]) -> None:
@@ -129,7 +182,7 @@ def _tell(folder: Path, host: str, port: int, commands: Sequence[access.Document
 
 def _fresh_password(folder: Path, name: str) -> str:
     password = secrets.token_urlsafe(PASSWORD_BYTES)
-    _write(folder / PASSWORDS / access.named(name), password + "\n")
+    _write(folder / PASSWORDS / access.user(name), password + "\n")
     return password
 
 

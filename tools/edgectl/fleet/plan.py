@@ -72,6 +72,17 @@ class Abort(_Part):
     """Before so many have come to an end a share says nothing."""
 
 
+class Beside(_Part):
+    """How each box compares the release with what it runs, before it goes live."""
+
+    one_in: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """On one frame in so many; 0: it is not compared."""
+    frames: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """Until so many were compared."""
+    agreement: Share = 0.9
+    """Of them have to agree."""
+
+
 class Plan(_Part):
     """A rollout's file."""
 
@@ -101,6 +112,7 @@ class Plan(_Part):
     """How long each box watches the release before it commits it."""
     min_inferences: Annotated[int, Field(ge=0)] = 100
     """And how many results it must have seen by then."""
+    shadow: Beside = Beside()
 
     @model_validator(mode="after")
     def _rises(self) -> Plan:

@@ -16,6 +16,7 @@ from rich.live import Live
 from edgectl.fleet import screen
 from edgectl.fleet.boxes import Config
 from edgectl.fleet.plan import Plan, read_plan
+from edgectl.fleet.rivals import announced, rival, topic_of
 from edgectl.fleet.rollout import Decision, Status, decide
 from edgectl.fleet.run import Runner, tell
 from edgectl.fleet.settings import FILE, Settings, read_settings
@@ -60,7 +61,15 @@ def rollout(
             lambda topic, payload: wire.publish(topic, payload, retain=True),
             lambda device: before(settings, fleet, plan, device),
         )
-        _follow(plan, fleet, lambda now_s: runner.step(fleet, now_s), every_s, once=once, as_json=as_json)
+        begun_s = _begin(plan, fleet, wire)
+
+        def step(now_s: float) -> Decision:
+            decision = runner.step(fleet, now_s)
+            if decision.status in OVER:
+                wire.publish(*announced(plan, begun_s, is_over=True), retain=True)
+            return decision
+
+        _follow(plan, fleet, step, every_s, once=once, as_json=as_json)
 
 
 def watch(
@@ -95,7 +104,15 @@ def abort(name: Name, config: Config = FILE) -> None:
 def ordered(plan: Plan, folder: Path) -> ModelOrder:
     """Give the release as the rollout orders it. Raises ConfigError when the repository does not offer it."""
     found = find_release(folder, plan.model.name, plan.model.version)
-    return replace(found, force=plan.model.force, probation_s=plan.probation_s, min_inferences=plan.min_inferences)
+    return replace(
+        found,
+        force=plan.model.force,
+        shadow_one_in=plan.shadow.one_in,
+        shadow_frames=plan.shadow.frames,
+        shadow_agreement=plan.shadow.agreement,
+        probation_s=plan.probation_s,
+        min_inferences=plan.min_inferences,
+    )
 
 
 def before(settings: Settings, fleet: Fleet, plan: Plan, device: str) -> ModelOrder | None:
@@ -109,6 +126,37 @@ def before(settings: Settings, fleet: Fleet, plan: Plan, device: str) -> ModelOr
     return (
         find_release(settings.releases().folder, plan.model.name, str(runs["version"])) if runs.get("target") else None
     )
+
+
+def _begin(plan: Plan, fleet: Fleet, wire: Wire) -> float:
+    """Announce a rollout, and give when it was begun. Raises ConfigError when another one orders the same model on its boxes.
+
+    Asked again behind the announcement: of two that are started at once the later one finds the other now.
+    """
+    known = fleet.announced.get(plan.name)
+    goes_on = known is not None and not known.is_over
+    begun_s = known.begun_s if known is not None and goes_on else time.time()
+    _refuse_rival(plan, begun_s if goes_on else None, fleet)
+    wire.publish(*announced(plan, begun_s, is_over=False), retain=True)
+    wire.settle()
+    try:
+        _refuse_rival(plan, begun_s, fleet)
+    except ConfigError:
+        wire.publish(topic_of(plan.name), b"", retain=True)
+        raise
+    return begun_s
+
+
+def _refuse_rival(plan: Plan, begun_s: float | None, fleet: Fleet) -> None:
+    found = rival(plan, begun_s, list(fleet.announced.values()), fleet.told, fleet.groups())
+    if found is None:
+        return
+    other, boxes = found
+    more = f" and {len(boxes) - 1} more" if len(boxes) > 1 else ""
+    message = (
+        f"cannot roll {plan.name} out: {other.name} rolls {other.model} out to {boxes[0]}{more}, expected it to be over"
+    )
+    raise ConfigError(message, remedy=f"wait for it, or end it: edgectl fleet abort {other.name}")
 
 
 def _decided(plan: Plan, fleet: Fleet, now_s: float) -> Decision:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from edgectl.fleet.plan import read_table
-from edged.assembly.lines import secret
+from edged.assembly.secrets import secret
 from edged.config.schema import Mqtt
 from edged.domain.errors import ConfigError
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from edgectl.fleet.ordering import Asked
 from edgectl.fleet.plan import Plan
+from edgectl.fleet.rivals import Announced, read
 from edgectl.fleet.rollout import Box, Status
 from edged.domain.errors import EdgedError
 from edged.domain.strict import read_json, unix_ms
@@ -25,7 +26,10 @@ FILTERS = (
     f"{ROOT}/d/+/in/desired",
     f"{ROOT}/g/+/in/desired",
     f"{TOLD}/+",
+    f"{TOLD}/+/plan",
 )
+PLAN_AT = 4
+"""Where a topic has what is announced of a rollout: edged/v1/f/<name>/plan."""
 MAX_DEPTH = 32
 INCOMPATIBLE = "incompatible"
 """A box's word for a release that is not for its hardware; every other refusal is one that the release has to answer for."""
@@ -83,6 +87,8 @@ class Fleet:
         self.asked: dict[Audience, dict[str, Asked]] = {}
         """For which rollout each model of an order was ordered."""
         self.told: dict[str, Status] = {}
+        self.announced: dict[str, Announced] = {}
+        """Rollouts, by name, as they were announced."""
         self.refused = 0
         """Messages that were no document of ours."""
         self._lock = threading.Lock()
@@ -103,6 +109,11 @@ class Fleet:
         wanted = (one for one in members if not plan.groups or set(plan.groups) & set(one.groups))
         return {one.name: self._box(plan, one) for one in wanted}
 
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Give the groups of every known box."""
+        with self._lock:
+            return {one.name: one.groups for one in self.devices.values() if one.is_known}
+
     def seen_seq(self, audience: Audience) -> int:
         """Give the highest number of an order that this audience's boxes tell of, for whatever model."""
         with self._lock:
@@ -116,7 +127,11 @@ class Fleet:
 
     def _take(self, parts: list[str], payload: bytes) -> None:
         kind, name = parts[2], parts[3]
-        if kind == "f":
+        if kind == "f" and len(parts) > PLAN_AT:
+            self.announced.pop(name, None)
+            if payload:
+                self.announced[name] = read(name, json.loads(payload))
+        elif kind == "f":
             self.told[name] = Status(json.loads(payload)["state"]) if payload else Status.RUNNING
         elif parts[4] == "in":
             self._ordered(Audience("device" if kind == "d" else "group", name), payload)

@@ -12,12 +12,16 @@ from types import TracebackType
 from typing import Any, final
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edgectl.fleet.settings import Settings
 from edged.domain.errors import DeviceError
 
 PATIENCE_S = 10.0
+UNSUPPORTED = 0x84
+"""A broker's word for a version of MQTT that it does not speak: NATS's gateway has 3.1.1."""
+RETRY_MOST_S = 15
+"""Somebody looks on: paho would come to wait two minutes for a broker that was away for some."""
 REFUSED = 0x80
 """Reason codes from here on are failures (MQTT 5, section 2.4)."""
 
@@ -38,34 +42,29 @@ class Wire:
     def __init__(self, settings: Settings, filters: Sequence[str], heard: Heard, client_id: str = "") -> None:
         """Nothing happens before it is entered. ``client_id``: the user's name when there is none."""
         self._settings, self._filters, self._heard = settings, tuple(filters), heard
-        self._subscribed, self._refusal = threading.Event(), ""
+        self._name = client_id or settings.mqtt.username or ""
+        self._subscribed, self._refusal, self._is_older = threading.Event(), "", False
         self._acks: dict[int, _Ack] = {}
         self._lock = threading.Lock()
         self._heard_s = time.monotonic()
-        name = client_id or settings.mqtt.username or ""
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
-        self._client.on_connect, self._client.on_subscribe = self._on_connect, self._on_subscribe
-        self._client.on_message, self._client.on_publish = self._on_message, self._on_publish
-        self._client.on_socket_open = _at_once
+        self._client = self._made(MQTTProtocolVersion.MQTTv5)
 
     def __enter__(self) -> Wire:
         """Connect. Raises DeviceError when the broker is not there, refuses the user, or one of the subscriptions."""
-        mqtt_settings = self._settings.mqtt
-        where = f"{mqtt_settings.host}:{mqtt_settings.port}"
-        if mqtt_settings.username is not None:
-            self._client.username_pw_set(mqtt_settings.username, self._settings.password())
-        try:
-            if mqtt_settings.tls is not None:
-                self._client.tls_set_context(ssl.create_default_context(cafile=mqtt_settings.tls.ca))
-            self._client.connect(mqtt_settings.host, mqtt_settings.port)
-        except OSError as error:
-            message = f"cannot reach the broker at {where}: {error.strerror or error}, expected one that listens"
-            raise DeviceError(message, remedy="look at [mqtt] in fleet.toml") from error
-        self._client.loop_start()
-        if not self._subscribed.wait(PATIENCE_S) or self._refusal:
+        self._connect()
+        if self._is_older:
             self.__exit__(None, None, None)
-            why = self._refusal or f"no answer in {PATIENCE_S:.0f} s"
-            message = f"cannot work with the broker at {where}: {why}, expected a user of the fleet's"
+            self._client, self._refusal = self._made(MQTTProtocolVersion.MQTTv311), ""
+            self._subscribed.clear()
+            self._connect()
+        if not self._subscribed.is_set() or self._refusal:
+            self.__exit__(None, None, None)
+            mqtt_settings = self._settings.mqtt
+            where = f"{mqtt_settings.host}:{mqtt_settings.port}"
+            if not self._refusal:
+                message = f"cannot work with {where}: no answer in {PATIENCE_S:.0f} s, expected an MQTT broker's"
+                raise DeviceError(message, remedy="look at host, port and tls of the broker")
+            message = f"cannot work with the broker at {where}: {self._refusal}, expected a user of the fleet's"
             raise DeviceError(message, remedy="edgectl fleet broker init makes such users")
         return self
 
@@ -91,15 +90,44 @@ class Wire:
             message = f"cannot publish on {topic}: {why}, expected the broker to take it"
             raise DeviceError(message, remedy="its user needs the role that `edgectl fleet broker init` writes")
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker is there now."""
+        return self._client.is_connected()
+
     def settle(self, quiet_s: float = 0.3, most_s: float = PATIENCE_S) -> None:
         """Wait until what the broker retains has come: nothing new for a while."""
         until_s = time.monotonic() + most_s
         while (now_s := time.monotonic()) < until_s and now_s - self._heard_s < quiet_s:
             time.sleep(quiet_s / 5)
 
+    def _connect(self) -> None:
+        """Connect, and wait for what becomes of it."""
+        mqtt_settings = self._settings.mqtt
+        where = f"{mqtt_settings.host}:{mqtt_settings.port}"
+        if mqtt_settings.username is not None:
+            self._client.username_pw_set(mqtt_settings.username, self._settings.password())
+        try:
+            if mqtt_settings.tls is not None:
+                self._client.tls_set_context(ssl.create_default_context(cafile=mqtt_settings.tls.ca))
+            self._client.connect(mqtt_settings.host, mqtt_settings.port)
+        except OSError as error:
+            message = f"cannot reach the broker at {where}: {error.strerror or error}, expected one that listens"
+            raise DeviceError(message, remedy="look at host, port and tls of the broker") from error
+        self._client.loop_start()
+        self._subscribed.wait(PATIENCE_S)
+
+    def _made(self, protocol: MQTTProtocolVersion) -> mqtt.Client:
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, self._name, protocol=protocol)
+        client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
+        client.on_message, client.on_publish = self._on_message, self._on_publish
+        client.on_socket_open = _at_once
+        client.reconnect_delay_set(1, RETRY_MOST_S)
+        return client
+
     def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
-            self._refusal = str(reason)
+            self._refusal, self._is_older = str(reason), reason.value == UNSUPPORTED
             self._subscribed.set()
         elif self._filters:
             client.subscribe([(one, 1) for one in self._filters])

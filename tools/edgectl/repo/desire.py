@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from securesystemslib.dsse import Envelope
@@ -29,21 +29,25 @@ class Wish:
     by: str = ""
     days: float = 30.0
     after: Path | None = None
+    shadow_one_in: int = 0
+    """On one frame in so many each release runs beside what is live first; 0: it does not."""
 
 
 def signed_order(wish: Wish, repository: Path, keys: Path, passphrase: bytes | None = None) -> bytes:
     """Give the order in its envelope. Raises ConfigError when a release is not offered, or there is no key."""
-    changes = dict(_change(one, repository) for one in wish.releases)
+    changes = dict(_change(one, repository, wish.shadow_one_in) for one in wish.releases)
     given = Given(wish.by, wish.campaign, time.time(), wish.days * _DAY_S)
     return sign_order(next_order(wish.audience, _last(wish.after), changes, given), keys, passphrase)
 
 
-def _change(text: str, repository: Path) -> tuple[str, ModelOrder | None]:
+def _change(text: str, repository: Path, shadow_one_in: int) -> tuple[str, ModelOrder | None]:
     model, equals, version = text.partition("=")
     if not model or not equals:
         message = f"cannot order {text!r}, expected MODEL=VERSION, or MODEL= for what the box has"
         raise ConfigError(message)
-    return model, find_release(repository, model, version) if version else None
+    if not version:
+        return model, None
+    return model, replace(find_release(repository, model, version), shadow_one_in=shadow_one_in)
 
 
 def _last(after: Path | None) -> Desired | None:

@@ -147,6 +147,9 @@ def desire(  # noqa: PLR0917 - one argument for each flag
     campaign: Annotated[str, typer.Option(help="As boxes report it.")] = "",
     by: Annotated[str, typer.Option(help="Who orders.")] = "",
     days: Annotated[float, typer.Option(min=0.01, help="For how long it may be begun.")] = 30.0,
+    shadow_one_in: Annotated[
+        int, typer.Option(min=0, max=10_000, help="Run it beside what is live first, on one frame in so many.")
+    ] = 0,
     passphrase_file: Passphrase = None,
 ) -> None:
     """Print a signed order: what a box or a group shall run. `edgectl fleet assign` sends one itself."""
@@ -155,7 +158,7 @@ def desire(  # noqa: PLR0917 - one argument for each flag
     if len(whom) != 1:
         message = f"cannot order for {len(whom)} audiences, expected one --for"
         raise ConfigError(message)
-    wish = Wish(_audience(whom[0]), tuple(releases), campaign, by, days, after)
+    wish = Wish(_audience(whom[0]), tuple(releases), campaign, by, days, after, shadow_one_in)
     sys.stdout.write(signed_order(wish, repository, keys, _passphrase(passphrase_file)).decode() + "\n")
 
 

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -62,6 +62,10 @@ class Member:
     due_s: float | None = None
     """When it connects next, by the monotonic clock; None while it is connected, or on its way."""
     online_s: float = 0.0
+    at: int = 0
+    """Which of the ports it tries next."""
+    is_counted: bool = True
+    """Whether it is one of the fleet: who only listens costs no box anything."""
     waiting: dict[int, Message] = field(default_factory=dict)
     """Sent and not acknowledged, or not sent yet, in order: as a box's outbox has it."""
     numbers: Iterator[int] = field(default_factory=count)
@@ -73,12 +77,15 @@ class Member:
 class Crowd:
     """``turn`` does what is due, again and again; the thread that calls it is the only one that touches a connection."""
 
-    port: int
+    ports: tuple[int, ...]
+    protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5
     seed: int = 0
     sent: Traffic = field(default_factory=Traffic)
     received: Traffic = field(default_factory=Traffic)
     arrivals_s: list[float] = field(default_factory=list)
     """When a connection was made, each."""
+    acknowledged: Callable[[str, bytes], None] = lambda _topic, _payload: None
+    """Told once of each message that the broker has taken."""
     _members: dict[str, Member] = field(default_factory=dict)
     _poll: select.epoll = field(default_factory=select.epoll)
     _by_socket: dict[int, mqtt.Client] = field(default_factory=dict)
@@ -90,11 +97,14 @@ class Crowd:
         topic: str,
         will: tuple[str, bytes],
         heard: Callable[[bytes], None],
-        connected: Callable[[], None],
+        connected: Callable[[], None] = lambda: None,
+        *,
+        is_counted: bool = True,
     ) -> None:
-        """Have a box connect at the next turn, and hear of ``topic``."""
+        """Have a box, or somebody who only listens, connect at the next turn, and hear of ``topic``."""
         jitter = random.Random(f"{self.seed} {name}").random  # noqa: S311 - no secret
         self._members[name] = Member(name, topic, heard, connected, will, Retry(Backoff(), jitter), due_s=0.0)
+        self._members[name].at, self._members[name].is_counted = len(self._members), is_counted
 
     def publish(self, name: str, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Publish for a box; what cannot be sent now goes after it is connected again."""
@@ -150,12 +160,20 @@ class Crowd:
         member.due_s, member.client = None, self._client(member)
         member.sent.clear()
         try:
-            member.client.connect("127.0.0.1", self.port, KEEPALIVE_S, clean_start=False, properties=_session())
+            port = self.ports[member.at % len(self.ports)]
+            if self.protocol is MQTTProtocolVersion.MQTTv5:
+                member.client.connect("127.0.0.1", port, KEEPALIVE_S, clean_start=False, properties=_session())
+            else:
+                member.client.connect("127.0.0.1", port, KEEPALIVE_S)
         except OSError:
+            member.at += 1
             member.due_s = time.monotonic() + member.retry.after(0.0)
 
     def _client(self, member: Member) -> mqtt.Client:
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, member.name, protocol=mqtt.MQTTv5)
+        is_new = self.protocol is MQTTProtocolVersion.MQTTv5  # whose sessions are kept by what CONNECT says
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, member.name, None if is_new else False, protocol=self.protocol
+        )
         client.will_set(*member.will, qos=1, retain=True)
         client.user_data_set(member)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
@@ -176,7 +194,8 @@ class Crowd:
         if reason.is_failure:
             return
         member.online_s = time.monotonic()
-        self.arrivals_s.append(member.online_s)
+        if member.is_counted:
+            self.arrivals_s.append(member.online_s)
         client.subscribe(member.topic, 1)
         for number, message in list(member.waiting.items()):
             self._send(member, number, message)
@@ -184,17 +203,21 @@ class Crowd:
 
     def _on_disconnect(self, _client: mqtt.Client, member: Member, *_: Any) -> None:
         now_s = time.monotonic()
+        member.at += 1
         if member.due_s is None:
             member.due_s = now_s + member.retry.after(now_s - member.online_s if member.online_s else 0.0)
         member.online_s = 0.0
 
     def _on_message(self, _client: mqtt.Client, member: Member, message: mqtt.MQTTMessage) -> None:
         payload = bytes(message.payload)
-        self.received.add(message.topic, payload)
+        if member.is_counted:
+            self.received.add(message.topic, payload)
         member.heard(payload)
 
     def _on_publish(self, _client: mqtt.Client, member: Member, mid: int, *_: Any) -> None:
-        member.waiting.pop(member.sent.pop(mid, -1), None)
+        message = member.waiting.pop(member.sent.pop(mid, -1), None)
+        if message is not None:
+            self.acknowledged(message.topic, message.payload)
 
     def _opened(self, client: mqtt.Client, _member: Member, sock: Any) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

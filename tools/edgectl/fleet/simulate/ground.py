@@ -13,6 +13,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
+
+from paho.mqtt.enums import MQTTProtocolVersion
 
 from edged.domain.errors import ConfigError, DeviceError
 from edged.update.archive import pack_into
@@ -61,8 +64,35 @@ layout = "flat"
 """
 
 
+class Broker(Protocol):
+    """What boxes and the fleet manager meet at."""
+
+    @property
+    def protocol(self) -> MQTTProtocolVersion:
+        """The version of MQTT that it speaks."""
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Where boxes may connect; where one is gone they go on to the next."""
+
+    @property
+    def port(self) -> int:
+        """Where the fleet manager does."""
+
+    def start(self) -> None:
+        """Start it, and wait until it takes clients. Raises DeviceError."""
+
+    def disturb(self) -> float:
+        """Do what an evening brings: it is restarted, or loses a part. Gives for how many seconds it was not there."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
 class Mosquitto:
     """A broker that keeps what it retains from one start to the next."""
+
+    protocol = MQTTProtocolVersion.MQTTv5
 
     def __init__(self, folder: Path) -> None:
         program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
@@ -76,6 +106,18 @@ class Mosquitto:
         (folder / "mosquitto.conf").write_text(text + ("user root\n" if os.geteuid() == 0 else ""), encoding="utf-8")
         self._command = [program, "-c", str(folder / "mosquitto.conf")]
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The one."""
+        return (self.port,)
+
+    def disturb(self) -> float:
+        """Restart it."""
+        began_s = time.monotonic()
+        self.stop()
+        self.start()
+        return time.monotonic() - began_s
 
     def start(self) -> None:
         """Start it, and wait until it listens. Raises DeviceError."""

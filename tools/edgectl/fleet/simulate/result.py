@@ -38,6 +38,10 @@ class Result:
     restarted_s: float | None = None
     gone_s: float = 0.0
     """How long the broker was not there."""
+    acknowledged: int = 0
+    """Transitions that boxes told and the broker took."""
+    lost: int = 0
+    """Of them, those that never came to who listens to all."""
     memory_kb: float = 0.0
     """Resident memory a box, in this process, its connection included."""
 

@@ -19,7 +19,8 @@ from edgectl.fleet.run import Runner
 from edgectl.fleet.settings import Settings
 from edgectl.fleet.simulate.box import Ground, SimulatedBox
 from edgectl.fleet.simulate.crowd import Crowd, Traffic
-from edgectl.fleet.simulate.ground import MODEL, NEXT, Mosquitto, allow_files, publish_releases, workplace
+from edgectl.fleet.simulate.ground import MODEL, NEXT, Broker, Mosquitto, allow_files, publish_releases, workplace
+from edgectl.fleet.simulate.nats import NatsCluster
 from edgectl.fleet.simulate.result import Look, Result
 from edgectl.fleet.simulate.script import Role, Terms, cast
 from edgectl.fleet.view import FILTERS, Fleet
@@ -35,6 +36,9 @@ LOOK_S = 0.25
 TURN_S = 0.02
 CAMPAIGN = "simulation"
 OPEN = frozenset({Outcome.QUEUED, Outcome.SENT, Outcome.UNDER_WAY})
+LISTENER, UPDATES = "listener", f"{ROOT}/d/+/out/update"
+ARRIVES_S = 20.0
+"""How long what was acknowledged may be on its way to who listens: a cluster elects new leaders meanwhile."""
 OFF = json.dumps({"schema": "edged.status/1", "state": "offline"}).encode()
 
 
@@ -42,17 +46,21 @@ def simulate(terms: Terms) -> Result:
     """Run it. Raises ConfigError where the machine does not allow it, DeviceError when boxes do not come up."""
     allow_files(terms.devices)
     with workplace(terms.devices) as folder, ExitStack() as stack:
-        broker = Mosquitto(folder)
-        broker.start()
+        broker: Broker = NatsCluster(folder) if terms.is_clustered else Mosquitto(folder)
         stack.callback(broker.stop)
+        broker.start()
         return _Simulation(terms, folder, broker).run(stack)
 
 
 class _Simulation:
-    def __init__(self, terms: Terms, folder: Path, broker: Mosquitto) -> None:
+    def __init__(self, terms: Terms, folder: Path, broker: Broker) -> None:
         self._terms, self._folder, self._broker = terms, folder, broker
         self._release = publish_releases(folder)
-        self._crowd = Crowd(broker.port, terms.seed)
+        self._crowd = Crowd(broker.ports, broker.protocol, terms.seed)
+        self._crowd.acknowledged = self._taken
+        self._numbers: Counter[str] = Counter()
+        self._acknowledged: set[bytes] = set()
+        self._arrived: set[bytes] = set()
         self._due_s: dict[str, float] = {}
         self._boxes: dict[str, SimulatedBox] = {}
         self._left: set[str] = set()
@@ -74,12 +82,19 @@ class _Simulation:
         self.result.memory_kb = (resident_mb() - empty_mb) * 1024 / len(self._boxes)
         before = Traffic(self._crowd.sent.messages, self._crowd.sent.payload_bytes)
         self._follow(fleet, partial(wire.publish, retain=True))
+        until_s = time.monotonic() + ARRIVES_S
+        while self._acknowledged - self._arrived and time.monotonic() < until_s:
+            time.sleep(LOOK_S)
+        self.result.acknowledged = len(self._acknowledged)
+        self.result.lost = len(self._acknowledged - self._arrived)
         sent, received = self._crowd.sent, self._crowd.received
         self.result.sent = Traffic(sent.messages - before.messages, sent.payload_bytes - before.payload_bytes)
         self.result.received = received
         return self.result
 
     def _people(self) -> None:
+        # Its session outlives a connection: what is missing here in the end was lost.
+        self._crowd.add(LISTENER, UPDATES, (f"{ROOT}/f/{LISTENER}", OFF), self._arrived.add, is_counted=False)
         ground = Ground(
             MODEL,
             self._folder / "models",
@@ -119,8 +134,14 @@ class _Simulation:
         self._due_s[box.name] = 0.0
 
     def _say(self, name: str, draft: Draft) -> None:
-        payload = json.dumps({**draft.body, "device": name}, separators=(",", ":")).encode()
+        self._numbers[name] += 1  # so that no two are alike
+        body = {**draft.body, "device": name, "seq": self._numbers[name]}
+        payload = json.dumps(body, separators=(",", ":")).encode()
         self._crowd.publish(name, f"{ROOT}/d/{name}/out/{draft.stream}", payload, qos=draft.qos, retain=draft.retain)
+
+    def _taken(self, topic: str, payload: bytes) -> None:
+        if topic.endswith("/out/update"):
+            self._acknowledged.add(payload)
 
     # -- the fleet manager's
 
@@ -156,10 +177,7 @@ class _Simulation:
             result.converged_s = at_s
 
     def _restart(self, at_s: float) -> None:
-        began_s = time.monotonic()
-        self._broker.stop()
-        self._broker.start()
-        self.result.restarted_s, self.result.gone_s = at_s, time.monotonic() - began_s
+        self.result.restarted_s, self.result.gone_s = at_s, self._broker.disturb()
 
     def _until(self, holds: Callable[[], bool], what: str) -> None:
         until_s = time.monotonic() + self._terms.timeout_s

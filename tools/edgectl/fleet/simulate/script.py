@@ -61,8 +61,10 @@ class Terms:
     probation_s: int = 2
     late_s: float = 1.5
     away_s: float = 3.0
+    is_clustered: bool = False
+    """Through three nodes of NATS; else through mosquitto."""
     restarts_broker: bool = True
-    """In the middle of the rollout: every box comes back by itself."""
+    """In the middle of the rollout: every box comes back by itself. Of a cluster, one node is killed."""
     timeout_s: float = 600.0
 
     def __post_init__(self) -> None:

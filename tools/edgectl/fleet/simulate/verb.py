@@ -33,6 +33,10 @@ def simulate_fleet(
     answers_late: Annotated[float, typer.Option(help="Share that takes its order up late.")] = DEFAULT.answers_late,
     seed: Annotated[int, typer.Option(help="Another one gives the roles to other boxes.")] = 0,
     restart: Annotated[bool, typer.Option(help="Restart the broker while the boxes are at it.")] = True,
+    nats: Annotated[
+        bool,
+        typer.Option("--nats", help="Through a cluster of three NATS nodes; one is killed in place of the restart."),
+    ] = False,
     timeout_s: Annotated[float, typer.Option(help="When it is given up.")] = 600.0,
     plot: Annotated[Path | None, typer.Option(help="Write a picture of the states over time here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
@@ -40,14 +44,14 @@ def simulate_fleet(
     """Roll a release out to simulated boxes. Ends with 1 when a box ends otherwise than its role has it, or not in time."""
     try:
         shares = Shares(fails_trial, rolls_back, goes_offline, answers_late)
-        terms = Terms(devices, shares, seed, restarts_broker=restart, timeout_s=timeout_s)
+        terms = Terms(devices, shares, seed, is_clustered=nats, restarts_broker=restart, timeout_s=timeout_s)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     result = simulate(terms)
     if plot is not None:
         draw(result, plot)
     sys.stdout.write(json.dumps(document(result), indent=1) + "\n" if as_json else text(result))
-    if result.converged_s is None or result.astray:
+    if result.converged_s is None or result.astray or result.lost:
         raise typer.Exit(1)
 
 
@@ -73,9 +77,11 @@ def document(result: Result) -> dict[str, Any]:
             "at_s": _rounded(result.restarted_s),
             "gone_s": _rounded(result.gone_s),
             "back": len(result.back_s),
+            "what": "node killed" if result.terms.is_clustered else "broker restarted",
             "last_s": _rounded(max(result.back_s, default=None)),
             "most_in_100_ms": result.herd,
         },
+        "transitions": {"acknowledged": result.acknowledged, "lost": result.lost},
         "looks": [{"at_s": round(look.at_s, 2), **look.counts, "online": look.online} for look in result.looks],
     }
 
@@ -95,10 +101,11 @@ def text(result: Result) -> str:
     back = told["restart"]
     if back["at_s"] is not None:
         lines += [
-            f"broker restarted at {back['at_s']} s, gone for {back['gone_s']} s",
+            f"{back['what']} at {back['at_s']} s" + (f", gone for {back['gone_s']} s" if back["gone_s"] else ""),
             f"{back['back']} connections since, the last after {back['last_s']} s",
             f"at most {back['most_in_100_ms']} of them in a tenth of a second",
         ]
+    lines.append(f"{result.lost} of {result.acknowledged} transitions lost that the broker had taken")
     lines += [
         f"ASTRAY: {name} ({result.roles[name].value}) is {end.value}" for name, end in sorted(result.astray.items())
     ]
