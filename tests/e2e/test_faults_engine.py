@@ -114,6 +114,9 @@ class Box:
         lines = [json.loads(line) for line in self.daemon.said().splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == event]
 
+    def opened(self, variant: str) -> int:
+        return sum(line["variant"] == variant for line in self.logged("rung.opened"))
+
     def children(self) -> list[int]:
         return [line["pid"] for line in self.logged("sandbox.opened")]
 
@@ -196,6 +199,8 @@ def test_a_device_that_vanished_is_taken_back_when_it_answers_and_not_more_often
     start: Callable[..., Box],
 ) -> None:
     box = start()
+    # On a first start it is opened more often: tried with its golden samples for the pipeline that pins it, and then for that pipeline.
+    before = box.opened("plain")
 
     box.fault("vanish")
 
@@ -207,7 +212,7 @@ def test_a_device_that_vanished_is_taken_back_when_it_answers_and_not_more_often
     assert waits[0] >= 2.0
     assert waits[1] >= 4.0
     # What stands in for it is not loaded again beside itself at each try.
-    assert [line["variant"] for line in box.logged("rung.opened")].count("plain") == 2
+    assert box.opened("plain") == before + 1
     box.tpus.say("ok")
     box.runs_on("tpu", 40)
     assert len(box.unknown()) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
@@ -11,6 +12,8 @@ from typing import Any
 import paho.mqtt.publish as mqtt
 import pytest
 
+from edgectl.repo.delta import make
+from edged.fleet.places import delta_name
 from edged.update.archive import pack_into, packed_name
 from edged.update.manifest import read_bundle
 from fakes.brokers import BrokerProcess
@@ -49,24 +52,43 @@ class Shop:
         folder.mkdir()
         self.trust.write_bytes(self._signers.provisioned)
         self._signers.write(folder / "repository")
+        self._packed: dict[str, Path] = {}
 
-    def publish(self, version: str, **more: Any) -> dict[str, Any]:
-        """Offer a version; gives an order's part for it."""
+    def publish(self, version: str, *, since: str = "", **more: Any) -> dict[str, Any]:
+        """Offer a version; gives an order's part for it. ``since`` an earlier one it is offered as a difference alone."""
         bundle = read_bundle(sensor_bundle(self.folder / version, version=version, **more))
         packed = BytesIO()
         pack_into(bundle, packed)
         name = packed_name(bundle.manifest)
-        self._signers.add(name, packed.getvalue(), name="level", version=version)
+        self._packed[version] = self.folder / name
+        self._packed[version].write_bytes(packed.getvalue())
+        target = self._signers.add(name, packed.getvalue(), name="level", version=version)
+        if since:
+            self._difference(since, version)
         self._signers.publish()
         self._signers.write(self.folder / "repository")
+        if since:
+            (self.folder / "repository" / "targets" / f"{target.hashes['sha256']}.{name}").unlink()
         return ordered(name, packed.getvalue(), version=version, probation_s=1, min_inferences=5)
 
-    def order(self, wanted: dict[str, Any] | None, **more: Any) -> None:
-        """Sign the next order, and leave it at the broker."""
+    def _difference(self, since: str, version: str) -> None:
+        before, after = self._packed[since], self._packed[version]
+        content = make(before, after)
+        assert content is not None
+        digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (before, after)]
+        signed = {"base_sha256": digests[0], "result_sha256": digests[1]}
+        self._signers.add(delta_name(after.name, digests[0]), content, **signed)
+
+    def signed(self, wanted: dict[str, Any] | None, **more: Any) -> bytes:
+        """Sign the next order."""
         self._seq += 1
         dates = {"issued": written(self._now), "not_after": written(self._now + timedelta(days=7))}
         document = desired(seq=self._seq, models={"level": wanted}, **dates, **more)
-        mqtt.single(TOPIC, self._signers.desire(document), 1, retain=True, hostname="127.0.0.1", port=self.port)
+        return self._signers.desire(document)
+
+    def order(self, wanted: dict[str, Any] | None, **more: Any) -> None:
+        """Sign the next order, and leave it at the broker."""
+        mqtt.single(TOPIC, self.signed(wanted, **more), 1, retain=True, hostname="127.0.0.1", port=self.port)
 
 
 @pytest.fixture
@@ -125,11 +147,40 @@ def test_an_order_goes_live_between_two_frames_and_is_committed(
     until(lambda: slot(fleet)["state"] == "committed", "and that it is committed")
     conduct = slot(fleet)["conduct"]
     assert (conduct["version"], conduct["now"]["results"] >= 5) == ("2.0.0", True)
-    shop.order(shop.publish("3.0.0"))
-    until(lambda: "3.0.0" in versions(fleet), "a later one goes live, too", WITHIN_S)
+    shop.order(shop.publish("3.0.0", since="2.0.0"))
+    until(lambda: "3.0.0" in versions(fleet), "a later one goes live, of a difference to it", WITHIN_S)
     frames = [result["frame"] for result in fleet.of("result/a")]
     assert frames == list(range(frames[0], frames[0] + len(frames)))
     assert versions(fleet) == sorted(versions(fleet))
+    assert daemon.stop()[0] == 0
+
+
+def test_an_order_with_shadow_goes_live_only_where_it_answers_as_what_is_live(
+    fleet: Subscriber, daemon: DaemonProcess, shop: Shop
+) -> None:
+    until(lambda: versions(fleet), "a result")
+    beside = {"shadow_one_in": 2, "shadow_frames": 10}
+
+    shop.order({**shop.publish("2.0.0", threshold=1.0), **beside})
+
+    until(lambda: told(fleet)[-1:] == ["failed"], "it is refused", WITHIN_S)
+    refused = fleet.of("update")[-1]
+    assert refused["code"] == "shadow"
+    assert refused["figures"]["shadow"]["agreed"] < 9
+    assert set(versions(fleet)) == {"1.0.0"}
+    stick = shop.folder / "repository" / "orders"
+    stick.mkdir()
+    (stick / f"device-{DEVICE}.json").write_bytes(shop.signed({**shop.publish("3.0.0"), **beside}))
+    daemon.reload()  # or half a minute later
+    until(
+        lambda: told(fleet)[-1:] == ["committed"], "one that answers alike, ordered by a stick, is committed", WITHIN_S
+    )
+    agreed = next(one for one in fleet.of("update") if one.get("event") == "agreed")
+    compared = agreed["figures"]["shadow"]["compared"]
+    assert compared >= 10
+    assert agreed["reason"] == f"{compared} of {compared} frames agree in shadow"
+    frames = [result["frame"] for result in fleet.of("result/a")]
+    assert frames == list(range(frames[0], frames[0] + len(frames)))
     assert daemon.stop()[0] == 0
 
 

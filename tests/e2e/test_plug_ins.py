@@ -13,6 +13,7 @@ import pytest
 
 from fakes.brokers import BrokerProcess
 from fakes.daemon import Run, edged, write_config
+from fakes.sensor import csv_source, sensor_bundle, write_windows
 from fakes.subscriber import Subscriber
 from fakes.waiting import until
 from fakes.wheel import CHECKOUT, sealed
@@ -56,7 +57,8 @@ def test_one_of_each_that_a_package_brings_is_at_work(
     bundle(tmp_path / "models" / "doubled")
     notes = tmp_path / "notes"
     env = {"PYTHONPATH": str(packages), "EDGED_EXAMPLE_NOTES": str(notes)}
-    config = write_config(tmp_path, broker.port, CONFIGURATION)
+    journal = tmp_path / "everything"
+    config = write_config(tmp_path, broker.port, CONFIGURATION.replace("/var/lib/edged/everything", str(journal)))
     assert edged("check", "--config", config, env=env).status == 0
 
     daemon = run(config, env=env)
@@ -72,6 +74,12 @@ def test_one_of_each_that_a_package_brings_is_at_work(
     noted = [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
     assert [one["phase"] for one in noted] == ["start", "end"]
     assert noted[0] == {key: value for key, value in event.items() if key not in {"device", "seq"}}
+    told = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    assert {"health", "inventory", "models", "result/glow", "event/glow"} <= {one["stream"] for one in told}
+    assert {"seq": event["seq"], **next(one for one in told if one["stream"] == "event/glow")} == {
+        **event,
+        "stream": "event/glow",
+    }
 
 
 def test_an_action_that_fails_costs_no_result_and_is_told(
@@ -88,9 +96,32 @@ def test_an_action_that_fails_costs_no_result_and_is_told(
     assert daemon.stop()[0] == 0
 
 
+def test_a_recording_ends_with_everything_told_to_the_sink(
+    packages: Path, broker: BrokerProcess, fleet: Subscriber, run: Run, tmp_path: Path
+) -> None:
+    sensor_bundle(tmp_path / "models" / "level")
+    recording = write_windows(tmp_path / "spindle.csv", range(20))
+    journal = tmp_path / "everything"
+    sink = f'[[sink]]\nname = "everything"\nkind = "journal"\noptions = {{ file = "{journal}" }}\n'
+    body = csv_source(recording) + '[[pipeline]]\nname = "a"\nsource = "spindle"\nmodel = "level"\n'
+
+    daemon = run(write_config(tmp_path, broker.port, body, more=sink), env={"PYTHONPATH": str(packages)})
+
+    assert daemon.wait() == 0
+    told = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    until(lambda: len(fleet.of("result/a")) == 20, "all results at the broker")
+    assert [one["frame"] for one in told if one["stream"] == "result/a"] == [
+        one["frame"] for one in fleet.of("result/a")
+    ]
+
+
 def test_without_the_package_each_fault_is_told(tmp_path: Path) -> None:
     bundle(tmp_path / "models" / "doubled")
     said = edged("check", "--config", write_config(tmp_path, 1, CONFIGURATION))
     assert said.status == 2
     assert "source[0].kind: cannot use 'steady': expected one of 'camera'" in said.out
-    assert "cannot find action 'note' among what installed packages bring: expected none" in said.out
+    assert (
+        "cannot find action 'note' among the [[action]] tables and what installed packages bring: expected none"
+        in said.out
+    )
+    assert "cannot find sink 'journal' among what installed packages bring: expected none" in said.out
