@@ -35,3 +35,5 @@ for extra in (*everything[len("edged[") : -1].split(","), "workshop"):
 print("\n".join(wanted))
 PY
 "$VENV/bin/pip" install --quiet --disable-pip-version-check -c constraints.txt -r "$VENV/requirements.txt"
+# It reads what the Sparkplug package sends. It asks for paho 1, whose client it has, and reads as well beside paho 2.
+"$VENV/bin/pip" install --quiet --disable-pip-version-check --no-deps -c constraints.txt pysparkplug
