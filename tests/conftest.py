@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# gRPC's own handlers around a fork may end a child before it becomes another program: pexpect forks, and no child of a test goes on
+# with gRPC.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 # A fresh checkout builds Hypothesis's tables of characters in its first test, and a busy box takes seconds for it.
 settings.register_profile("edged", suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.load_profile("edged")
