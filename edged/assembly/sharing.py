@@ -111,8 +111,7 @@ class Shares:
             shared = joined or self._open.get(key)
             if shared is None:
                 _, _, _, threads, runtime = key
-                # Beside those whose threads fill the processors one more, whose user prepares meanwhile: 0.90 of one's rate and not 0.77.
-                most = self._processors // threads + (threads > 1)
+                most = self._processors // threads
                 self._open[key] = _Shared(Crew(opened, most) if runtime == SINGLE and most > 1 else opened)
                 return self._open[key]
             shared.users += joined is None

@@ -71,9 +71,7 @@ def interpreters(processors: int) -> tuple[Shares, list[FakeEngine], Callable[[P
     return Shares(processors), made, open_one
 
 
-@pytest.mark.parametrize(
-    ("processors", "threads", "expected"), [(2, 1, 2), (2, 2, 2), (1, 2, 1), (4, 1, 4), (4, 2, 3), (8, 1, 5)]
-)
+@pytest.mark.parametrize(("processors", "threads", "expected"), [(2, 1, 2), (2, 2, 1), (1, 2, 1), (4, 1, 4), (8, 1, 5)])
 def test_five_users_have_as_many_interpreters_as_can_compute_at_once(
     processors: int, threads: int, expected: int
 ) -> None:
