@@ -121,6 +121,7 @@ def _refused(port: Port, error: Exception) -> DeviceError:
 
 ABSENT = ("a device of this name", "edgectl serial list tells which there are", "serial-missing")
 DENIED = ("permission", "add yourself to the device's group (dialout)", "serial-permission")
+LOST = ("a device that answers", "look at its plug and power", "serial-lost")
 BUSY = (
     "a free port",
     f"systemctl stop edged if it is the daemon's, or {INSTEAD}; sudo fuser -v names who holds it",
@@ -130,6 +131,7 @@ REFUSALS: dict[int | None, tuple[str, str, str]] = {
     errno.ENOENT: ABSENT,
     errno.ENXIO: ABSENT,
     errno.ENODEV: ABSENT,
+    errno.EIO: LOST,
     errno.EACCES: DENIED,
     errno.EPERM: DENIED,
     errno.EAGAIN: BUSY,
