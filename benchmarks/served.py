@@ -24,7 +24,9 @@ from figure import quantile
 from edged.config.share import shipped
 
 MODEL = "served"
-FILE, SIDE = "mobilenet_v2_quant.onnx", 224
+FILE, SIZE = "mobilenet_v2_quant.onnx", (224, 224)
+SUBSTITUTE, SUBSTITUTE_SIZE = "camera-health/large-int8.onnx", (96, 160)
+"""Height and width."""
 READY_S = 60.0
 QUEUE = 64
 LAST = 19
@@ -57,8 +59,8 @@ task = "classification"
 license = "Apache-2.0"
 [input]
 kind = "image"
-width = {side}
-height = {side}
+height = {height}
+width = {width}
 [output]
 decoder = "classification"
 [[variant]]
@@ -109,15 +111,15 @@ class Load:
 def subject(folder: Path) -> Subject:
     """Make the bundle of the reference model below ``folder``, or of a shipped model's file in its place."""
     assets = os.environ.get("EDGED_ASSETS")
-    file = Path(assets) / "models" / FILE if assets else shipped("models") / "parts" / "large-int8.onnx"
-    side = SIDE if assets else 320
+    file = Path(assets) / "models" / FILE if assets else shipped("models") / SUBSTITUTE
+    height, width = SIZE if assets else SUBSTITUTE_SIZE
     bundle = folder / MODEL
     bundle.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(file, bundle / file.name)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    text = MANIFEST.format(name=MODEL, side=side, file=file.name, sha256=digest)
+    text = MANIFEST.format(name=MODEL, height=height, width=width, file=file.name, sha256=digest)
     (bundle / "model.toml").write_text(text, encoding="utf-8")
-    tensor = np.random.default_rng(1).random((1, 3, side, side), np.float32)
+    tensor = np.random.default_rng(1).random((1, 3, height, width), np.float32)
     return Subject(bundle, file, tensor, not assets)
 
 

@@ -74,7 +74,7 @@ def _compared(net: Network, one: Sequence[Line], eight: Sequence[Line], effort: 
         None if net.is_substitute else ratio >= TARGET,
         f"middle half of {len(ratios)} pairs {quantile(ratios, 0.25):.3f} to {quantile(ratios, 0.75):.3f}; by CPU time {by_cpu:.3f}; "
         f"{_words(alone)} → {_words(together)}; each source reads pictures as fast as its pipeline takes them, "
-        "and each pipeline loads the network for itself, on as many threads as the box's profile says",
+        "the pipelines share the interpreters, which have as many threads as the box's profile says",
     )
 
 

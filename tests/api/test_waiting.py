@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from edged.api.waiting import Waiting
+from tests.fakes.waiting import until
 
 
 def test_the_higher_priority_goes_first_and_then_who_came_first() -> None:
@@ -65,6 +66,25 @@ def test_a_thread_that_waits_wakes_when_somebody_comes() -> None:
 
     thread.join(10)
     assert taken == [7]
+
+
+def test_of_several_threads_that_wait_the_last_one_is_woken() -> None:
+    line: Waiting[int] = Waiting(4)
+    woken: list[str] = []
+    threads = []
+    for count, name in enumerate(("first", "last"), 1):
+        thread = threading.Thread(target=lambda name=name: line.wait(30.0) and woken.append(name))
+        thread.start()
+        threads.append(thread)
+        until(lambda count=count: len(line._idle) == count, f"{name} waits")
+
+    line.put(7)
+
+    threads[-1].join(10)
+    assert woken == ["last"]
+    line.close()
+    threads[0].join(10)
+    assert woken == ["last"]
 
 
 @pytest.mark.parametrize("closes", [True, False])
