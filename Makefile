@@ -56,7 +56,7 @@ models: $(VENV)/.installed  ## make the shipped models again in build/models and
 	$(BIN)/python tools/remake.py --python "$(PYTHON)" $(if $(VENV_MODELS),--venv "$(VENV_MODELS)") $(BUNDLES)
 
 soak: $(VENV)/.installed  ## what takes hours: a million frames and a million requests (`make test` runs a tenth of it), kills in every state, measuring
-	EDGED_SOAK_FRAMES=1000000 $(BIN)/pytest -p no:cacheprovider tests/e2e/test_soak.py tests/e2e/test_measuring.py tests/update/test_killed.py \
+	EDGED_SOAK_FRAMES=1000000 $(BIN)/pytest -p no:cacheprovider tests/e2e/test_soak.py tests/e2e/test_measuring.py tests/e2e/test_governor.py tests/update/test_killed.py \
 		tests/update/test_ext4.py tests/fleet/test_outbox_ext4.py tests/update/test_failing_calls.py $(ARGS)
 	EDGED_SOAK_INPUTS=1000000 EDGED_SOAK_CYCLES=50 EDGED_SOAK_EXAMPLES=100 $(BIN)/pytest -p no:cacheprovider tests/api $(ARGS)
 	EDGED_SOAK_BOXES=1000 $(BIN)/pytest -p no:cacheprovider tests/tools/test_fleet_simulate.py $(ARGS)

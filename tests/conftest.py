@@ -6,9 +6,16 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from fakes import brokers
+
+if TYPE_CHECKING:
+    from fakes.brokers import BrokerProcess
+    from fakes.subscriber import Subscriber
 
 # gRPC's own handlers around a fork may end a child before it becomes another program: pexpect forks, and no child of a test goes on
 # with gRPC.
@@ -16,6 +23,33 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 # A fresh checkout builds Hypothesis's tables of characters in its first test, and a busy box takes seconds for it.
 settings.register_profile("edged", suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.load_profile("edged")
+
+
+MOST_AGAIN = 5
+"""More than so many second tries in a run, and it has failed: that is no chance any more."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what uses real processes have a second try: on a busy machine the kernel may leave one out for seconds."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail where too many needed one."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and len(reporter.stats.get("rerun", ())) > MOST_AGAIN:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name each, and what its first try met: it wants mending."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        crash = getattr(report.longrepr, "reprcrash", None)
+        met = crash.message.splitlines()[0] if crash is not None else "see above"
+        terminalreporter.write_line(f"AGAIN {report.nodeid}: {met}")
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +73,21 @@ def assets() -> Path:
     if not folder.is_dir():
         pytest.fail(f"EDGED_ASSETS names {folder}, which is no folder")
     return folder
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
+    """Give mosquitto, or skip where there is none."""
+    made = brokers.mosquitto(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def fleet(broker: BrokerProcess) -> Iterator[Subscriber]:
+    """Give a client of the fleet that hears everything from the start on."""
+    from fakes.subscriber import Subscriber  # noqa: PLC0415 - not every test has to do with MQTT
+
+    made = Subscriber(broker.port)
+    yield made
+    made.close()
