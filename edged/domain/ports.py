@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from edged.domain.frame import Frame, Samples
 from edged.domain.message import Draft
@@ -35,6 +35,13 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Give the device back. May be called twice, and while another thread is in ``read``."""
+
+
+@runtime_checkable
+class Queued(Protocol):
+    """What an engine is, too, whose device others run something on: of those whose calls wait the highest ``priority`` comes first."""
+
+    priority: int
 
 
 class Engine(Protocol):

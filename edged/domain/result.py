@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, TypeVar
 
 from edged.domain.frame import Stamp
 
@@ -130,6 +132,24 @@ class Further:
 
 Output = Detections | Classes | Anomaly | Keypoints | Values | Mask
 """What a decoder makes of a model's tensors."""
+_Row = TypeVar("_Row")
+
+
+def by_kind(
+    *, detections: _Row, classes: _Row, anomaly: _Row, keypoints: _Row, values: _Row, mask: _Row
+) -> Mapping[type[Output], _Row]:
+    """Give a table with a row for each kind of output: no table of them can lack one."""
+    return MappingProxyType(
+        {
+            Detections: detections,
+            Classes: classes,
+            Anomaly: anomaly,
+            Keypoints: keypoints,
+            Values: values,
+            Mask: mask,
+        }
+    )
+
 
 Status = Literal["ok", "suspect", "unknown"]
 

@@ -5,7 +5,6 @@ https://systemd.io/JOURNAL_NATIVE_PROTOCOL/
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+from edged.telemetry.jsontext import json_text
 from edged.telemetry.logs import FIELDS, words
 
 IDENTIFIER = "edged"
@@ -64,7 +64,7 @@ def _name(key: str) -> str:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, default=str) if isinstance(value, dict | list | tuple) else str(value)
+    return json_text(value, str, default=str) if isinstance(value, dict | list | tuple) else str(value)
 
 
 def _field(name: str, text: str) -> bytes:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from edged.telemetry.flood import Flood
+from edged.telemetry.jsontext import json_text
 
 ROOT = "edged"
 FIELDS = "fields"
@@ -67,7 +68,7 @@ class JsonFormatter(logging.Formatter):
         document |= {f"field_{key}" if key in TAKEN else key: value for key, value in given.items()}
         if record.exc_info:
             document["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(document, default=str)
+        return json_text(document, str, default=str)
 
 
 def set_up(level: str = "INFO", stream: TextIO | None = None, journal: logging.Handler | None = None) -> None:

@@ -50,7 +50,34 @@ _LOGIN = re.compile(
 )
 """A user and a password before a host, without a scheme; no version of a model."""
 _HEADER = re.compile(r"(authorization\\?[\"']?\s*[=:]\s*\\?[\"']?)((?!\*)[^\s\"'\\,][^\r\n\"'\\]*)", re.IGNORECASE)
-_SAID = re.compile(rf"({_NAME})(\\?[\"']?\s*[=:]\s*)(\\?(?:{_QUOTED})|[^\s\"',;&}})\]]+)", re.IGNORECASE)
+_GAP = r"[ \t]{1,20}"
+_SAID = re.compile(
+    rf"(?P<name>{_NAME})(?:"
+    rf"(?P<holds>\\?[\"']?\s{{0,20}}[=:]\s{{0,20}}[\[{{])(?P<held>[^\[\]{{}}]{{1,4000}})"
+    rf"|(?P<sets>\\?[\"']?\s*[=:]\s*)(?P<value>\\?(?:{_QUOTED})|[^\s\"',;&}})\]]+)"
+    rf"|(?P<says>(?:{_GAP}[\w./@-]{{1,60}}){{0,4}}?{_GAP}(?:is|was|are|were|ist|lautet)(?:{_GAP}now)?:?{_GAP})"
+    rf"(?P<said>{_QUOTED}|[^\s\"',;]*[^\s\"',;.!?)])"
+    # ``password s1ngs``: of a word that stands there by chance a digit is rare.
+    rf"|(?P<gap>{_GAP})(?P<next>(?=[^\s\"',;:=]*[0-9])(?=[^\s\"',;:=]*[A-Za-z])[^\s\"',;:=/]{{6,200}})(?=[\s\"',;.]|\Z))",
+    re.IGNORECASE,
+)
+"""What stands behind the name of a secret: a list or table, a value, what a sentence tells, or the next word."""
+_NETRC = re.compile(
+    r"\b((?:login|machine)\s{1,20}\S{1,200}\s{1,20})(?:(account\s{1,20})(\S{1,200})(\s{1,20}))?(password\s{1,20})(\S{1,200})",
+    re.IGNORECASE,
+)
+"""As netrc(5) has it, on one line or several."""
+_ALONE = re.compile(r"^(\s{0,20}password\s{1,20})(\S{1,200})(?=\s{0,20}$)", re.IGNORECASE | re.MULTILINE)
+_SAID_OF = re.compile(
+    r"a|about|accepted|allowed|an|as|at|bad|being|by|changed|correct|denied|different|disabled|empty|enabled|expected|expired|"
+    r"fine|for|from|given|good|granted|in|incorrect|invalid|known|loaded|longer|missing|needed|no|none|not|of|off|ok|old|on|"
+    r"only|optional|out|read|refused|rejected|required|right|same|set|short|shorter|stale|still|stored|sent|that|the|there|to|"
+    r"too|unknown|unset|unused|used|valid|weak|what|wrong",
+    re.IGNORECASE,
+)
+"""What is said of passwords without telling one."""
+_CODE = re.compile(r"(?=[^\s\"',:\\]*[0-9])(?=[^\s\"',:\\]*[A-Za-z])[^\s\"',:\\]{8,}")
+"""What looks like no word of a person's: a key below ``tokens`` may be the token, and its value who has it."""
 _KEYED = re.compile(
     r"\b(key\\?[\"']?\s*[=:]\s*\\?[\"']?)"
     r"((?=[A-Za-z_+=-]{0,250}[0-9])(?=[0-9_+=-]{0,250}[A-Za-z])[\w+=-]{8,250})(?![\w./\[:])",
@@ -87,7 +114,9 @@ class Redaction:
         hidden = _URL.sub(lambda found: self._hide_url(found[0]), hidden)
         hidden = _LOGIN.sub(lambda found: f"{found[1]}:{self._hide(found[2])}@", hidden)
         hidden = _FLAGGED.sub(lambda found: f"{found[1]}{found[2]}{self._hide_said(found[3])}", hidden)
-        hidden = _SAID.sub(lambda found: f"{found[1]}{found[2]}{self._hide_said(found[3])}", hidden)
+        hidden = _NETRC.sub(self._hide_netrc, hidden)
+        hidden = _ALONE.sub(lambda found: f"{found[1]}{self._hide_unless_said(found[2])}", hidden)
+        hidden = _SAID.sub(self._hide_behind, hidden)
         hidden = _KEYED.sub(lambda found: f"{found[1]}{self._hide(found[2])}", hidden)
         hidden = _HASHED.sub(HIDDEN, _KNOWN_FORMS.sub(HIDDEN, hidden))
         for secret in sorted(self.learned, key=len, reverse=True):
@@ -148,7 +177,7 @@ class Redaction:
 
     def _all_hidden(self, value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {key: self._all_hidden(one) for key, one in value.items()}
+            return {self._named(str(key)): self._all_hidden(one) for key, one in value.items()}
         if isinstance(value, list | tuple):
             return [self._all_hidden(one) for one in value]
         return self._hide(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else value
@@ -156,7 +185,7 @@ class Redaction:
     def _covered(self, value: Any) -> Any:
         """Hide what may be anything; what looks like a secret is looked for elsewhere, too."""
         if isinstance(value, Mapping):
-            return {self.text(str(key)): self._covered(one) for key, one in value.items()}
+            return {self._named(str(key)): self._covered(one) for key, one in value.items()}
         if isinstance(value, list | tuple):
             return [self._covered(one) for one in value]
         if isinstance(value, str) and _is_telling(value):
@@ -169,6 +198,33 @@ class Redaction:
             if len(line) >= LEAST_CHARS and line.lower() not in _NO_SECRETS and len(self.learned) < MOST_LEARNED:
                 self.learned |= {line, unquote(line)}
         return HIDDEN
+
+    def _named(self, key: str) -> str:
+        """Hide a key that stands where secrets do and looks like one; a short one may be a box's name, and is not hunted for."""
+        shown = self.text(key)
+        if _CODE.fullmatch(shown) is None:
+            return shown
+        return self._hide(shown) if len(shown) >= _LONG_CHARS else HIDDEN
+
+    def _hide_behind(self, found: re.Match[str]) -> str:
+        """Hide what stands behind the name of a secret."""
+        name = found["name"]
+        if found["holds"]:
+            held = _SAID.sub(self._hide_behind, _CODE.sub(HIDDEN, found["held"]))
+            return f"{name}{found['holds']}{held}"
+        if found["sets"]:
+            return f"{name}{found['sets']}{self._hide_said(found['value'])}"
+        if found["says"]:
+            return f"{name}{found['says']}{self._hide_unless_said(found['said'])}"
+        return f"{name}{found['gap']}{self._hide(found['next'])}"
+
+    def _hide_netrc(self, found: re.Match[str]) -> str:
+        account = f"{found[2]}{self._hide_said(found[3])}{found[4]}" if found[2] else ""
+        return f"{found[1]}{account}{found[5]}{self._hide_unless_said(found[6])}"
+
+    def _hide_unless_said(self, word: str) -> str:
+        is_said = _SAID_OF.fullmatch(word.strip("\\\"'().:")) is not None
+        return word if is_said else self._hide_said(word)
 
     def _hide_said(self, value: str) -> str:
         """Hide what stands behind ``password=``: mostly a secret, sometimes a word of a sentence."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 
 import pytest
@@ -59,6 +60,10 @@ def test_a_fields_name_is_made_one_of_the_journals() -> None:
 
 def test_values_with_parts_are_json() -> None:
     assert entry(evidence={"stability": [0.5]})["EDGED_EVIDENCE"] == '{"stability": [0.5]}'
+
+
+def test_parts_with_a_number_that_is_none_are_json_too() -> None:
+    assert entry(figures={"p50": math.nan})["EDGED_FIGURES"] == '{"p50": "nan"}'
 
 
 def test_what_was_lost_before_is_told() -> None:

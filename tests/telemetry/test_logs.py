@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -50,6 +51,19 @@ def test_what_would_speak_to_the_terminal_or_begin_a_line_is_written_out(hostile
     line = stream.getvalue()
     assert line.endswith("\n")
     assert line[:-1].isprintable()
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(math.nan, "nan"), (math.inf, "inf"), ({"p50": [math.nan]}, {"p50": ["nan"]}), ((1.5, -math.inf), [1.5, "-inf"])],
+)
+def test_a_number_that_is_none_leaves_the_line_json(value: object, told: object) -> None:
+    stream = io.StringIO()
+    logs.set_up("INFO", stream)
+    logs.event(LOGGER, "figures.told", value=value, good=1.5)
+
+    document = json.loads(stream.getvalue(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert (document["value"], document["good"]) == (told, 1.5)
 
 
 def test_a_field_of_a_taken_name_hides_neither_the_code_nor_the_time() -> None:

@@ -51,6 +51,15 @@ def redaction() -> Redaction:
         f"root:$6${SECRET}$abcdefgh:19000:0:",
         f"glpat-{SECRET}{SECRET} github_pat_{SECRET.replace('-', '')}aaaaaaaaaaaa",
         f"data:image/jpeg;base64,/9j/{SECRET}{'A' * 300}==",
+        f"the password is {SECRET}.",
+        f"the camera's password for viewer at 10.0.0.7 was '{SECRET}', and works",
+        f"Das Passwort lautet {SECRET}",
+        f"tried it with password {SECRET}, twice",
+        f"machine models.plant.local login press password {SECRET}",
+        f"machine models.plant.local\n\tlogin press\n\taccount {SECRET}\n\tpassword {SECRET}",
+        f"  password {SECRET}\n",
+        f'{{"tokens": {{"{SECRET}": "viewer"}}}}',
+        f'{{"passwords": ["a", "{SECRET}"]}}',
     ],
 )
 def test_what_looks_like_a_secret_is_hidden_in_a_text(redaction: Redaction, text: str) -> None:
@@ -70,6 +79,10 @@ def test_what_looks_like_a_secret_is_hidden_in_a_text(redaction: Redaction, text
         "https://models.plant.local/parts-2.0.0.edgemodel",
         "passed 12 of 12; the pwm is at 50 %",
         "bypass: yes, compass=north",
+        "the password is wrong, the token was expired, and the secret is still the same",
+        "password required",
+        "the token of the dashboard is in /etc/edged/http.token",
+        "login failed: password rejected",
         "cannot replay: it was recorded with model:parts@2.0.0 at 12:34:56",
     ],
 )
@@ -107,6 +120,17 @@ def test_words_that_stand_behind_a_password_in_a_sentence_are_not_hunted_for(red
 def test_a_configuration_shows_what_edged_knows_and_no_secret(redaction: Redaction, toml: str, hidden: bool) -> None:
     shown = json.dumps(redaction.configuration(parse_toml(toml)))
     assert (SECRET not in shown) == hidden
+
+
+def test_a_secret_that_is_a_key_is_hidden_below_what_holds_secrets(redaction: Redaction) -> None:
+    shown = json.dumps(redaction.document({"tokens": {SECRET: {"user": "viewer"}, "note": 1}, "note": {"p50_ms": 1.5}}))
+    assert json.loads(shown) == {"tokens": {HIDDEN: {"user": HIDDEN}, "note": HIDDEN}, "note": {"p50_ms": 1.5}}
+    assert SECRET not in json.dumps(redaction.configuration({"sink": [{"options": {SECRET: "viewer"}}]}))
+
+
+def test_a_long_key_that_is_a_secret_is_hunted_for_and_a_boxs_name_is_not(redaction: Redaction) -> None:
+    redaction.document({"tokens": {f"{SECRET}{SECRET}": "viewer", "press-07": "x"}})
+    assert redaction.text(f"{SECRET}{SECRET} of press-07") == f"{HIDDEN} of press-07"
 
 
 def test_of_a_configuration_that_cannot_be_read_the_bones_are_shown(redaction: Redaction) -> None:
@@ -156,7 +180,21 @@ def test_whatever_a_text_is_it_is_gone_through(text: str) -> None:
     assert isinstance(Redaction(known_keys()).broken(text), str)
 
 
-@pytest.mark.parametrize("word", ["a://", "a://b?", "key=", "-eyJaaaaaaaa", "password=", "----END PRIVATE KEY-----"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "a://",
+        "a://b?",
+        "key=",
+        "-eyJaaaaaaaa",
+        "password=",
+        "----END PRIVATE KEY-----",
+        "password ",
+        "password is ",
+        "login a ",
+        "tokens: {",
+    ],
+)
 def test_a_hostile_line_takes_no_longer_than_a_long_one(redaction: Redaction, word: str) -> None:
     begin_s = time.process_time()
     redaction.lines(word * 12_000)
