@@ -31,6 +31,7 @@ MAX_DROP_INS = 256
 """More than anybody keeps by hand; a folder that something fills by mistake is told, not read for minutes."""
 _UNNAMED = "unnamed"
 """Stands in for an id while the rest is judged, or where none is needed."""
+_EMPTY = "cannot use an empty file, expected sections such as [mqtt]; a power cut or a full disk leaves such files"
 _NO_IDENTITY = "cannot name this box: etc/machine-id holds no id, expected an id here"
 
 _Item = TypeVar("_Item")
@@ -111,6 +112,8 @@ def read_whole(
     """Give what the files say together, each value with its place, before anything is judged; what cannot be read; and the files."""
     documents, unreadable = _read(main, required=required)
     whole = reduce(merge, documents, place({}, main))
+    if required and not whole.value and not unreadable:
+        unreadable.append(Fault(main, "", _EMPTY))
     fragment = in_force(_state_of(whole)) if ordered == "in-force" else ordered
     if fragment is not None:
         document, fault = _read_one(fragment, required=True)

@@ -8,13 +8,27 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 SLOT = ".configuration"
 FOLDER = "configuration"
 NEVER = ("device", "state", "updates")
 """Sections that no order may have: who the box is, where it keeps what it knows, and whom it trusts stay with whoever installs it."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def forbidden(tables: Mapping[str, Any]) -> list[str]:
+    """Name what an order brings and must not: those sections, and programs. Whoever orders models does not run programs here."""
+    engines, actions = tables.get("engine"), tables.get("action")
+    named = engines.items() if isinstance(engines, dict) else ()
+    listed = actions if isinstance(actions, list) else ()
+    return [
+        *(f"[{name}]" for name in tables if name in NEVER),
+        *(f"[engine.{name}] python" for name, one in named if isinstance(one, dict) and "python" in one),
+        *("[[action]] of kind command" for one in listed if isinstance(one, dict) and one.get("kind") == "command"),
+    ]
 
 
 def fragment(state: Path, digest: str) -> Path:

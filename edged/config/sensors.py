@@ -329,7 +329,8 @@ class JoinSource(Section):
     name: Name
     kind: Literal["join"]
     part: Annotated[tuple[JoinedPart, ...], Field(min_length=2, max_length=64)]
-    """The sensors, each a table as it would stand under ``[[source]]``; their channels follow in this order."""
+    """The sensors: tables of kind serial, topic, system, udp, modbus or microphone as they would stand under ``[[source]]``, without
+    ``grid``; their channels follow in this order."""
     rate_hz: Rate
     """Samples a second of the whole."""
     method: Literal["nearest", "linear"] = "linear"

@@ -61,7 +61,7 @@ class Http(Listener):
     max_body_mb: Annotated[Number, Field(gt=0, le=1024)] = 32.0
     """The largest body that a request may have, in MB of 10^6 bytes, also after it was unpacked."""
     max_connections: Annotated[Whole, Field(ge=1, le=10_000)] = 128
-    """So many connections at once; others are closed as they come."""
+    """So many connections at once, seven eighths of them from one address at most; others are closed as they come."""
 
 
 class Grpc(Listener):

@@ -82,7 +82,7 @@ class FileSource(Section):
 
 
 class ImagesSource(Section):
-    """Pictures in files, in name order."""
+    """Pictures in files, in name order. What is damaged, or has more than 67 million pixels, is passed over and counted."""
 
     name: Name
     kind: Literal["images"]

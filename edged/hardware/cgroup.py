@@ -47,11 +47,6 @@ class Limits:
         return min((x for x in self.levels if x.cpus), key=lambda x: x.cpus or math.inf, default=None)
 
     @property
-    def memory_high_bytes(self) -> int | None:
-        """The smallest soft limit, from which on the kernel throttles and reclaims."""
-        return min((x.memory_high for x in self.levels if x.memory_high), default=None)
-
-    @property
     def memory_headroom_bytes(self) -> int | None:
         """How much is left below the nearest limit, hard or soft; None without a limit."""
         free = [

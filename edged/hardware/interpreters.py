@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
@@ -49,14 +49,16 @@ class Interpreter:
 @lru_cache(maxsize=16)
 def look(python: Path | None = None, root: Path = Path("/")) -> Interpreter:
     """Ask it, once for each; one that does not answer has nothing."""
-    names = (*ONNX_DISTRIBUTIONS, *TENSORRT)
-    found = _own(names) if python is None else _asked(python, names)
+    found = versions(python, (*ONNX_DISTRIBUTIONS, *TENSORRT)) or {}
     onnx = {name: found[name] for name in ONNX_DISTRIBUTIONS if name in found}
     packaged = next((found[name] for name in TENSORRT if name in found), "")
     return Interpreter(python, onnx, packaged or _system_tensorrt(Tree(root)))
 
 
-def _own(names: tuple[str, ...]) -> dict[str, str]:
+def versions(python: Path | None, names: Sequence[str]) -> dict[str, str] | None:
+    """Give the versions of those distributions that an interpreter has; None is edged's own, and the answer of one that gives none."""
+    if python is not None:
+        return _asked(python, names)
     found = {}
     for name in names:
         try:
@@ -66,13 +68,13 @@ def _own(names: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _asked(python: Path, names: tuple[str, ...]) -> dict[str, str]:
+def _asked(python: Path, names: Sequence[str]) -> dict[str, str] | None:
     command = [str(python), "-I", "-c", LISTING, *names]
     try:
         done = subprocess.run(command, capture_output=True, timeout=ANSWER_S, check=True, stdin=subprocess.DEVNULL)  # noqa: S603 - the interpreter that the configuration names
         return {str(name): str(version) for name, version in json.loads(done.stdout).items()}
     except (OSError, subprocess.SubprocessError, ValueError, AttributeError):
-        return {}
+        return None
 
 
 def _system_tensorrt(tree: Tree) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edged.config.load import MAX_DROP_INS, Fault, Loaded, RejectedConfigError, load
+from edged.config.read import parse_toml
 from edged.config.schema import Config, Count
+from edged.domain.errors import ConfigError
 
 SOURCE = """
 [[source]]
@@ -77,6 +80,19 @@ def test_an_absent_file_counts_as_an_empty_one_only_where_the_caller_says_so(tmp
         load(tmp_path / "edged.toml", root=tmp_path)
 
 
+@pytest.mark.parametrize("left", ["", "\n", "# nothing\n"])
+def test_an_empty_file_as_a_power_cut_leaves_it_is_no_configuration(tmp_path: Path, left: str) -> None:
+    file = tmp_path / "edged.toml"
+    file.write_text(left)
+
+    with pytest.raises(RejectedConfigError, match=r"cannot use an empty file.*power cut"):
+        load(file)
+
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "a.toml").write_text('[device]\nid = "a-box"\n')
+    assert load(file).config.device.id == "a-box"
+
+
 def test_an_absent_file_does_not_hide_a_fault_of_a_drop_in(tmp_path: Path) -> None:
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "conf.d" / "10.toml").symlink_to(tmp_path / "nowhere")
@@ -93,7 +109,7 @@ def machine(root: Path, text: str) -> None:
 def test_a_box_without_an_id_is_named_after_its_machine_which_stays_secret(tmp_path: Path, write: Write) -> None:
     machine(tmp_path, "0123456789abcdef0123456789abcdef\n")
 
-    names = {load(write(text), root=tmp_path).config.device.id for text in ("", "[device]\ngroups = ['a']")}
+    names = {load(write(text), root=tmp_path).config.device.id for text in ("[mqtt]\n", "[device]\ngroups = ['a']")}
 
     (name,) = names
     assert name.startswith("edged-")
@@ -104,7 +120,7 @@ def test_two_machines_get_two_names(tmp_path: Path, write: Write) -> None:
     names = set()
     for text in ("0123456789abcdef0123456789abcdef", "1123456789abcdef0123456789abcdef"):
         machine(tmp_path, text)
-        names.add(load(write(""), root=tmp_path).config.device.id)
+        names.add(load(write("[mqtt]\n"), root=tmp_path).config.device.id)
 
     assert len(names) == 2
 
@@ -125,7 +141,7 @@ def test_a_machine_id_of_another_alphabet_is_none(tmp_path: Path, write: Write) 
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "machine-id").write_bytes(b"\xff\xfe")
 
-    assert "cannot name this box" in str(rejected(write("")))
+    assert "cannot name this box" in str(rejected(write("[mqtt]\n")))
 
 
 def test_every_fault_is_told_at_once_with_its_file_and_key(tmp_path: Path, write: Write) -> None:
@@ -282,6 +298,29 @@ def test_a_fault_in_a_joined_pipeline_is_told_where_it_stands(tmp_path: Path, wr
 )
 def test_a_file_that_cannot_be_read_rejects_the_box(tmp_path: Path, write: Write, content: bytes, line: str) -> None:
     assert lines(rejected(write(content)), tmp_path) == [f"edged.toml: {line}"]
+
+
+@pytest.mark.parametrize(
+    "key", ["a", '"a"', "'a'", r'"\""', "a-1 "], ids=["bare", "text", "literal", "escaped", "spaced"]
+)
+@pytest.mark.parametrize(
+    "form", ["{} = 1", "[{}]", "[[{}]]", "a = {{ {} = 1 }}"], ids=["key", "table", "array", "inline"]
+)
+def test_a_key_of_thousands_of_parts_takes_no_memory(key: str, form: str) -> None:
+    text = form.format(".".join([key] * 3000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigError, match="nested too deeply"):
+            parse_toml(text)
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most_bytes < 4_000_000
+
+
+def test_texts_with_dots_are_no_keys() -> None:
+    text = 'a = "' + ".".join(["1"] * 60) + '"\nb = [' + "0.5, " * 500 + "]\n# " + "." * 500 + " = \n"
+    assert parse_toml(text)["b"] == [0.5] * 500
 
 
 def test_a_number_of_too_many_digits_is_no_crash(tmp_path: Path, write: Write) -> None:
