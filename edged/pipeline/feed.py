@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
-from edged.domain.errors import ConfigError, DeviceError, EdgedError
+from edged.domain.errors import ConfigError, DeviceError, EdgedError, SourceLostError
 from edged.domain.frame import Frame, Samples
 from edged.domain.health import Reason
 from edged.domain.ports import Clock, Source
@@ -23,6 +23,12 @@ Condition = Literal["opening", "live", "lost", "ended"]
 
 SLICE_S = 0.25
 """The longest wait within one step: it bounds how late a stop is noticed, and the age of a waiting feed's heartbeat."""
+
+OPENING_S = 15.0
+"""A source that neither opens nor fails for this long is told: it may hang in a driver, or in the resolver of names."""
+
+EMPTY_HANDED_S = 0.2
+"""How long is waited for the end of a thread that has no source open: a camera that does not answer shall not take the time of others."""
 
 STEADY_S = 10.0
 """A source that delivered for this long is well again: its next loss starts with the shortest delay."""
@@ -52,7 +58,7 @@ class Feed:
 
     A source that is lost is closed and opened again after a delay, for ever. A finite one (``reopen=False``) ends
     instead, with the error in ``state`` and in every mailbox: opening it again would deliver its frames twice.
-    A ConfigError while opening ends it too: trying again changes nothing.
+    A ConfigError while opening ends it too: trying again changes nothing. Any other exception of a source's counts as its loss.
 
     Args:
         name: the source's, for people.
@@ -122,6 +128,17 @@ class Feed:
         return self._sight.reason if self._sight and self._state.condition == "live" else None
 
     @property
+    def hang(self) -> Reason | None:
+        """That the source neither opens nor fails, which it cannot say itself."""
+        state = self._state
+        for_s = (self._clock.monotonic_ns() - state.since_ns) / NS_PER_S
+        if self._thread is None or state.condition != "opening" or for_s <= OPENING_S:
+            return None
+        message = f"neither opens nor says why not, expected one of them within {OPENING_S:g} s"
+        remedy = "look at the source: its power, its cable, the name server on the way to it"
+        return Reason("source-hangs", self.name, message, state.since_ns, remedy, fatal=True)
+
+    @property
     def heartbeat_ns(self) -> int:
         """Monotonic time of the thread's last step; it moves while the source is away too."""
         return self._beat_ns
@@ -147,15 +164,16 @@ class Feed:
             source.close()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait until its thread has ended; False when it has not in time."""
+        """Wait until its thread has ended; False when it has not in time. One that hangs while it opens its source has nothing in hand."""
         if self._thread is None:
             return True
-        self._thread.join(timeout_s)
+        self._thread.join(timeout_s if self._source is not None else min(timeout_s, EMPTY_HANDED_S))
         return not self._thread.is_alive()
 
     def run(self) -> None:
         """Step until there is no more; the readers learn of the end even when a bug ends the thread."""
         broken = True
+        self._state = FeedState("opening", self._clock.monotonic_ns())
         try:
             while self.step():
                 pass
@@ -203,6 +221,8 @@ class Feed:
             self._lose(error)
         except ConfigError as error:
             self._end(error)
+        except Exception as error:  # noqa: BLE001 - the supervisor's
+            self._lose(self._own_fault(error))
         else:
             self._become("live")
             if self._sight is not None:
@@ -217,11 +237,19 @@ class Feed:
             self._lose(error)
         except ConfigError as error:
             self._end(error)
+        except Exception as error:  # noqa: BLE001 - the supervisor's
+            self._lose(self._own_fault(error))
         else:
             if item is None:
                 self._end(None)
             else:
                 self._admit(item)
+
+    def _own_fault(self, error: Exception) -> SourceLostError:
+        """Take a source's own bug for its loss: one odd byte shall not darken a box until somebody comes."""
+        _LOG.exception("source.broken")
+        message = f"cannot read source {self.name!r} on: it met a fault of its own, {type(error).__name__}: {error}, expected none"
+        return SourceLostError(message, remedy="report this with the log", code="internal")
 
     def _admit(self, item: Frame | Samples) -> None:
         self.frames += 1

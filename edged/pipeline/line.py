@@ -18,6 +18,8 @@ from edged.telemetry.metrics import PipelineMetrics
 
 NEVER_STUCK_NS = 1 << 62
 """The heartbeat of what has nothing left to do."""
+LOOK = "look at the source: its power, its cable, the way to it"
+"""What to do about one that is lost, where its own words do not say."""
 
 
 class Renewal(Protocol):
@@ -294,12 +296,9 @@ class Line:
         watches = [pipeline.drift for pipeline in self.pipelines if pipeline.drift is not None]
         reasons += [reason for watch in watches for reason in watch.reasons()]
         if state.error is not None:
-            lost = Reason(
-                state.error.code, self.feed.name, state.reason, state.since_ns, state.error.remedy, fatal=True
-            )
-            reasons.append(lost)
-        if (trouble := self.feed.trouble) is not None:
-            reasons.append(trouble)
+            error, remedy = state.error, state.error.remedy or LOOK
+            reasons.append(Reason(error.code, self.feed.name, state.reason, state.since_ns, remedy, fatal=True))
+        reasons += [told for told in (self.feed.trouble, self.feed.hang) if told is not None]
         return reasons
 
     def drops(self) -> Mapping[str, Mapping[str, int]]:

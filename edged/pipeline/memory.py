@@ -89,6 +89,15 @@ class RememberingEngine:
         """Begin anew with zeros."""
         self._memory = list(self._zeros)
 
+    @property
+    def memory(self) -> tuple[Array, ...]:
+        """What goes into the next call, for who lets one engine follow several things in turns."""
+        return tuple(self._memory)
+
+    def recall(self, memory: Sequence[Array] | None) -> None:
+        """Go on from a ``memory`` of before; begin anew with None."""
+        self._memory = list(self._zeros if memory is None else memory)
+
     def _carried(self, values: Array, source: int, target: int) -> Array:
         given, wanted = self._engine.outputs[source], self._engine.inputs[target]
         if (given.dtype, given.quantization) == (wanted.dtype, wanted.quantization):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -147,8 +148,9 @@ def from_bytes(content: bytes, name: str = "the drift reference") -> Reference:
         TypeError,
         AttributeError,
         EOFError,
+        RuntimeError,  # said to be encrypted, or compressed in a way that nobody knows; nested too deeply
         BadZipFile,
-        NotImplementedError,
+        zlib.error,
     ) as error:
         message = f"cannot read {name}: {str(error) or type(error).__name__}, expected a file of the form {FORM}"
         raise BundleError(message, remedy="learn it again: edgectl drift learn", code="drift-reference") from error

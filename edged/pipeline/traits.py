@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from edged.domain.frame import Frame
-from edged.domain.result import Anomaly, Classes, Detections, Keypoints, Mask, Output, Values
+from edged.domain.result import Anomaly, Classes, Detections, Keypoints, Mask, Output, Values, by_kind
 from edged.domain.tensor import Array
 
 Traits = dict[str, float | str]
@@ -129,14 +129,9 @@ def _mask(output: Mask) -> Traits:
     return {"output.count": float(len(output.items)), "output.class": largest}
 
 
-OUTPUTS: Mapping[type, Callable[[Any], Traits]] = {
-    Detections: _detections,
-    Classes: _classes,
-    Anomaly: _anomaly,
-    Keypoints: _keypoints,
-    Values: _values,
-    Mask: _mask,
-}
+OUTPUTS: Mapping[type[Output], Callable[[Any], Traits]] = by_kind(
+    detections=_detections, classes=_classes, anomaly=_anomaly, keypoints=_keypoints, values=_values, mask=_mask
+)
 
 LEAST_CHANGE: tuple[tuple[str, float], ...] = (
     ("input.luma", 1.0),

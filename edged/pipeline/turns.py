@@ -7,11 +7,10 @@ somebody more important comes.
 
 from __future__ import annotations
 
-import heapq
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from itertools import count
+
+from edged.domain.places import Places
 
 QUANTUM_NS = 20_000_000
 """How long a pipeline may go on with frames that already wait. With 5 ms a network of 4 ms changed hands after almost every frame, each
@@ -26,45 +25,17 @@ class Turns:
 
     def __init__(self, places: int) -> None:
         """Let ``places`` pipelines compute at once. Raises ValueError when that is not 1 or more."""
-        if places < 1:
-            message = f"cannot give turns at {places} places, expected 1 or more"
-            raise ValueError(message)
-        self._places = self._free = places
-        self._lock = threading.Lock()
-        self._waiting: list[tuple[int, int, threading.Lock]] = []
-        self._arrivals = count()
+        self._places = Places(places)
 
     def __repr__(self) -> str:
         """Say how many compute and wait."""
-        return f"<Turns: {self._places - self._free} of {self._places} places taken, {len(self._waiting)} wait>"
+        return f"<Turns: {self._places!r}>"
 
     @contextmanager
     def turn(self, priority: int = 0) -> Iterator[Callable[[], bool]]:
         """Wait for a place and hold it; never taken twice by one thread. Gives what tells whether somebody more important waits."""
-        self._take(priority)
+        self._places.take(priority)
         try:
-            yield lambda: self._is_wanted_above(priority)
+            yield lambda: self._places.is_wanted_above(priority)
         finally:
-            self._give()
-
-    def _is_wanted_above(self, priority: int) -> bool:
-        with self._lock:
-            return bool(self._waiting) and -self._waiting[0][0] > priority
-
-    def _take(self, priority: int) -> None:
-        with self._lock:
-            if self._free:
-                self._free -= 1
-                return
-            mine = threading.Lock()
-            mine.acquire()
-            heapq.heappush(self._waiting, (-priority, next(self._arrivals), mine))
-        # Whoever gives its place up releases this lock: the place goes from hand to hand, and nobody can slip in between.
-        mine.acquire()
-
-    def _give(self) -> None:
-        with self._lock:
-            if self._waiting:
-                heapq.heappop(self._waiting)[2].release()
-            else:
-                self._free += 1
+            self._places.give()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from time import sleep
@@ -23,6 +22,7 @@ from edged.domain.ports import Clock
 from edged.sources import faults
 from edged.sources.address import Address, parse, with_user
 from edged.sources.arrivals import Arrivals, SourceTime
+from edged.sources.closing import Closing
 from edged.sources.picture_decoder import Pictures, Reduction, whole
 from edged.telemetry import logs
 
@@ -138,14 +138,13 @@ class CameraSource:
         self._is_device = is_device
         self._max_age_s = max_age_s
         self._wait = wait
-        self._lock = threading.Lock()
-        self._closed = False
         self._index = 0
         self._waited_ns = 0
         self._arrivals = Arrivals()
         self._time = SourceTime()
         self._decoded: list[VideoFrame] = []
         self._container = open_container()
+        self._closing = Closing(self._container.close)
         self._stream = self._container.streams.video[0]
         self._pictures = Pictures(self._stream, reduction or whole, hardware=hardware)
         self._packets: Iterator[Packet[VideoStream]] = self._container.demux(self._stream)
@@ -156,31 +155,21 @@ class CameraSource:
         Raises:
             SourceLostError: unplugged, ended, or no whole and fresh picture for ``STALL_S``.
         """
-        with self._lock:
-            try:
-                return self._frame()
-            finally:
-                if self._closed:  # close came while this thread was in libav, which must not lose what it reads from
-                    self._container.close()
+        with self._closing:
+            return self._frame()
 
     def close(self) -> None:
         """Give the camera back: at once, or as soon as a read in another thread comes out of libav."""
-        self._closed = True
-        if self._lock.acquire(blocking=False):
-            try:
-                self._container.close()
-            finally:
-                self._lock.release()
+        self._closing.ask()
 
     def __repr__(self) -> str:
         """Say which camera it is and what came from it."""
-        state = "closed" if self._closed else "open"
-        return f"<CameraSource {self._name}: {state}, {self._index} pictures, drops {dict(self.drops)}>"
+        return f"<CameraSource {self._name}: {self._closing!r}, {self._index} pictures, drops {dict(self.drops)}>"
 
     def _frame(self) -> Frame | None:
         deadline_ns = self._clock.monotonic_ns() + int(STALL_S * NS_PER_S)
         before = self.drops.total()
-        while not self._closed:
+        while not self._closing.is_asked:
             if not self._decoded:
                 self._decoded = self._next()
             while self._decoded:
@@ -295,7 +284,8 @@ def _open(address: Address, target: str, asked: list[dict[str, str]]) -> InputCo
 def _try(target: str, libav_format: str | None, options: dict[str, str]) -> InputContainer | FFmpegError:
     timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S)
     try:
-        return av.open(target, format=libav_format, options=options, timeout=timeout)
+        # What a camera calls itself, in whatever alphabet, is nothing to fail on.
+        return av.open(target, format=libav_format, options=options, timeout=timeout, metadata_errors="replace")
     except FFmpegError as error:
         return error
 

@@ -9,6 +9,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 from edged.domain.errors import ConfigError, SourceLostError
 from edged.domain.frame import Samples, Stamp
 from edged.domain.ports import Clock
+from edged.sources import faults
 from edged.telemetry import logs
 
 BLOCK_SAMPLES = 64
@@ -253,19 +255,27 @@ def _split(reader: Iterator[list[str]]) -> Iterator[list[str]]:
 
 
 def _find(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = sorted(path.glob("*.csv"))
-        wanted = "files that end in .csv"
-    elif glob.has_magic(str(path)) and not path.exists():
-        files = sorted(Path(name) for name in glob.glob(str(path)))  # noqa: PTH207 - the pattern may be absolute
-        wanted = "files that match the pattern"
-    else:
-        files = [path] if path.is_file() else []
-        wanted = "a file, a folder or a pattern"
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()  # is_dir of Python 3.14 does not tell "denied" from "absent"
+        files, wanted = _files(path)
+    except OSError as error:
+        message = f"cannot open {path}: {error.strerror}, expected files that edged may read"
+        raise ConfigError(message, remedy=faults.UNREADABLE) from error
     if not files:
         message = f"cannot open {path}: no such file, expected {wanted}"
         raise ConfigError(message)
     return files
+
+
+def _files(path: Path) -> tuple[list[Path], str]:
+    """Give the files, and what would have been one."""
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.suffix == ".csv"), "files that end in .csv"
+    if glob.has_magic(str(path)) and not path.exists():
+        # The pattern may be absolute, which pathlib's own does not take.
+        return sorted(Path(name) for name in glob.glob(str(path))), "files that match the pattern"  # noqa: PTH207
+    return [path] if path.is_file() else [], "a file, a folder or a pattern"
 
 
 def _parser(

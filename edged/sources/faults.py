@@ -1,4 +1,4 @@
-"""What libav's error numbers mean for the person who set a camera up."""
+"""What error numbers, most of them libav's, mean for the person who set a source up."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ class Fault:
     observed: str
     remedy: str = ""
 
+
+UNREADABLE = "let the daemon's user read it and pass through every folder above it: homes are closed to others"
+"""The next step for a file or folder that others may not look at."""
 
 _ABSENT = Fault("camera-absent", "no such device", "plug it in; ls /dev/video* shows which there are")
 _DENIED = Fault(

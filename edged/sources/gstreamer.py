@@ -9,8 +9,10 @@ import logging
 import os
 import select
 import shlex
+import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -44,6 +46,9 @@ OOM_SCORE = "500"
 """The unit gives the daemon -500; a child would have the same."""
 
 PROGRAM = "gst-launch-1.0"
+TIED = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
+"""Has the kernel end the pipeline with the thread that reads it (prctl(2), PR_SET_PDEATHSIG, SIGKILL), which stays so over an exec: one
+that hangs would outlive a killed daemon, and keep its camera."""
 TAIL = (
     "! videoconvert ! video/x-raw,format=I420,colorimetry=bt601,interlace-mode=progressive "
     "! queue leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 ! y4menc ! fdsink fd=1 sync=false"
@@ -75,14 +80,7 @@ def open_source(*, url: str, clock: Clock, max_age_s: float = MAX_AGE_S) -> GStr
     except ValueError as error:
         message = f"cannot open camera {address.shown}: {error}, expected GStreamer pipeline text"
         raise ConfigError(message) from None
-    try:
-        # A session of its own: what a terminal sends to edged is edged's to pass on.
-        child = subprocess.Popen(  # noqa: S603 - the operator's own pipeline is what shall run; no shell reads it
-            [PROGRAM, "-q", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-        )
-    except OSError as error:
-        message = f"cannot open camera {address.shown}: {PROGRAM} does not start ({error.strerror}), expected GStreamer"
-        raise DeviceError(message, remedy="install gstreamer1.0-tools", code="camera-absent") from None
+    child = _started(words, address.shown)
     _offer_memory(child.pid)
     source = GStreamerSource(child, clock, name=address.shown, max_age_s=max_age_s)
     try:
@@ -92,6 +90,20 @@ def open_source(*, url: str, clock: Clock, max_age_s: float = MAX_AGE_S) -> GStr
         raise
     logs.event(_LOG, "camera.open", camera=address.shown, process=child.pid)
     return source
+
+
+def _started(words: list[str], shown: str) -> subprocess.Popen[bytes]:
+    program = shutil.which(PROGRAM)
+    if program is None:
+        message = f"cannot open camera {shown}: there is no {PROGRAM}, expected GStreamer"
+        raise DeviceError(message, remedy="install gstreamer1.0-tools", code="camera-absent")
+    # A session of its own: what a terminal sends to edged is edged's to pass on.
+    return subprocess.Popen(  # noqa: S603 - the operator's own pipeline is what shall run; no shell reads it
+        [sys.executable, "-I", "-S", "-c", TIED, program, "-q", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 def _offer_memory(process: int) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 from urllib.request import (
@@ -15,6 +18,7 @@ from urllib.request import (
     parse_keqv_list,
 )
 
+LATE = "no whole head of an answer in time"
 OK, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 200, 401, 403, 404
 
 
@@ -65,14 +69,40 @@ def _ask(url: str, headers: dict[str, str], timeout_s: float) -> Answer:
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+    late = threading.Event()
     try:
         connection.connect()
         sock: socket.socket = connection.sock
-        connection.request("GET", _target(url), headers={"User-Agent": "edged", "Accept": "*/*", **headers})
-        return Answer(connection, connection.getresponse(), sock)
-    except BaseException:
+        with _ended_after(timeout_s, sock, late):
+            connection.request("GET", _target(url), headers={"User-Agent": "edged", "Accept": "*/*", **headers})
+            answer = Answer(connection, connection.getresponse(), sock)
+    except BaseException as error:
         connection.close()
+        if late.is_set():
+            raise TimeoutError(LATE) from error
         raise
+    if late.is_set():  # half a head can pass for a whole one
+        answer.close()
+        raise TimeoutError(LATE)
+    return answer
+
+
+@contextmanager
+def _ended_after(timeout_s: float, sock: socket.socket, late: threading.Event) -> Iterator[None]:
+    """Hang up when the head of an answer is not there in time: a socket's own limit holds for each byte anew."""
+
+    def hang_up() -> None:
+        late.set()
+        with suppress(OSError):  # it is down already
+            sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(timeout_s, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _target(url: str) -> str:

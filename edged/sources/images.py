@@ -6,6 +6,7 @@ import glob
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from edged.domain.errors import ConfigError, FrameError, SourceLostError
 from edged.domain.frame import Frame, Stamp
 from edged.domain.ports import Clock
 from edged.domain.tensor import Array
+from edged.sources import faults
 from edged.telemetry import logs
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -128,21 +130,31 @@ class ImagesSource:
 
 
 def _find(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()]
-        wanted = f"files that end in {' '.join(sorted(SUFFIXES))}"
-    elif path.is_file():
-        return [path]
-    elif glob.has_magic(str(path)):
-        files = [Path(name) for name in glob.glob(str(path)) if Path(name).is_file()]  # noqa: PTH207 - the pattern may be absolute
-        wanted = "files that match the pattern"
-    else:
-        message = f"cannot open images {path}: no such file or folder, expected a folder, a pattern or a picture"
-        raise ConfigError(message)
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()  # is_dir of Python 3.14 does not tell "denied" from "absent"
+        files, wanted = _files(path)
+    except OSError as error:
+        message = f"cannot open images {path}: {error.strerror}, expected pictures that edged may read"
+        raise ConfigError(message, remedy=faults.UNREADABLE) from error
     if not files:
         message = f"cannot open images {path}: no picture, expected {wanted}"
         raise ConfigError(message)
     return sorted(files)
+
+
+def _files(path: Path) -> tuple[list[Path], str]:
+    """Give the files, and what would have been one."""
+    if path.is_dir():
+        files = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()]
+        return files, f"files that end in {' '.join(sorted(SUFFIXES))}"
+    if path.is_file():
+        return [path], ""
+    if glob.has_magic(str(path)):
+        files = [Path(name) for name in glob.glob(str(path)) if Path(name).is_file()]  # noqa: PTH207 - the pattern may be absolute
+        return files, "files that match the pattern"
+    message = f"cannot open images {path}: no such file or folder, expected a folder, a pattern or a picture"
+    raise ConfigError(message)
 
 
 def _load(file: Path) -> tuple[str, Array | None]:
@@ -162,7 +174,8 @@ def _decode(data: Array) -> tuple[str, Array | None]:
     try:
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error as error:
-        return str(error).strip(), None
+        words = str(error).strip()
+        return "it has more pixels than OPENCV_IO_MAX_IMAGE_PIXELS allows" if "CV_IO_MAX" in words else words, None
     return "no picture that OpenCV can decode", picture
 
 

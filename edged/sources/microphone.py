@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,6 +12,7 @@ import numpy as np
 from edged.domain.errors import DeviceError, SourceLostError
 from edged.domain.frame import Samples, Stamp
 from edged.domain.ports import Clock
+from edged.sources.closing import Closing
 from edged.sources.dating import LATE_STEPS, Dater, RateDating
 from edged.sources.pcm import decoded
 
@@ -71,8 +71,7 @@ class MicrophoneSource:
         self._dater = dater
         self._taken = list(channels)
         self._block = block
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
+        self._closing = Closing(stream.close)
 
     def read(self) -> Samples | None:
         """Wait for the next block; None after ``close``.
@@ -80,31 +79,22 @@ class MicrophoneSource:
         Raises:
             SourceLostError: the microphone is gone.
         """
-        with self._lock:
+        with self._closing:
             try:
-                return None if self._closed.is_set() else self._samples()
+                return None if self._closing.is_asked else self._samples()
             except self._library.PortAudioError as error:
-                if self._closed.is_set():
+                if self._closing.is_asked:
                     return None
                 message = f"cannot record on: {_line(error)}, expected sound"
                 raise SourceLostError(message, remedy="look at its plug", code="microphone-lost") from error
-            finally:
-                if self._closed.is_set():
-                    self._stream.close()
 
     def close(self) -> None:
         """Give the microphone back: at once, or as soon as a read in another thread has its block."""
-        self._closed.set()
-        if self._lock.acquire(blocking=False):
-            try:
-                self._stream.close()
-            finally:
-                self._lock.release()
+        self._closing.ask()
 
     def __repr__(self) -> str:
         """Say how it is."""
-        state = "closed" if self._closed.is_set() else "open"
-        return f"<MicrophoneSource {state}, {self._dater.samples} samples, drops {dict(self.drops)}>"
+        return f"<MicrophoneSource {self._closing!r}, {self._dater.samples} samples, drops {dict(self.drops)}>"
 
     def _samples(self) -> Samples | None:
         data, has_lost = self._stream.read(self._block)

@@ -10,7 +10,6 @@ import http.client
 import logging
 import socket
 import ssl
-import threading
 from collections import Counter
 from contextlib import suppress
 
@@ -24,6 +23,7 @@ from edged.domain.tensor import Array
 from edged.sources import faults, http_request
 from edged.sources.address import parse
 from edged.sources.arrivals import Arrivals, Spacing
+from edged.sources.closing import Closing
 from edged.sources.faults import Fault
 from edged.sources.http_request import Answer, User
 from edged.sources.multipart import Parts
@@ -105,8 +105,7 @@ class JpegSource:
         self._clock = clock
         self._name = name
         self._max_age_s = max_age_s
-        self._lock = threading.Lock()
-        self._closed = False
+        self._closing = Closing(answer.close)
         self._index = 0
         self._last_s = -1.0
         self._shrinker = Shrinker(reduction or whole)
@@ -121,33 +120,23 @@ class JpegSource:
         Raises:
             SourceLostError: the stream ended, or brought no whole and fresh picture for ``STALL_S``.
         """
-        with self._lock:
-            try:
-                return self._frame()
-            finally:
-                if self._closed:
-                    self._answer.close()
+        with self._closing:
+            return self._frame()
 
     def close(self) -> None:
         """Hang up; wakes a read in another thread."""
-        self._closed = True
-        with suppress(OSError):  # it is down already
-            self._answer.socket.shutdown(socket.SHUT_RDWR)
-        if self._lock.acquire(blocking=False):
-            try:
-                self._answer.close()
-            finally:
-                self._lock.release()
+        if not self._closing.ask():
+            with suppress(OSError):  # it is down already
+                self._answer.socket.shutdown(socket.SHUT_RDWR)
 
     def __repr__(self) -> str:
         """Say which camera it is and what came from it."""
-        state = "closed" if self._closed else "open"
-        return f"<JpegSource {self._name}: {state}, {self._index} pictures, drops {dict(self.drops)}>"
+        return f"<JpegSource {self._name}: {self._closing!r}, {self._index} pictures, drops {dict(self.drops)}>"
 
     def _frame(self) -> Frame | None:
         deadline_s = self._now_s() + STALL_S
         before = self.drops.total()
-        while not self._closed:
+        while not self._closing.is_asked:
             left_s = deadline_s - self._now_s()
             if left_s <= 0:
                 seen = self.drops.total() - before
@@ -167,11 +156,11 @@ class JpegSource:
         except TimeoutError:
             raise self._lost(STALLED) from None
         except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: closed by another thread
-            if self._closed:
+            if self._closing.is_asked:
                 return b""
             raise self._lost(UNPLUGGED, f" ({type(error).__name__})") from None
         self._waited_s += self._now_s() - began_s
-        if not data and not self._closed:
+        if not data and not self._closing.is_asked:
             raise self._lost(ENDED)
         return data
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import termios
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pymodbus.exceptions import ModbusException
 from edged.domain.errors import ConfigError, DeviceError, SourceLostError
 from edged.domain.frame import Samples, Stamp
 from edged.domain.ports import Clock
+from edged.sources.closing import Closing
 from edged.sources.registers import Register, Request, plan, value_of
 
 NS_PER_S = 1_000_000_000
@@ -120,9 +120,8 @@ class ModbusSource:
         self._clock = clock
         self._registers = tuple(registers)
         self._step_ns = int(NS_PER_S / rate_hz)
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._wait = wait or self._closed.wait
+        self._closing = Closing(device.close)
+        self._wait = wait or self._closing.wait
         self._due_ns = clock.monotonic_ns()
         self._samples = 0
 
@@ -132,34 +131,25 @@ class ModbusSource:
         Raises:
             SourceLostError: the connection is gone, the device does not answer or refuses, or has no numbers.
         """
-        with self._lock:
+        with self._closing:
             try:
                 return self._next()
             except (ConfigError, DeviceError) as error:
-                if self._closed.is_set():
+                if self._closing.is_asked:
                     return None
                 raise SourceLostError(str(error.args[0]), remedy=error.remedy, code=error.code) from error
-            finally:
-                if self._closed.is_set():
-                    self._device.close()
 
     def close(self) -> None:
         """Hang up: at once, or as soon as a read in another thread has its answer."""
-        self._closed.set()
-        if self._lock.acquire(blocking=False):
-            try:
-                self._device.close()
-            finally:
-                self._lock.release()
+        self._closing.ask()
 
     def __repr__(self) -> str:
         """Say which device it is."""
-        state = "closed" if self._closed.is_set() else "open"
-        return f"<ModbusSource {self._device}: {state}, {self._samples} samples, drops {dict(self.drops)}>"
+        return f"<ModbusSource {self._device}: {self._closing!r}, {self._samples} samples, drops {dict(self.drops)}>"
 
     def _next(self) -> Samples | None:
         for _ in range(ABSENT_ROUNDS):
-            if self._wait(max(0, self._due_ns - self._clock.monotonic_ns()) / NS_PER_S) or self._closed.is_set():
+            if self._wait(max(0, self._due_ns - self._clock.monotonic_ns()) / NS_PER_S) or self._closing.is_asked:
                 return None
             answers = self._device.poll()
             now_ns = self._clock.monotonic_ns()

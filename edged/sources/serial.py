@@ -7,10 +7,10 @@ import fcntl
 import logging
 import os
 import termios
-import threading
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ import serial
 from edged.domain.errors import ConfigError, DeviceError, SourceLostError
 from edged.domain.frame import Samples, Stamp
 from edged.domain.ports import Clock
+from edged.sources.closing import Closing
 from edged.sources.quality import LineQuality, Verdict
 from edged.sources.wire import Reading, Wire
 from edged.telemetry import logs
@@ -97,8 +98,7 @@ class SerialSource:
         self._place = place
         self._reading = reading
         self._silent_s = silent_s
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
+        self._closing = Closing(partial(_shut, device))
         self._gather_s = min(GATHER_S, KERNEL_BYTES / 2 * 10 / place.baud)
         self._heard_s = clock.monotonic_ns() / NS_PER_S
 
@@ -114,34 +114,21 @@ class SerialSource:
             SourceLostError: unplugged (``serial-lost``), silent (``serial-silent``), or what comes makes no sense
                 (``wrong-baud``, ``wrong-format``, ``serial-garbage``).
         """
-        with self._lock:
-            try:
-                while not self._closed.is_set():
-                    if (samples := self._samples(self._bytes())) is not None:
-                        return samples
-                return None
-            finally:
-                if (
-                    self._closed.is_set()
-                ):  # close came while this thread was in pyserial, which must keep its descriptor
-                    _shut(self._device)
+        with self._closing:
+            while not self._closing.is_asked:
+                if (samples := self._samples(self._bytes())) is not None:
+                    return samples
+            return None
 
     def close(self) -> None:
         """Give the port back: at once, or as soon as a read in another thread comes out of pyserial."""
-        self._closed.set()
-        if self._lock.acquire(blocking=False):
-            try:
-                _shut(self._device)
-            finally:
-                self._lock.release()
-        else:
+        if not self._closing.ask():
             with suppress(OSError, TypeError, AttributeError):  # the port was closed by its reader just now
                 self._device.cancel_read()
 
     def __repr__(self) -> str:
         """Say which port it is and how well it is heard."""
-        state = "closed" if self._closed.is_set() else "open"
-        reading = self._reading
+        reading, state = self._reading, repr(self._closing)
         return f"<SerialSource {self._place}: {state}, {reading.samples} samples, {reading.quality!r}, drops {dict(reading.drops)}>"
 
     def _bytes(self) -> bytes:
@@ -149,10 +136,10 @@ class SerialSource:
         try:
             first: bytes = self._device.read(1)
             if first:
-                self._closed.wait(self._gather_s)
+                self._closing.wait(self._gather_s)
                 first += self._device.read(self._device.in_waiting)
         except (OSError, termios.error) as error:  # pyserial's own error is an OSError
-            if self._closed.is_set():
+            if self._closing.is_asked:
                 return b""
             message = f"cannot read {self._place} on: {_why(error)}, expected bytes"
             raise SourceLostError(message, remedy=self._place.remedy, code="serial-lost") from error
@@ -174,7 +161,7 @@ class SerialSource:
         return Samples(values.astype("float32"), times_s, stamp)
 
     def _judge_silence(self, now_s: float) -> None:
-        if self._silent_s is not None and now_s - self._heard_s > self._silent_s and not self._closed.is_set():
+        if self._silent_s is not None and now_s - self._heard_s > self._silent_s and not self._closing.is_asked:
             message = f"cannot read {self._place}: no byte for {self._silent_s:g} s, expected {self._reading.wire}"
             raise SourceLostError(message, remedy="look at the sensor's power and its cable", code="serial-silent")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from edged.domain.frame import Samples, Stamp
 from edged.domain.ports import Clock
 from edged.fleet import refusal
 from edged.fleet.settings import LinkSettings
+from edged.sources.closing import Closing
 from edged.sources.dating import Dater, dating_of
 from edged.sources.layout import Column, Decode, Wanted, document_decoder
 
@@ -127,8 +127,7 @@ class TopicSource:
         self._decode = decode
         self._dater = dater
         self._shares_user = shares_user
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
+        self._closing = Closing(connection.close)
 
     def read(self) -> Samples | None:
         """Wait for the next documents; None after ``close``.
@@ -136,32 +135,22 @@ class TopicSource:
         Raises:
             SourceLostError: the connection is gone.
         """
-        with self._lock:
-            try:
-                while not self._closed.is_set():
-                    self._connection.turn(WAIT_S)
-                    if self._connection.ended is not None and not self._closed.is_set():
-                        raise _error(self._connection, SourceLostError, self._shares_user)
-                    if (samples := self._samples()) is not None:
-                        return samples
-                return None
-            finally:
-                if self._closed.is_set():
-                    self._connection.close()
+        with self._closing:
+            while not self._closing.is_asked:
+                self._connection.turn(WAIT_S)
+                if self._connection.ended is not None and not self._closing.is_asked:
+                    raise _error(self._connection, SourceLostError, self._shares_user)
+                if (samples := self._samples()) is not None:
+                    return samples
+            return None
 
     def close(self) -> None:
         """Say goodbye: at once, or as soon as a read in another thread comes out of the socket."""
-        self._closed.set()
-        if self._lock.acquire(blocking=False):
-            try:
-                self._connection.close()
-            finally:
-                self._lock.release()
+        self._closing.ask()
 
     def __repr__(self) -> str:
         """Say what it listens to."""
-        state = "closed" if self._closed.is_set() else "open"
-        return f"<TopicSource {self._connection!r}: {state}, {self._dater.samples} samples, drops {dict(self.drops)}>"
+        return f"<TopicSource {self._connection!r}: {self._closing!r}, {self._dater.samples} samples, drops {dict(self.drops)}>"
 
     def _samples(self) -> Samples | None:
         now_ns = self._clock.monotonic_ns()

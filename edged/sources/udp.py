@@ -11,7 +11,6 @@ import logging
 import os
 import select
 import socket
-import threading
 from collections import Counter
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from edged.domain.errors import DeviceError, SourceLostError
 from edged.domain.frame import Samples, Stamp
 from edged.domain.ports import Clock
+from edged.sources.closing import Closing
 from edged.sources.datagram import DatagramLayout, Datagrams
 from edged.sources.dating import Dater, RateDating
 from edged.telemetry import logs
@@ -108,8 +108,7 @@ class UdpSource:
         self._dater = dater
         self._datagrams = datagrams
         self._sender = sender
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
+        self._closing = Closing(listener.close)
         self._poll = select.poll()
         self._poll.register(listener, select.POLLIN)
         self._heard_ns = clock.monotonic_ns()
@@ -121,35 +120,25 @@ class UdpSource:
         Raises:
             SourceLostError: nothing came for ``SILENT_S``.
         """
-        with self._lock:
-            try:
-                while not self._closed.is_set():
-                    if (samples := self._samples(self._received())) is not None:
-                        return samples
-                return None
-            finally:
-                if self._closed.is_set():
-                    self._listener.close()
+        with self._closing:
+            while not self._closing.is_asked:
+                if (samples := self._samples(self._received())) is not None:
+                    return samples
+            return None
 
     def close(self) -> None:
         """Give the port back: at once, or as soon as a read in another thread notices."""
-        self._closed.set()
-        if self._lock.acquire(blocking=False):
-            try:
-                self._listener.close()
-            finally:
-                self._lock.release()
+        self._closing.ask()
 
     def __repr__(self) -> str:
         """Say where it listens."""
-        state = "closed" if self._closed.is_set() else "open"
-        return f"<UdpSource {self._name}: {state}, {self._dater.samples} samples, drops {dict(self.drops)}>"
+        return f"<UdpSource {self._name}: {self._closing!r}, {self._dater.samples} samples, drops {dict(self.drops)}>"
 
     def _received(self) -> list[bytes]:
         """Wait for a datagram, and give it with those that come close behind."""
         if not self._poll.poll(WAIT_S * 1000):
             return []
-        self._closed.wait(GATHER_S)
+        self._closing.wait(GATHER_S)
         received: list[bytes] = []
         for _ in range(TOGETHER):
             try:
@@ -166,7 +155,7 @@ class UdpSource:
         now_ns = self._clock.monotonic_ns()
         if datagrams:
             self._heard_ns = now_ns
-        elif now_ns - self._heard_ns > SILENT_S * NS_PER_S and not self._closed.is_set():
+        elif now_ns - self._heard_ns > SILENT_S * NS_PER_S and not self._closing.is_asked:
             message = f"cannot read {self._name}: no datagram for {SILENT_S:g} s, expected samples"
             raise SourceLostError(
                 message, remedy="look at the sender, and at the firewall on the way", code="udp-silent"

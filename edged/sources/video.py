@@ -238,7 +238,8 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
     try:
         # "file:" and the whitelist: neither a name such as concat:… nor a playlist inside leads anywhere else.
         options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
-        container = av.open(f"file:{path}", options=options)
+        # A title in another alphabet is nothing to fail on.
+        container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     except FFmpegError as error:
         observed = "of no known format" if error.errno == errno.EINVAL else error.strerror or type(error).__name__
         message = f"cannot open video {path}: {observed}, expected a video"

@@ -17,6 +17,9 @@ from edged.sources.pcm import decoded
 BLOCKS_A_SECOND = 50
 """Small enough that a recording plays smoothly, large enough that a block's cost does not show."""
 
+WIDTHS = range(1, 5)
+"""Bytes a sample."""
+
 BOUNDARY_STEPS = 10
 """How far the source's time jumps where the file begins again, so that no window spans it (a gap is above 3 steps)."""
 
@@ -38,7 +41,12 @@ def open_source(
     """
     try:
         file = wave.open(str(path), "rb")  # noqa: SIM115 - the source closes it
-    except (OSError, EOFError, wave.Error) as error:
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        wave.Error,
+    ) as error:  # the last but one: a part that lies about its length
         why = error.strerror if isinstance(error, OSError) else str(error) or "it ends too early"
         message = f"cannot open {path}: {why}, expected a WAVE file of PCM"
         raise ConfigError(message) from error
@@ -76,6 +84,9 @@ class WavSource:
             fault = f"it has {there} channels, expected a channel {missing[0]} (they count from 0)"
         elif rate_hz is not None and rate_hz != self._rate_hz:
             fault = f"its rate is {self._rate_hz} Hz, expected {rate_hz:g} Hz"
+        elif not self._rate_hz or self._file.getsampwidth() not in WIDTHS:
+            bits = 8 * self._file.getsampwidth()
+            fault = f"it has {bits} bits a sample at {self._rate_hz} Hz, expected 8, 16, 24 or 32 bits at some rate"
         elif not self._file.getnframes():
             fault = "it is empty, expected samples"
         if fault:

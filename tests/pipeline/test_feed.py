@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from edged.domain.errors import ConfigError, DeviceError, EdgedError, SourceLostError
+from edged.domain.errors import ConfigError, DeviceError, SourceLostError
 from edged.domain.frame import Frame, Samples
 from edged.domain.ports import Source
 from edged.pipeline.backoff import Backoff
-from edged.pipeline.feed import Feed
+from edged.pipeline.feed import OPENING_S, Feed
 from edged.pipeline.mailbox import Mailbox
 from edged.pipeline.reader import Reader
 from edged.pipeline.window import Windower
 from fakes.clock import SECOND_NS, FakeClock
 from fakes.source import FakeSource, picture, samples
+from fakes.waiting import until
 
 LOST = SourceLostError("cannot read camera: unplugged, expected a picture")
 ABSENT = DeviceError("cannot open camera: no such device, expected a camera")
@@ -28,14 +30,14 @@ WRONG = ConfigError("cannot open video: no such file, expected a video")
 class Opener:
     """Gives one scripted outcome an opening: a source, or an error."""
 
-    def __init__(self, *outcomes: FakeSource | EdgedError) -> None:
+    def __init__(self, *outcomes: FakeSource | Exception) -> None:
         self.outcomes = list(outcomes)
         self.opened = 0
 
     def __call__(self) -> Source:
         self.opened += 1
         outcome = self.outcomes.pop(0)
-        if isinstance(outcome, EdgedError):
+        if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
@@ -214,6 +216,50 @@ def test_a_source_that_was_steady_starts_with_the_shortest_delay_again() -> None
         feed.step()
 
     assert clock.mono - began == SECOND_NS // 2
+
+
+def test_a_source_that_neither_opens_nor_fails_is_told_until_it_does() -> None:
+    clock, opens = FakeClock(), threading.Event()
+
+    def hanging() -> Source:
+        opens.wait(10)
+        return FakeSource([picture()])
+
+    feed = Feed("dock", hanging, clock)
+    clock.advance(OPENING_S + 1)
+    assert feed.hang is None, "it was not started"
+
+    feed.start()
+    until(lambda: feed.state.since_ns == clock.mono, "it opens")
+    assert feed.hang is None
+    clock.advance(OPENING_S + 1)
+    assert feed.hang is not None
+    assert (feed.hang.code, feed.hang.component, feed.hang.fatal) == ("source-hangs", "dock", True)
+
+    opens.set()
+    assert feed.join(5)
+    assert feed.hang is None
+
+
+def test_nobody_waits_long_for_a_source_that_hangs_while_it_opens() -> None:
+    opening, opens = threading.Event(), threading.Event()
+
+    def hanging() -> Source:
+        opening.set()
+        opens.wait(60)
+        return FakeSource()
+
+    feed = Feed("dock", hanging, FakeClock())
+    feed.start()
+    assert opening.wait(10)
+    feed.stop()
+
+    began_s = time.monotonic()
+    assert not feed.join(60)
+
+    assert time.monotonic() - began_s < 20
+    opens.set()
+    until(lambda: feed.join(10), "its end")
 
 
 def test_a_configuration_fault_ends_it_and_its_readers_with_the_reason() -> None:
@@ -440,7 +486,7 @@ def test_in_its_thread_it_runs_to_the_end_of_a_finite_source() -> None:
     while not box.ended:
         got += box.take(5) is not None
 
-    assert feed.join(5)
+    assert feed.join(30)
     assert got == 50
 
 
@@ -462,20 +508,68 @@ def test_its_thread_stops_within_a_second_while_its_source_waits() -> None:
     source = Waiting()
     feed = Feed("dock", lambda: source, FakeClock())
     feed.start()
-    assert source.entered.wait(5)
+    assert source.entered.wait(30)
 
     feed.stop()
 
     assert feed.join(1)
 
 
+class Odd(FakeSource):
+    """Has a bug that its second reading brings out."""
+
+    def read(self) -> Frame | Samples | None:
+        if self.reads:
+            raise ZeroDivisionError(self.reads)
+        return super().read()
+
+
+def test_a_bug_of_a_source_is_a_loss_of_its_and_it_is_opened_again(caplog: pytest.LogCaptureFixture) -> None:
+    clock = FakeClock()
+    box = Mailbox()
+    feed = feed_of(Opener(Odd([picture(0)]), FakeSource([picture(1)])), Reader(box), clock=clock)
+
+    feed.step()
+    feed.step()
+    assert box.take(0) is not None
+    feed.step()
+
+    assert feed.state.condition == "lost"
+    assert (feed.state.error.code, "ZeroDivisionError: 1" in feed.state.reason) == ("internal", True)  # type: ignore[union-attr]
+    assert "Traceback" in caplog.text
+    run(feed)
+    assert box.take(0) is not None
+    assert feed.state.error is None
+
+
+def test_a_bug_while_opening_is_tried_again_too() -> None:
+    box = Mailbox()
+    feed = feed_of(Opener(KeyError("x"), FakeSource([picture()])), Reader(box))
+
+    run(feed)
+
+    assert box.take(0) is not None
+
+
+def test_a_bug_in_a_recording_ends_it_after_what_was_read() -> None:
+    box = Mailbox()
+    feed = feed_of(Opener(Odd([picture()])), Reader(box), reopen=False)
+
+    run(feed)
+
+    assert box.take(0) is not None
+    assert box.error is feed.state.error
+    assert box.error is not None
+    assert box.error.code == "internal"
+
+
 def test_readers_learn_of_the_end_even_when_a_bug_ends_the_thread() -> None:
-    class Broken(FakeSource):
-        def read(self) -> Frame | Samples | None:
-            raise ZeroDivisionError
+    class Broken(Reader):
+        def frames_of(self, item: Frame | Samples) -> Sequence[Frame]:
+            raise ZeroDivisionError(item)
 
     box = Mailbox()
-    feed = Feed("dock", Broken, FakeClock(), readers=[Reader(box)])
+    feed = Feed("dock", lambda: FakeSource([picture()]), FakeClock(), readers=[Broken(box)])
 
     with pytest.raises(ZeroDivisionError):
         feed.run()

@@ -11,7 +11,7 @@ from edged.domain.frame import Frame
 from edged.domain.health import Reason
 from edged.domain.ports import Source
 from edged.pipeline.backoff import Backoff
-from edged.pipeline.feed import Feed
+from edged.pipeline.feed import OPENING_S, Feed
 from edged.pipeline.line import NEVER_STUCK_NS, Gate, Line, Pipeline
 from edged.pipeline.mailbox import Mailbox
 from edged.pipeline.reader import Reader
@@ -140,6 +140,26 @@ def test_a_source_that_cannot_be_opened_is_told_by_its_own_name() -> None:
     ]
     assert not one.ended
     assert not one.working
+
+
+def test_a_source_that_hangs_while_it_opens_is_told() -> None:
+    opening, opens = threading.Event(), threading.Event()
+
+    def hanging() -> Source:
+        opening.set()
+        opens.wait(GIVE_UP_S)
+        return frames(1)()
+
+    one, _, _ = line(hanging, False)
+    one.start()
+    assert opening.wait(GIVE_UP_S)
+    assert one.reasons() == []
+    one.feed._clock.advance(OPENING_S + 1)  # type: ignore[attr-defined] # a fake
+    assert [(reason.code, reason.component, reason.fatal) for reason in one.reasons()] == [
+        ("source-hangs", "dock", True)
+    ]
+    opens.set()
+    assert one.pipelines[0].worker.join(GIVE_UP_S)
 
 
 def test_a_pipeline_that_its_source_does_not_fit_is_told_by_its_name_and_the_others_run_on() -> None:

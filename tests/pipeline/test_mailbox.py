@@ -108,7 +108,7 @@ def test_close_wakes_a_writer_that_waits() -> None:
     writer.start()
 
     box.close()
-    writer.join(5)
+    writer.join(30)
 
     assert not writer.is_alive()
 
@@ -119,7 +119,7 @@ def test_close_wakes_a_reader_that_waits() -> None:
     reader.start()
 
     box.close()
-    reader.join(5)
+    reader.join(30)
 
     assert not reader.is_alive()
 
@@ -132,7 +132,7 @@ def test_a_put_wakes_a_reader_that_waits() -> None:
     frame = picture()
 
     box.put(frame)
-    reader.join(5)
+    reader.join(30)
 
     assert got == [frame]
 
@@ -153,7 +153,7 @@ def test_between_threads_a_lossless_mailbox_keeps_every_frame_in_order() -> None
         frame = box.take(5)
         if frame is not None:
             got.append(frame.stamp.index)
-    writer.join(5)
+    writer.join(30)
 
     assert got == list(range(500))
 

@@ -134,3 +134,15 @@ def test_tensors_of_other_shapes_are_not_carried(shape: tuple[int, ...]) -> None
         BundleError, match=r"cannot carry 'next' to 'state' in sum.onnx: its shape is .*, expected 1 x 2"
     ):
         remembering(engine)
+
+
+def test_one_engine_follows_two_things_in_turns() -> None:
+    engine, ones = remembering(), [np.ones((1, 2), np.float32)]
+    memories: list[Sequence[Array] | None] = [None, None]
+    told = []
+    for which in (0, 0, 1, 0, 1):
+        engine.recall(memories[which])
+        told.append(float(engine.infer(ones)[0][0, 0]))
+        memories[which] = engine.memory
+
+    assert told == [1.0, 2.0, 1.0, 3.0, 2.0]

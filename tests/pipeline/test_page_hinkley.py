@@ -40,6 +40,19 @@ def test_both_sums_are_those_of_river_once_it_has_seen_a_normal_value(
         assert (ours.up, ours.down) == pytest.approx((up, down), abs=1e-9)
 
 
+@given(DEVIATIONS, st.floats(0, 1))
+def test_river_itself_comes_to_the_same_sums(values: list[float], tolerance: float) -> None:
+    drift = pytest.importorskip("river.drift", reason="needs river, which wants Python 3.11")
+    theirs = drift.PageHinkley(min_instances=1, delta=tolerance, threshold=1e18, alpha=1.0, mode="both")
+    ours, mean = PageHinkley(), 0.0
+    for count, value in enumerate((0.0, *values), start=1):
+        theirs.update(value)
+        mean += (value - mean) / count
+        ours = ours.step(value - mean, tolerance)
+        rise, fall = theirs._sum_increase - theirs._min_increase, theirs._max_decrease - theirs._sum_decrease
+        assert (ours.up, ours.down) == pytest.approx((rise, fall), abs=1e-9)
+
+
 @given(DEVIATIONS)
 def test_whole_streams_rise_as_single_steps_do(deviations: list[float]) -> None:
     sums, stepped = PageHinkley(), []

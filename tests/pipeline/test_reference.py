@@ -79,6 +79,16 @@ def test_a_damaged_file_is_refused_or_still_a_whole_reference(at: int, garbage: 
         assert 1 <= len(from_bytes(damaged).features) <= 2
 
 
+@pytest.mark.parametrize(
+    ("place", "value"), [(8, 1), (10, 8), (10, 12), (10, 99)], ids=["secret", "zip", "bzip", "odd"]
+)
+def test_a_file_whose_parts_are_said_to_be_other_than_they_are_is_refused(place: int, value: int) -> None:
+    damaged = bytearray(to_bytes(BOTH))
+    damaged[damaged.index(b"PK\x01\x02") + place] = value  # flags and method in the archive's list of its parts
+    with pytest.raises(BundleError, match="cannot read the drift reference"):
+        from_bytes(bytes(damaged))
+
+
 @given(st.integers(0, 10_000))
 def test_a_file_cut_short_is_refused(length: int) -> None:
     whole = to_bytes(BOTH)

@@ -10,7 +10,7 @@ import pytest
 
 from edged.pipeline.turns import Turns
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 
 
 def _until(is_met: Callable[[], bool]) -> None:

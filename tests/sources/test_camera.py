@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import av
@@ -17,22 +18,12 @@ from edged.sources import address, camera, faults
 from edged.sources.camera import CameraSource, open_source
 from fakes.camera import FakeContainer, FakePacket
 from fakes.clock import SECOND_NS, FakeClock
-from fakes.recording import drawn
+from fakes.realclock import RealClock
+from fakes.recording import drawn, write_titled
 
 PICTURE = drawn(3)
 CANARY = "secret"
 """What no error may tell."""
-
-
-class RealClock:
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
-
-    def wall_ns(self) -> int:
-        return time.time_ns()
-
-    def synced(self) -> bool:
-        return True
 
 
 def libav_error(number: int) -> Exception:
@@ -67,7 +58,7 @@ def test_a_live_input_keeps_its_own_pace() -> None:
     source.close()
 
     assert all(frame is not None and frame.data.shape == (48, 64, 3) for frame in frames)
-    assert 0.08 < took_s < 2
+    assert 0.08 < took_s < 20
 
 
 def test_a_live_inputs_time_is_the_box_clock_with_the_cameras_spacing() -> None:
@@ -80,6 +71,13 @@ def test_a_live_inputs_time_is_the_box_clock_with_the_cameras_spacing() -> None:
     first = frames[0]
     assert first is not None
     assert first.stamp.source_s == pytest.approx(first.stamp.mono_ns / SECOND_NS, abs=0.05)
+
+
+def test_a_camera_that_is_called_in_another_alphabet_opens(tmp_path: Path) -> None:
+    file = write_titled(tmp_path / "v.mkv", "码头摄像机".encode("gbk"))
+    source = open_source(url=str(file), libav_format="matroska", clock=RealClock())
+    assert "open, 0 pictures" in repr(source)
+    source.close()
 
 
 def test_a_stream_that_ends_is_lost() -> None:
@@ -203,12 +201,12 @@ def test_close_while_a_read_is_inside_libav_leaves_the_closing_to_it() -> None:
     source = CameraSource(opener, FakeClock(), name="slow")
     reader = threading.Thread(target=source.read)
     reader.start()
-    assert entered.wait(5)
+    assert entered.wait(30)
 
     source.close()
     assert container.closes == 0
     leave.set()
-    reader.join(5)
+    reader.join(30)
 
     assert container.closes == 1
 

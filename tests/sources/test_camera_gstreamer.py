@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -90,7 +94,7 @@ def test_closing_wakes_a_read_in_another_thread() -> None:
     until(lambda: source._index > 3, "pictures")
 
     source.close()
-    reader.join(2)
+    reader.join(30)
 
     assert not reader.is_alive()
     assert source.read() is None
@@ -113,6 +117,43 @@ def test_a_pipeline_that_does_not_begin_says_what_gstreamer_says(text: str, word
 
     assert caught.value.code == "camera-unsuited"
     assert PROGRAM in caught.value.remedy
+
+
+OPENER = """
+import os, signal, sys
+from edged.hardware.clock import SystemClock
+from edged.sources.gstreamer import open_source
+source = open_source(url=sys.argv[1], clock=SystemClock())
+source.read()
+os.killpg(source._child.pid, signal.SIGSTOP)
+print(source._child.pid, flush=True)
+signal.pause()
+"""
+
+
+@needed
+@pytest.mark.slow
+def test_a_pipeline_that_hangs_does_not_outlive_a_daemon_that_is_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", OPENER, LIVE.format(64, 48)], cwd="/", stdout=subprocess.PIPE
+    ) as opener:
+        assert opener.stdout is not None
+        pipeline = int(opener.stdout.readline())
+        opener.kill()
+    until(lambda: not Path(f"/proc/{pipeline}").exists() or _is_dead(pipeline), "its end")
+
+
+def _is_dead(process: int) -> bool:
+    with suppress(OSError):
+        return " Z " in Path(f"/proc/{process}/stat").read_text()
+    return True
+
+
+def test_without_gstreamer_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gstreamer, "PROGRAM", "no-such-gst-launch")
+    with pytest.raises(DeviceError, match="there is no no-such-gst-launch") as caught:
+        open_source(url=LIVE.format(64, 48), clock=SystemClock())
+    assert (caught.value.code, caught.value.remedy) == ("camera-absent", "install gstreamer1.0-tools")
 
 
 def test_a_text_with_an_open_quote_is_refused() -> None:

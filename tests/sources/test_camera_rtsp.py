@@ -90,7 +90,7 @@ class Watched:
 
     def close(self) -> None:
         self.feed.stop()
-        assert self.feed.join(5)
+        assert self.feed.join(30)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

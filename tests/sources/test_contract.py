@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-import time
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -29,20 +28,10 @@ from fakes.broker import FakeBroker
 from fakes.brokers import free_port
 from fakes.clock import FakeClock
 from fakes.modbusdevice import device, switches, tcp_server, words
+from fakes.realclock import RealClock
 from fakes.recording import write_pictures, write_rows, write_video
 from fakes.serialline import Sensor
 from fakes.source import FakeSource, picture
-
-
-class RealClock:
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
-
-    def wall_ns(self) -> int:
-        return time.time_ns()
-
-    def synced(self) -> bool:
-        return True
 
 
 @dataclass(frozen=True)
@@ -266,7 +255,7 @@ def test_it_can_be_closed_while_another_thread_reads(source: Source) -> None:
     reader.start()
 
     source.close()
-    reader.join(5)
+    reader.join(30)
 
     assert not reader.is_alive()
 

@@ -18,6 +18,7 @@ from edged.pipeline.window import Windower
 from edged.sources.csv import BLOCK_SAMPLES, MALFORMED_LIMIT, MAX_LINE_CHARS, CsvSource, open_source
 from fakes.clock import FakeClock
 from fakes.recording import write_rows
+from fakes.stranger import closed_to
 
 
 def opened(path: Path | str, **options: Any) -> CsvSource:
@@ -286,6 +287,18 @@ def test_samples_without_any_time_are_refused(tmp_path: Path) -> None:
 def test_a_path_without_a_file_is_a_fault(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         opened(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["", "s.csv", "*.csv"])
+def test_what_edged_may_not_look_at_says_so_with_what_to_do(tmp_path: Path, name: str) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    write_rows(home / "s.csv", ["1"])
+
+    with closed_to(home), pytest.raises(ConfigError, match="Permission denied, expected files that") as caught:
+        opened(home / name)
+
+    assert "every folder above it" in caught.value.remedy
 
 
 def test_a_file_that_vanishes_between_two_is_a_loss(tmp_path: Path) -> None:

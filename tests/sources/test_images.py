@@ -12,6 +12,7 @@ from edged.domain.errors import ConfigError, SourceLostError
 from edged.sources.images import ImagesSource, open_source, read_picture
 from fakes.clock import FakeClock
 from fakes.recording import drawn, write_pictures
+from fakes.stranger import closed_to
 
 
 def opened(path: Path | str, *, loop: bool = False, fps: float | None = None) -> ImagesSource:
@@ -117,6 +118,18 @@ def test_a_pattern_without_a_match_is_a_fault(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="absent: no such file or folder"):
         opened(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("name", ["", "a.png", "*.png"])
+def test_what_edged_may_not_look_at_says_so_with_what_to_do(tmp_path: Path, name: str) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    cv2.imwrite(str(home / "a.png"), drawn(0))
+
+    with closed_to(home), pytest.raises(ConfigError, match="Permission denied, expected pictures that") as caught:
+        opened(home / name)
+
+    assert "every folder above it" in caught.value.remedy
 
 
 def test_a_jpegs_orientation_is_carried_out(tmp_path: Path) -> None:

@@ -14,19 +14,9 @@ from edged.domain.errors import ConfigError, DeviceError, EdgedError, SourceLost
 from edged.domain.frame import Frame, Samples, Stamp
 from edged.domain.ports import Source
 from edged.sources.join import JoinSource, Part, open_source
+from fakes.realclock import RealClock
 from fakes.source import picture
 from fakes.waiting import until
-
-
-class RealClock:
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
-
-    def wall_ns(self) -> int:
-        return time.time_ns()
-
-    def synced(self) -> bool:
-        return True
 
 
 class Live:
@@ -163,13 +153,13 @@ def test_a_sensor_that_opens_after_all_was_closed_is_closed_too(pair: tuple[Live
     may_open = threading.Event()
 
     def late() -> Source:
-        may_open.wait(5)
+        may_open.wait(30)
         return pair[1]
 
     joined(lambda: pair[0], late).close()
     may_open.set()
 
-    assert pair[1].closed.wait(5)
+    assert pair[1].closed.wait(30)
 
 
 def test_closing_ends_a_read_that_waits(pair: tuple[Live, Live]) -> None:
@@ -180,6 +170,6 @@ def test_closing_ends_a_read_that_waits(pair: tuple[Live, Live]) -> None:
 
     source.close()
     source.close()
-    reader.join(5)
+    reader.join(30)
 
     assert got == [None]

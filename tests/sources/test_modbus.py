@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -17,6 +16,7 @@ from edged.sources.modbus import ModbusSource, RtuLine, TcpLine, open_source
 from edged.sources.registers import Register
 from fakes.brokers import free_port
 from fakes.modbusdevice import ModbusServer, RtuServer, device, switches, tcp_server, words
+from fakes.realclock import RealClock
 
 HALF = struct.unpack(">2H", struct.pack(">f", 0.5))
 NAN = struct.unpack(">2H", struct.pack(">f", float("nan")))
@@ -33,17 +33,6 @@ REGISTERS = [
     Register("door", 1, "discrete", "bool"),
 ]
 ROW = [21.5, 0.5, 7.0, 1.0, 0.0]
-
-
-class RealClock:
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
-
-    def wall_ns(self) -> int:
-        return time.time_ns()
-
-    def synced(self) -> bool:
-        return True
 
 
 @pytest.fixture
@@ -159,7 +148,7 @@ def test_closing_ends_a_read_that_waits(port: int) -> None:
     reader.start()
 
     source.close()
-    reader.join(5)
+    reader.join(30)
 
     assert got == [None]
     assert source.read() is None

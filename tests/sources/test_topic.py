@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -24,19 +23,9 @@ from fakes import brokers
 from fakes.broker import FakeBroker
 from fakes.brokers import BrokerProcess
 from fakes.certificates import Authority
+from fakes.realclock import RealClock
 
 TOPIC = "plant/oven/state"
-
-
-class RealClock:
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
-
-    def wall_ns(self) -> int:
-        return time.time_ns()
-
-    def synced(self) -> bool:
-        return True
 
 
 class Publisher:
@@ -271,7 +260,7 @@ def test_closing_ends_a_read_that_waits(broker: BrokerProcess) -> None:
     reader.start()
 
     source.close()
-    reader.join(5)
+    reader.join(30)
     source.close()
 
     assert got == [None]

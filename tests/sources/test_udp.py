@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,19 +17,9 @@ from edged.sources import udp
 from edged.sources.datagram import DatagramLayout
 from edged.sources.udp import UdpSource, open_source
 from fakes.brokers import free_port
+from fakes.realclock import RealClock
 
 LAYOUT = DatagramLayout((("seq", "u32"),), channels=3, taken=(0, 1, 2))
-
-
-class RealClock:
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
-
-    def wall_ns(self) -> int:
-        return time.time_ns()
-
-    def synced(self) -> bool:
-        return True
 
 
 @dataclass
@@ -165,7 +154,7 @@ def test_closing_ends_a_read_that_waits(source: UdpSource) -> None:
     reader.start()
 
     source.close()
-    reader.join(5)
+    reader.join(30)
 
     assert got == [None]
     assert source._listener.fileno() == -1

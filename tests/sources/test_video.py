@@ -15,7 +15,7 @@ from edged.domain.errors import ConfigError, SourceLostError
 from edged.domain.frame import Frame
 from edged.sources.video import EBML, SEGMENT, VideoSource, _missing_bytes, open_source
 from fakes.clock import FakeClock
-from fakes.recording import HEIGHT, WIDTH, drawn, write_video
+from fakes.recording import HEIGHT, WIDTH, drawn, write_titled, write_video
 
 FORMATS = [
     ("mp4", "mpeg4", {"movflags": "faststart"}),
@@ -228,6 +228,12 @@ def test_what_is_no_video_is_refused_with_its_path(tmp_path: Path, name: str, co
     path.write_bytes(content)
 
     assert outcome(path) == ([], "config")
+
+
+def test_a_title_in_another_alphabet_is_nothing_to_fail_on(tmp_path: Path) -> None:
+    source = opened(write_titled(tmp_path / "v.mkv", "Caméra de quai".encode("latin-1")))
+    assert source.read() is not None
+    source.close()
 
 
 def test_a_folder_is_no_video(tmp_path: Path) -> None:

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import struct
 import wave
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edged.domain.errors import ConfigError, SourceLostError
 from edged.domain.frame import Samples
@@ -70,6 +75,29 @@ def test_a_file_that_is_not_what_the_configuration_says_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=text):
         open_source(path=write(tmp_path / "a.wav"), clock=FakeClock(), **settings)  # type: ignore[arg-type] # as named
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "bits", "text"), [(0, 16, "it has 16 bits a sample at 0 Hz"), (8000, 64, "it has 64 bits a sample")]
+)
+def test_a_head_that_no_sound_has_is_refused(tmp_path: Path, rate_hz: int, bits: int, text: str) -> None:
+    form = struct.pack("<HHIIHH", 1, 1, rate_hz, rate_hz * bits // 8, bits // 8, bits)
+    parts = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", 64) + bytes(64)
+    file = tmp_path / "a.wav"
+    file.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(parts)) + b"WAVE" + parts)
+    with pytest.raises(ConfigError, match=f"{text}.*expected 8, 16, 24 or 32 bits"):
+        open_source(path=file, clock=FakeClock())
+
+
+@given(st.binary(min_size=44, max_size=44), st.integers(0, 200), st.sets(st.integers(0, 43)))
+def test_no_head_breaks_it(noise: bytes, size: int, kept: set[int]) -> None:
+    with TemporaryDirectory() as folder:
+        whole = bytearray(write(Path(folder) / "a.wav", 200).read_bytes())
+        whole[:44] = bytes(noise[at] if at not in kept else whole[at] for at in range(44))
+        (Path(folder) / "b.wav").write_bytes(whole[: 44 + size])
+        with suppress(ConfigError, SourceLostError):
+            for block in drained(open_source(path=Path(folder) / "b.wav", clock=FakeClock())):
+                assert np.isfinite(block.times_s).all()
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:

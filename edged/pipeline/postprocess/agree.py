@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edged.domain.result import Anomaly, Classes, Detection, Detections, Keypoints, Mask, Output, Values
+from edged.domain.result import Anomaly, Classes, Detection, Detections, Keypoints, Mask, Output, Values, by_kind
 from edged.pipeline.postprocess import runs
 from edged.pipeline.postprocess.nms import overlap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -142,11 +142,6 @@ def _box(item: Detection) -> str:
     return "[" + ", ".join(f"{side:.3f}" for side in item.box) + "]"
 
 
-_COMPARISONS: dict[type[Output], Callable[[Any, Any, Golden], str | None]] = {
-    Detections: _detections,
-    Classes: _classes,
-    Anomaly: _anomaly,
-    Keypoints: _keypoints,
-    Values: _values,
-    Mask: _mask,
-}
+_COMPARISONS: Mapping[type[Output], Callable[[Any, Any, Golden], str | None]] = by_kind(
+    detections=_detections, classes=_classes, anomaly=_anomaly, keypoints=_keypoints, values=_values, mask=_mask
+)

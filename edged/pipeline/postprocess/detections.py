@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edged.domain.errors import BundleError
 from edged.domain.result import Detection, Detections
 from edged.pipeline.geometry import place
+from edged.pipeline.postprocess.binding import require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,9 @@ def detections(
 
     Raises:
         BundleError: A class has no name.
+        EngineLostError: A score is no number, as a product of two that are can be.
     """
+    require_finite(scores, "scores")
     fractions = place(image, frame.data.shape).fractions(boxes)
     inside = ((fractions[:, 2] > fractions[:, 0]) & (fractions[:, 3] > fractions[:, 1])).nonzero()[0]
     items = []
