@@ -14,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 from edgectl.bundle.quantizers import RECIPES, make, open_quantizer, tail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -74,12 +74,6 @@ def write_variants(
         path.write_bytes(make(recipe, quantizer, tuple(kept)))
         written.append(path)
     return tuple(written)
-
-
-def write_int8(float_path: Path, path: Path, calibration: Iterable[NDArray[np.float32]]) -> None:
-    """Write the int8 TFLite file alone; see ``write_variants``."""
-    (int8,) = (recipe for recipe in RECIPES if recipe.id == "tflite-int8")
-    path.write_bytes(make(int8, open_quantizer(float_path, list(calibration))))
 
 
 def _placed(source: Path, path: Path) -> Path:

@@ -6,11 +6,13 @@ runs next, while its memory is still near the processor.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from edged.domain.errors import EngineLostError
+from edged.domain.places import Places
 from edged.domain.ports import Engine
 from edged.domain.tensor import Array, TensorSpec
 
@@ -30,6 +32,7 @@ class Crew:
         self._idle: list[Engine] = []
         # A token for each that idles: waiting for one costs nothing where one is there, as it is nearly always.
         self._tokens: SimpleQueue[None] = SimpleQueue()
+        self._next, self._counting = Places(1), threading.Lock()
         self.join(first)
 
     def __repr__(self) -> str:
@@ -37,55 +40,78 @@ class Crew:
 
     def join(self, engine: Engine) -> None:
         """Take one more in."""
-        self.count += 1
+        with self._counting:
+            self.count += 1
         self._rest(engine)
 
     def leave(self) -> None:
         """Have one go: at once where one idles, or the first that has finished."""
-        self.count -= 1
+        with self._counting:
+            self.count -= 1
         self._surplus.append(None)
-        with suppress(Empty):
+        with suppress(Empty, IndexError):
             self._tokens.get_nowait()
-            # What was lost lies at the bottom.
-            self._rest(self._idle.pop(0 if self.is_lost else -1))
+            self._rest(self._idle.pop())
 
-    def infer(self, tensors: Sequence[Array]) -> list[Array]:
-        """Run once. Raises what the engine raises."""
-        self._tokens.get()
+    def infer(self, tensors: Sequence[Array], priority: int = 0) -> list[Array]:
+        """Run once; of those who wait, the highest priority is the next. Raises what the engine raises."""
+        try:
+            self._tokens.get_nowait()
+        except Empty:
+            self._wait(priority)
         try:
             engine = self._idle.pop()
         except IndexError:
-            # Closed: whoever else waits hears it, too.
+            # Closed, or all lost: whoever else waits hears it, too.
             self._tokens.put(None)
-            message = f"cannot run {self._name}: its interpreters were closed"
+            message = f"cannot run {self._name}: its interpreters were closed or lost"
             raise EngineLostError(message) from None
-        is_sound = True
+        put_back = self._rest
         try:
             return engine.infer(tensors)
         except EngineLostError:
-            is_sound, self.is_lost = False, True
+            put_back = self._lose
             raise
         finally:
-            self._rest(engine, is_next=is_sound)
+            put_back(engine)
 
     def close(self) -> None:
         """Free all, those at work as they finish; who waits for one is refused. May be called twice."""
         if not self.count:
             return
-        self._surplus.extend([None] * self.count)
-        self.count = 0
-        with suppress(Empty):
+        with self._counting:
+            self._surplus.extend([None] * self.count)
+            self.count = 0
+        with suppress(Empty, IndexError):
             while True:
                 self._tokens.get_nowait()
                 self._rest(self._idle.pop())
         self._tokens.put(None)
 
-    def _rest(self, engine: Engine, *, is_next: bool = True) -> None:
+    def _wait(self, priority: int) -> None:
+        self._next.take(priority)
+        self._tokens.get()
+        self._next.give()
+
+    def _rest(self, engine: Engine) -> None:
         try:
             # One step, as everything here: no thread comes in between.
             self._surplus.pop()
         except IndexError:
-            self._idle.insert(len(self._idle) if is_next else 0, engine)
+            self._idle.append(engine)
             self._tokens.put(None)
         else:
             engine.close()
+
+    def _lose(self, engine: Engine) -> None:
+        """Let go what failed: whoever runs next shall not meet it, and nobody wait for one where none is left."""
+        self.is_lost = True
+        with self._counting:
+            try:
+                self._surplus.pop()
+            except IndexError:
+                self.count -= 1
+            is_last = not self.count
+        engine.close()
+        if is_last:
+            self._tokens.put(None)

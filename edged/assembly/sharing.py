@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from edged.assembly.crew import Crew
 from edged.domain.errors import EdgedError, EngineLostError
 from edged.domain.ports import Engine
-from edged.domain.tensor import Array, TensorSpec
+from edged.domain.tensor import Array
 from edged.domain.variant import Rung
 
 Key = tuple[Path, str, str, int, str]
@@ -122,7 +123,8 @@ class Shares:
         return shared
 
     def _hold(self, key: Key, shared: _Shared) -> SharedEngine:
-        return SharedEngine(shared.engine, partial(self._give_back, key, shared))
+        give_back = partial(self._give_back, key, shared)
+        return QueuedEngine(shared.engine, give_back) if key[-1] == SINGLE else SharedEngine(shared.engine, give_back)
 
     def _give_back(self, key: Key, shared: _Shared) -> None:
         with self._lock:
@@ -141,27 +143,13 @@ class SharedEngine:
 
     def __init__(self, engine: Engine, give_back: Callable[[], None]) -> None:
         self.engine = engine
+        self.runtime, self.inputs, self.outputs = engine.runtime, engine.inputs, engine.outputs
         self.infer: Callable[[Sequence[Array]], list[Array]] = engine.infer
         self._give_back: Callable[[], None] | None = give_back
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<SharedEngine {self.engine!r}{'' if self._give_back else ': closed'}>"
-
-    @property
-    def runtime(self) -> str:
-        """What runs the model."""
-        return self.engine.runtime
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The inputs that ``infer`` takes, in its order."""
-        return self.engine.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The outputs that ``infer`` gives, in its order."""
-        return self.engine.outputs
 
     def close(self) -> None:
         """Give it back; the last one frees the model. May be called twice."""
@@ -174,3 +162,23 @@ class SharedEngine:
     def _refuse(self, _tensors: Sequence[Array]) -> list[Array]:
         message = f"cannot run {self.engine!r}: it was given back"
         raise EngineLostError(message)
+
+
+class QueuedEngine(SharedEngine):
+    """One user's hold on interpreters that serve one thread at a time. Of those who wait the highest ``priority`` is the next."""
+
+    _priority = 0
+
+    @property
+    def priority(self) -> int:
+        """Its user's."""
+        return self._priority
+
+    @priority.setter
+    def priority(self, priority: int) -> None:
+        infer: Any = self.engine.infer
+        with self._lock:
+            self._priority = priority
+            if self._give_back is not None:
+                # Another step a call for those only who are not as important as everybody.
+                self.infer = partial(infer, priority=priority) if priority else infer

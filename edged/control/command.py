@@ -27,11 +27,13 @@ MAX_SHOWN = 64
 class Verb:
     """``args`` names the arguments it takes, all of them texts and none of them needed.
 
-    ``has_effect`` is False for what may as well be done twice: it is answered also when nothing can be written down.
+    ``has_effect`` is False for what may as well be done twice: it is answered also when nothing can be written down. ``rest_s`` is how
+    long it rests after it was done twice in a row: what takes seconds of processor and megabytes of disk must not be asked for all day.
     """
 
     args: frozenset[str] = frozenset()
     has_effect: bool = True
+    rest_s: float = 0.0
 
 
 VERBS: Mapping[str, Verb] = {
@@ -43,7 +45,7 @@ VERBS: Mapping[str, Verb] = {
     "record": Verb(frozenset({"pipeline", "seconds"})),
     "restart": Verb(),
     "recalibrate": Verb(frozenset({"pipeline"})),
-    "support": Verb(),
+    "support": Verb(rest_s=300.0),
 }
 
 

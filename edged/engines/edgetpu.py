@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from edged.domain.errors import DeviceError, EngineLostError
-from edged.domain.tensor import Array, TensorSpec
+from edged.domain.tensor import Array
 from edged.engines.edgetpu_canary import Canary
 from edged.engines.sandbox import CrashedError, Home, Order, Sandbox, SandboxEngine
 
@@ -184,26 +184,14 @@ class Lease:
         self, engine: SandboxEngine, device: str, give_back: Callable[[], None], blame: Callable[[], None]
     ) -> None:
         self.engine, self.device = engine, device
+        self.runtime, self.inputs, self.outputs = engine.runtime, engine.inputs, engine.outputs
         self._give_back, self._blame = give_back, blame
         self._closed = False
+        self.priority = 0
+        """Whose calls come first, where others run something on the device too."""
 
     def __repr__(self) -> str:
         return f"<Lease of {self.device}: {'closed' if self._closed else repr(self.engine)}>"
-
-    @property
-    def runtime(self) -> str:
-        """What runs the model in the child."""
-        return self.engine.runtime
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The inputs that ``infer`` takes, in its order."""
-        return self.engine.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The outputs that ``infer`` gives, in its order."""
-        return self.engine.outputs
 
     def infer(self, tensors: Sequence[Array]) -> list[Array]:
         """Run once, after whoever is before. Raises DeadlineError and EngineLostError, as the engine does."""
@@ -211,7 +199,7 @@ class Lease:
             message = f"cannot run on Edge TPU {self.device}: its engine was closed"
             raise EngineLostError(message)
         try:
-            return self.engine.infer(tensors)
+            return self.engine.infer(tensors, self.priority)
         except EngineLostError:
             self._blame()
             raise

@@ -1,37 +1,42 @@
-"""A model on a server of the Open Inference Protocol, asked over HTTP with tritonclient. Only tensors go there and come back.
+"""A model on a server of the Open Inference Protocol, asked over HTTP: tritonclient writes the questions and reads the answers.
+
+Only tensors go there and come back.
 
 What the network or the server does wrong is the engine's loss: whoever runs it goes on with another rung.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-import gevent
 import numpy as np
-from tritonclient.http import InferInput, InferRequestedOutput
+from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype, triton_to_np_dtype
 
 from edged.domain.errors import DeadlineError, DeviceError, EngineLostError
 from edged.domain.tensor import Array, TensorSpec
-from edged.engines.remote_link import MOST_BYTES, Client, addresses_of
+from edged.engines.remote_link import MOST_BYTES, Answer, Link, addresses_of
 
 RUNTIME = "remote"
 BINARY = "binary_tensor_data"
 OPEN_S = 5.0
 """What opening may take in all: connecting, the model's metadata, and a first run, which loads the model on many servers."""
 REFUSALS = (InferenceServerException, HTTPException, OSError, ValueError, KeyError)
-"""What tritonclient raises: the server's refusals, broken answers, the network's and TLS's faults, and answers that are no such thing."""
+"""The server's refusals, broken answers, the network's and TLS's faults, and answers that are no such thing."""
 STUMBLES = (AttributeError, EOFError, IndexError, OverflowError, RecursionError, TypeError)
-"""What it stumbles over: it takes every document for one of the protocol's."""
+"""What tritonclient stumbles over: it takes every document for one of the protocol's."""
+HEADER_LENGTH = "inference-header-content-length"
 FAULTS = (*REFUSALS, *STUMBLES)
 BYTES_A_NUMBER = 64
 """Of an answer in JSON, generously; one in binary takes less."""
@@ -60,7 +65,7 @@ class Server:
 
 
 class RemoteEngine:
-    """Implements ``edged.domain.ports.Engine``. Connections belong to the thread that made them, which gevent asks for."""
+    """Implements ``edged.domain.ports.Engine``. It keeps as many connections as threads ever asked at once."""
 
     runtime = RUNTIME
 
@@ -72,7 +77,8 @@ class RemoteEngine:
         # Once: no frame waits for a name server, and what is lost is opened anew.
         self._addresses = addresses_of(server.url)
         self._most_bytes = MOST_BYTES + BYTES_A_NUMBER * sum(math.prod(spec.shape) for spec in outputs)
-        self._mine, self._is_closed = threading.local(), False
+        self._free: list[Link] = []
+        self._is_closed = False
 
     def __repr__(self) -> str:
         return f"<RemoteEngine {self._server.where}>"
@@ -92,46 +98,56 @@ class RemoteEngine:
             raise _unusable(self._server, str(error.args[0])) from error
 
     def close(self) -> None:
-        """Ask no more. Connections of other threads go with them."""
+        """Ask no more."""
         self._is_closed = True
-        self.disconnect()
+        self._disconnect()
 
-    def disconnect(self) -> None:
-        """Let this thread's connection go; the next run makes another."""
-        mine = getattr(self._mine, "client", None)
-        if mine is not None:
-            self._mine.client = None
-            mine.close()
+    def _disconnect(self) -> None:
+        while self._free:
+            self._free.pop().close()
 
     def _ask(self, tensors: Sequence[Array], within_s: float) -> list[Array]:
-        limit = gevent.Timeout(within_s)
-        limit.start()
         try:
-            return self._answers(self._result(tensors))
-        except gevent.Timeout as passed:
-            if passed is not limit:
-                raise
-            self.disconnect()
+            return self._answers(self._result(tensors, time.monotonic() + within_s))
+        except TimeoutError:
+            self._disconnect()
             message = f"cannot run {self._server.where}: no answer within {within_s * 1000:.0f} ms"
             raise DeadlineError(message, remedy="see the server and the network to it") from None
         except FAULTS as error:
-            self.disconnect()
+            self._disconnect()
             message = f"cannot run {self._server.where}: {_words(error)}"
             raise EngineLostError(message, remedy="see the server and the network to it") from error
-        finally:
-            limit.close()
 
-    def _result(self, tensors: Sequence[Array]) -> Any:
+    def _result(self, tensors: Sequence[Array], until_s: float) -> Any:
         server, asked = self._server, []
         for spec, tensor in zip(self.inputs, tensors, strict=True):
             given = InferInput(spec.name, list(tensor.shape), np_to_triton_dtype(tensor.dtype))
             asked.append(given.set_data_from_numpy(np.ascontiguousarray(tensor), binary_data=self._is_binary))
         wanted = [InferRequestedOutput(spec.name, binary_data=self._is_binary) for spec in self.outputs]
-        mine = getattr(self._mine, "client", None)
-        if mine is None:
-            at = server.url, server.ca, self._addresses
-            mine = self._mine.client = Client(*at, server.deadline_s, self._most_bytes)
-        return mine.infer(server.model, asked, server.version, wanted, headers=_headers(server))
+        body, head_bytes = InferenceServerClient.generate_request_body(asked, outputs=wanted)
+        headers = {} if head_bytes is None else {HEADER_LENGTH: str(head_bytes)}
+        said = _checked(self._said(_headers(server) | headers, _bytes(body), until_s))
+        length = said.headers.get(HEADER_LENGTH)
+        return InferenceServerClient.parse_response_body(
+            said.body, header_length=None if length is None else int(length)
+        )
+
+    def _said(self, headers: Mapping[str, str], body: bytes, until_s: float) -> Answer:
+        """Ask over a connection that is free, or a new one; over none again that failed."""
+        server = self._server
+        try:
+            link = self._free.pop()
+        except IndexError:
+            link = Link(server.url, server.ca, self._addresses, self._most_bytes)
+        try:
+            said = link.ask(f"{_path(server)}/infer", headers, until_s, body)
+        except BaseException:
+            link.close()
+            raise
+        self._free.append(link)
+        if self._is_closed:
+            self._disconnect()
+        return said
 
     def _answers(self, result: Any) -> list[Array]:
         """Copy what came out of the answer's buffer, which is freed with it; a tensor of another shape or type is no answer."""
@@ -149,7 +165,7 @@ class RemoteEngine:
 def open_engine(server: Server) -> RemoteEngine:
     """Ask a server for its model and run that once. Raises DeviceError when it is not there, or is none that a pipeline could run.
 
-    On a thread of its own, since gevent keeps a loop for each thread that uses it, and whoever opens may be gone with the next frame.
+    On a thread of its own: nothing else ends the system's looking for a name.
     """
     found: SimpleQueue[RemoteEngine | DeviceError] = SimpleQueue()
     threading.Thread(target=_open, args=(server, found), name="edged-remote", daemon=True).start()
@@ -167,38 +183,58 @@ def _open(server: Server, found: SimpleQueue[RemoteEngine | DeviceError]) -> Non
         found.put(_opened(server))
     except DeviceError as error:
         found.put(error)
-    finally:
-        gevent.get_hub().destroy()
 
 
 def _opened(server: Server) -> RemoteEngine:
-    limit = gevent.Timeout(OPEN_S)
-    limit.start()
-    asking = None
     try:
-        asking = Client(server.url, server.ca, addresses_of(server.url), OPEN_S)
-        # Not every server takes tensors as they lie in memory (MLServer does not); all of them take JSON.
-        is_binary = BINARY in (asking.get_server_metadata(headers=_headers(server)).get("extensions") or ())
-        told = asking.get_model_metadata(server.model, server.version, headers=_headers(server))
-        engine = RemoteEngine(server, _specs(told["inputs"]), _specs(told["outputs"]), is_binary=is_binary)
-    except gevent.Timeout as passed:
-        if passed is not limit:
-            raise
+        asking = Link(server.url, server.ca, addresses_of(server.url))
+        try:
+            engine = _described(server, asking, time.monotonic() + OPEN_S)
+        finally:
+            asking.close()
+    except TimeoutError:
         raise _unusable(server, f"no answer within {OPEN_S:.0f} s") from None
     except FAULTS as error:
         raise _unusable(server, _words(error)) from error
-    finally:
-        limit.close()
-        if asking is not None:
-            asking.close()
     try:
         engine.prove()
-    finally:
-        engine.disconnect()
+    except DeviceError:
+        engine.close()
+        raise
     return engine
 
 
-def _headers(server: Server) -> Mapping[str, str]:
+def _described(server: Server, asking: Link, until_s: float) -> RemoteEngine:
+    """Make the engine that a server's metadata describe."""
+    told = [json.loads(_checked(asking.ask(path, _headers(server), until_s)).body) for path in ("v2", _path(server))]
+    # Not every server takes tensors as they lie in memory (MLServer does not); all of them take JSON.
+    is_binary = BINARY in (told[0].get("extensions") or ())
+    return RemoteEngine(server, _specs(told[1]["inputs"]), _specs(told[1]["outputs"]), is_binary=is_binary)
+
+
+def _checked(said: Answer) -> Answer:
+    """Give an answer that is one. Raises HTTPException with the server's own words, if it has any."""
+    if said.status == HTTPStatus.OK:
+        return said
+    try:
+        words = json.loads(said.body)["error"]
+    except (ValueError, RecursionError, *STUMBLES, KeyError):
+        words = ""
+    message = f"status {said.status}{f', {words}' if words else ''}"
+    raise HTTPException(message)
+
+
+def _path(server: Server) -> str:
+    version = f"/versions/{quote(server.version, safe='')}" if server.version else ""
+    return f"v2/models/{quote(server.model, safe='')}{version}"
+
+
+def _bytes(body: Any) -> bytes:
+    """Give what tritonclient made: text, or bytes where tensors are in binary."""
+    return body.encode() if isinstance(body, str) else bytes(body)
+
+
+def _headers(server: Server) -> dict[str, str]:
     return {"Authorization": f"Bearer {server.token}"} if server.token else {}
 
 

@@ -1,100 +1,153 @@
 """The connection to a server of the Open Inference Protocol, which whoever answers there cannot hold, nor fill the memory through.
 
-tritonclient computes on gevent, whose time limits pass only while something waits: what sends faster than it is read would never let one
-pass. So each connection pauses now and then, and counts what came.
+A deadline holds for a whole question, from connecting to the answer's last byte: the time that is left bounds each wait for the network.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
-import gevent
-from gevent import ssl
-from tritonclient import http as client
-
-PAUSE_EVERY = 16
-"""Reads of 4 KB: a pause takes some 5 µs."""
 MOST_BYTES = 2**20
 """Of an answer that has no tensors: metadata, and what is wrong."""
+PART_BYTES = 2**16
+STALE = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
+"""How a connection ends that the server let go while nobody asked; ``RemoteDisconnected`` is one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back; names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 def addresses_of(url: str) -> Sequence[Any]:
-    """Look a server's name up; waits for as long as the system does. Raises OSError, ValueError for a URL that is none.
-
-    Not with gevent, whose threads for this end the process with a segmentation fault when it exits.
-    """
+    """Look a server's name up; waits for as long as the system does. Raises OSError, ValueError for a URL that is none."""
     return socket.getaddrinfo(urlsplit(url).hostname, _port(url), type=socket.SOCK_STREAM)
 
 
-class Client(client.InferenceServerClient):  # type: ignore[misc]  # it has no types
-    """``most_bytes`` may come in one answer, its headers included; more is an OSError. Belongs to the thread that made it."""
+class Link:
+    """Asks one question after the other. ``most_bytes`` may come in one answer; more is an OSError. One thread."""
 
-    _closed = True
-    """Until it is connected: what could not be made has nothing to close."""
-
-    def __init__(
-        self, url: str, ca: Path | None, addresses: Sequence[Any], within_s: float, most_bytes: int = MOST_BYTES
-    ) -> None:
+    def __init__(self, url: str, ca: Path | None, addresses: Sequence[Any], most_bytes: int = MOST_BYTES) -> None:
         """Connect to nobody yet. Raises OSError for certificates that cannot be read."""
         parts = urlsplit(url)
-        is_encrypted = parts.scheme == "https"
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        context = _tls(ca) if is_encrypted else None
-        super().__init__(
-            f"{host}:{_port(url)}{parts.path.rstrip('/')}",
-            connection_timeout=within_s,
-            network_timeout=within_s,
-            ssl=is_encrypted,
-            ssl_context_factory=lambda **_asked: context,
-        )
-        pool = self._client_stub._connection_pool  # noqa: SLF001 - there is no other way to what is read
-        create = pool._create_socket  # noqa: SLF001
-        pool._resolve = lambda: addresses  # noqa: SLF001
-        pool._create_socket = lambda: _Counted(create(), most_bytes)  # noqa: SLF001
+        self._host, self._path, self._addresses = parts.hostname or "", parts.path.rstrip("/"), addresses
+        self._context = _tls(ca) if parts.scheme == "https" else None
+        self._most_bytes = most_bytes
+        self._http = HTTPConnection(self._host, _port(url))
 
-    def _post(self, *asked: Any, **named: Any) -> Any:
-        response = super()._post(*asked, **named)
-        if response.get("Content-Encoding") is not None:
+    def ask(self, path: str, headers: Mapping[str, str], until_s: float, body: bytes | None = None) -> Answer:
+        """Post ``body``, or get, until then on the monotonic clock. Raises TimeoutError, other OSErrors, HTTPException."""
+        is_used = self._http.sock is not None
+        try:
+            return self._asked(path, headers, until_s, body)
+        except STALE:
+            self.close()
+            if not is_used:
+                raise
+        return self._asked(path, headers, until_s, body)
+
+    def close(self) -> None:
+        """Let the connection go; the next question makes another."""
+        self._http.close()
+
+    def _asked(self, path: str, headers: Mapping[str, str], until_s: float, body: bytes | None) -> Answer:
+        if self._http.sock is None:
+            self._http.sock = self._connected(until_s)
+        cast("_Bounded", self._http.sock).begin(until_s, self._most_bytes)
+        method = "GET" if body is None else "POST"
+        self._http.request(method, f"{self._path}/{path}", body, {"Accept-Encoding": "identity", **headers})
+        with self._http.getresponse() as response:
+            return self._read(response)
+
+    def _read(self, response: HTTPResponse) -> Answer:
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        if headers.get("content-encoding", "identity") != "identity":
             # Nobody asked for it, and what it would unpack to is not bounded.
-            response.release()
             message = "its answer is compressed, expected one as it is"
-            raise ValueError(message)
-        return response
+            raise HTTPException(message)
+        # In parts: asked for all at once, Python makes room for whatever length the server tells of.
+        body = b"".join(iter(lambda: response.read(PART_BYTES), b""))
+        if response.length:
+            message = f"its answer ends {response.length} bytes too early"
+            raise HTTPException(message)
+        return Answer(response.status, headers, body)
+
+    def _connected(self, until_s: float) -> _Bounded:
+        """Connect to the first address that takes it."""
+        refused: OSError = OSError("it has no address")
+        for family, kind, protocol, _, address in self._addresses:
+            made = _Bounded(family, kind, protocol)
+            try:
+                made.settimeout(_left_s(until_s))
+                made.connect(address)
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                made.settimeout(_left_s(until_s))
+                return self._wrapped(made)
+            except OSError as error:
+                made.close()
+                refused = error
+        raise refused
+
+    def _wrapped(self, made: _Bounded) -> _Bounded:
+        if self._context is None:
+            return made
+        return cast("_BoundedTls", self._context.wrap_socket(made, server_hostname=self._host))
 
 
-class _Counted:
-    """A socket that pauses, and refuses what is too much; each request begins to count anew."""
+class _Bounded(socket.socket):
+    """A socket whose every wait ends in time, and that gives no more than it may."""
 
-    def __init__(self, connected: Any, most_bytes: int) -> None:
-        self._socket, self._most_bytes = connected, most_bytes
-        self._reads = self._bytes = 0
+    _until_s, _most_bytes, _left_bytes = inf, 0, 0
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._socket, name)
+    def begin(self, until_s: float, most_bytes: int) -> None:
+        """Begin a question."""
+        self._until_s, self._most_bytes, self._left_bytes = until_s, most_bytes, most_bytes
 
-    def sendall(self, data: bytes) -> None:
-        self._bytes = 0
-        self._socket.sendall(data)
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send; over TLS Python itself would give each part of it the whole time."""
+        rest = memoryview(data)
+        while rest:
+            self.settimeout(_left_s(self._until_s))
+            rest = rest[self.send(rest, flags) :]
 
-    def recv(self, size: int) -> bytes:
-        self._reads += 1
-        if self._reads % PAUSE_EVERY == 0:
-            gevent.sleep(0)
-        data: bytes = self._socket.recv(min(size, 2**16))
-        self._bytes += len(data)
-        if self._bytes > self._most_bytes:
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        """Receive some."""
+        self.settimeout(_left_s(self._until_s))
+        count = super().recv_into(buffer, nbytes or 0, flags)
+        self._left_bytes -= count
+        if self._left_bytes < 0:
             message = f"its answer is longer than {self._most_bytes} bytes"
             raise OSError(message)
-        return data
+        return count
+
+
+class _BoundedTls(_Bounded, ssl.SSLSocket):
+    """The same over TLS."""
+
+
+def _left_s(until_s: float) -> float:
+    left_s = until_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
 
 
 def _tls(ca: Path | None) -> ssl.SSLContext:
-    # gevent's create_default_context gives one of the standard library's, whose reads no time limit of gevent's ends.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sslsocket_class = _BoundedTls
     if ca is None:
         context.load_default_certs()
     else:

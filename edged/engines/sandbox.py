@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from edged.domain.errors import BundleError, DeadlineError, DeviceError, EdgedError, EngineLostError
+from edged.domain.places import Places
 from edged.domain.tensor import Array, Quantization, TensorSpec
 from edged.engines import flatbuffer, sandbox_child
 from edged.engines.providers import Provider
@@ -24,6 +24,8 @@ from edged.engines.sandbox_process import Process
 from edged.engines.sandbox_tensors import Tensors, plan, reserve
 from edged.telemetry import logs
 
+FIRST = 1_000_000_000
+"""Above every pipeline's priority: a child that is busy for the most important ones must still be told to open and to end."""
 MOST_MODELS = 256
 """In one child: a model's number is one byte."""
 
@@ -108,20 +110,22 @@ def open_engine(order: Order, home: Home | None = None) -> SandboxEngine:
 
 
 class Sandbox:
-    """A child, and the models that run in it. Thread-safe: one call at a time, and others wait without their deadlines running."""
+    """A child, and the models that run in it. Thread-safe: one call at a time, and others wait without their deadlines running.
+
+    Of those who wait the highest priority comes first: an accelerator is shared by pipelines that are not equally important.
+    """
 
     def __init__(self, kind: str, home: Home, what: str) -> None:
         """Start it; ``kind`` is the runtime, ``what`` the name for people of what runs there.
 
         Raises DeviceError when the child cannot be started, lacks its runtime, or says nothing.
         """
-        self.lock = threading.Lock()
+        self.places = Places(1)
         self._home, self._what = home, what
         self._numbers: set[int] = set()
         self.process = Process(kind, home.python, home.nice, what)
         try:
-            self.hello = Hello(**self._heard("hello", kind, home))
-            _require_protocol(self.hello, what)
+            self.hello = _greeted(self._heard("hello", kind, home), what)
         except EngineLostError as error:
             self.process.close()
             raise self._before_it_ran(error) from error
@@ -153,7 +157,7 @@ class Sandbox:
         meanings = flatbuffer.inspect(order.file).meanings if order.kind == "tflite" else {}
         memory = reserve()
         try:
-            with self.lock:
+            with self._alone():
                 return self._opened(memory, order, home or self._home, meanings, is_alone=is_alone)
         except EngineLostError as error:
             raise self._before_it_ran(error) from error
@@ -162,15 +166,23 @@ class Sandbox:
 
     def drop(self, number: int) -> None:
         """Free a model."""
-        with self.lock, suppress(EngineLostError):
+        with self._alone(), suppress(EngineLostError):
             self._numbers.discard(number)
             if self.process.runs:
                 self.process.say("drop", {"model": number})
 
     def close(self) -> None:
         """End the child, after the call that is running. May be called twice."""
-        with self.lock:
+        with self._alone():
             self.process.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self.places.take(FIRST)
+        try:
+            yield
+        finally:
+            self.places.give()
 
     def _opened(
         self, memory: int, order: Order, home: Home, meanings: Mapping[str, str], *, is_alone: bool
@@ -221,7 +233,7 @@ class Loaded:
 
 
 class SandboxEngine:
-    """An engine in a child process. It serves one thread at a time, and a second one waits."""
+    """An engine in a child process. It serves one thread at a time, and others wait, the highest priority first."""
 
     def __init__(self, sandbox: Sandbox, loaded: Loaded, deadline_s: float, cost: Cost) -> None:
         self.deadline_s, self.cost = deadline_s, cost
@@ -262,19 +274,19 @@ class SandboxEngine:
         """The outputs that ``infer`` gives, in its order."""
         return self._loaded.outputs
 
-    def infer(self, tensors: Sequence[Array]) -> list[Array]:
+    def infer(self, tensors: Sequence[Array], priority: int = 0) -> list[Array]:
         """Run once; the answer's arrays are copies.
 
         Raises DeadlineError when the child gave no answer in time, EngineLostError when it crashed or its runtime failed.
         """
-        if not self._sandbox.lock.acquire(timeout=self.deadline_s):
+        if not self._sandbox.places.take(priority, self.deadline_s):
             # Another pipeline opens its model on the same device, or hangs there: this one's frames shall not wait for that.
             message = f"cannot run {self._loaded.name}: its device was busy for {self.deadline_s:.2f} s, expected its turn by then"
             raise DeadlineError(message)
         try:
             return self._call(tensors)
         finally:
-            self._sandbox.lock.release()
+            self._sandbox.places.give()
 
     def close(self) -> None:
         """Free the model, after the call that is running. May be called twice."""
@@ -299,10 +311,13 @@ class SandboxEngine:
         raise EngineLostError(message)
 
 
-def _require_protocol(hello: Hello, what: str) -> None:
-    if hello.protocol != sandbox_child.PROTOCOL:
-        message = f"cannot run {what}: its child speaks protocol {hello.protocol}, expected {sandbox_child.PROTOCOL}"
+def _greeted(told: Mapping[str, Any], what: str) -> Hello:
+    """Read a child's first words; of another version nothing but its number is understood."""
+    protocol = told.get("protocol")
+    if protocol != sandbox_child.PROTOCOL:
+        message = f"cannot run {what}: its child speaks protocol {protocol}, expected {sandbox_child.PROTOCOL}"
         raise DeviceError(message, remedy="install edged anew", code="sandbox")
+    return Hello(**told)
 
 
 def _spec(told: Mapping[str, Any], meaning: str) -> TensorSpec:

@@ -48,6 +48,7 @@ class Place:
             "at": self.at,
             "room": self.room,
             "shape_at": self.shape_at,
+            "rank": self.rank,
         }
 
 

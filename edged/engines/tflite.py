@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edged.domain.errors import BundleError, DeviceError, EdgedError, EngineLostError
+from edged.domain.places import Places
 from edged.domain.tensor import Array, Quantization, TensorSpec
 from edged.engines.flatbuffer import Facts, inspect
 
@@ -85,7 +86,7 @@ def refuse_foreign(operators: Sequence[str], name: str) -> None:
 
 
 class TfliteEngine:
-    """A TFLite interpreter behind a lock: it serves one thread at a time, and a second one waits instead of failing."""
+    """A TFLite interpreter behind a lock: it serves one thread at a time, and others wait; the highest priority is the next."""
 
     def __init__(self, interpreter: Any, runtime: str, name: str, threads: int, facts: Facts) -> None:
         self.remembers, self.is_lost = facts.remembers, False
@@ -93,7 +94,7 @@ class TfliteEngine:
         self._runtime = runtime
         self._name = name
         self._threads = threads
-        self._lock = threading.Lock()
+        self._lock, self._next = threading.Lock(), Places(1)
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         self._inputs = tuple(_spec(detail, "") for detail in inputs)
         self._outputs = tuple(_spec(detail, facts.meanings.get(detail["name"], "")) for detail in outputs)
@@ -119,22 +120,30 @@ class TfliteEngine:
         """The outputs that ``infer`` gives, in its order."""
         return self._outputs
 
-    def infer(self, tensors: Sequence[Array]) -> list[Array]:
+    def infer(self, tensors: Sequence[Array], priority: int = 0) -> list[Array]:
         """Run once; the answer's arrays are copies."""
-        with self._lock:
+        if not self._lock.acquire(blocking=False):
+            self._wait(priority)
+        try:
             interpreter = self._interpreter
             if interpreter is None:
                 message = f"cannot run {self._name}: its engine was closed"
                 raise EngineLostError(message)
-            try:
-                for index, tensor in zip(self._input_indices, tensors, strict=True):
-                    interpreter.set_tensor(index, tensor)
-                interpreter.invoke()
-                return [interpreter.get_tensor(index) for index in self._output_indices]
-            except (ValueError, RuntimeError) as error:
-                self.is_lost = True
-                message = f"cannot run {self._name}: {_line(str(error))}"
-                raise EngineLostError(message) from error
+            for index, tensor in zip(self._input_indices, tensors, strict=True):
+                interpreter.set_tensor(index, tensor)
+            interpreter.invoke()
+            return [interpreter.get_tensor(index) for index in self._output_indices]
+        except (ValueError, RuntimeError) as error:
+            self.is_lost = True
+            message = f"cannot run {self._name}: {_line(str(error))}"
+            raise EngineLostError(message) from error
+        finally:
+            self._lock.release()
+
+    def _wait(self, priority: int) -> None:
+        self._next.take(priority)
+        self._lock.acquire()
+        self._next.give()
 
     def close(self) -> None:
         """Free the model, after the call that is running. May be called twice."""

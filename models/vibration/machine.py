@@ -7,7 +7,7 @@ blades; it runs in a bearing of known geometry. The sensor sits on the bearing h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,11 +92,6 @@ def record(machine: Machine, seconds: float, random: np.random.Generator, faults
     axes *= machine.level * (1 + _LOAD * load)[:, np.newaxis]
     axes += random.normal(0.0, machine.noise, axes.shape) + np.array([machine.tilt, 1.0, 0.0])
     return axes.astype(np.float32)
-
-
-def at_speed(machine: Machine, turns_hz: float) -> Machine:
-    """Give the same machine at another speed."""
-    return replace(machine, turns_hz=turns_hz)
 
 
 def _healthy(machine: Machine, turns: Samples, imbalance: Samples, random: np.random.Generator) -> Samples:

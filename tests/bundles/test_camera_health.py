@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ from edged.domain.result import Classes
 from edged.domain.variant import Rung
 from edged.sources import video
 from edged.update.manifest import read_bundle
-from fakes import brokers
 from fakes.brokers import BrokerProcess
 from fakes.clock import FakeClock
 from fakes.daemon import DaemonProcess, write_config
@@ -76,14 +76,6 @@ def cases(assets: Path) -> list[Case]:
     ]
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
-    """Give mosquitto, or skip where there is none."""
-    made = brokers.mosquitto(tmp_path)
-    yield made
-    made.close()
-
-
 def told(name: str, frames: Iterator[Frame]) -> Iterator[str]:
     """Give the best label of each frame, empty where none reaches the least score."""
     variant = next(variant for variant in BUNDLE.manifest.variant if variant.id == name)
@@ -111,13 +103,19 @@ def test_both_sizes_have_the_variants_that_every_shipped_network_has() -> None:
     assert sum(file.stat().st_size for file in files) < 5_200_000
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_the_int8_files_are_integer_throughout_as_the_edge_tpu_compiler_wants_them(size: str) -> None:
-    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="needs ai-edge-litert (extra `tflite`)")
-    interpreter = litert.Interpreter(model_path=str(BUNDLE.folder / f"{size}-int8.tflite"))
-    interpreter.allocate_tensors()
-    # Biases and shapes are int32, as that compiler takes them.
-    assert {np.dtype(one["dtype"]).name for one in interpreter.get_tensor_details()} == {"int8", "int32"}
+def reached(name: str) -> set[str]:
+    """Give the modules beside the bundle that one of them imports, and those that these do."""
+    tree = ast.parse((BUNDLE.folder / f"{name}.py").read_text("utf-8"))
+    named = {str(one.module) for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)}
+    named |= {alias.name for one in ast.walk(tree) if isinstance(one, ast.Import) for alias in one.names}
+    beside = {one for one in named if (BUNDLE.folder / f"{one}.py").is_file()}
+    return beside.union(*(reached(one) for one in beside))
+
+
+def test_what_judges_and_what_training_saw_know_nothing_of_each_other() -> None:
+    assert reached("lessons") == {"degrade", "garbage", "network", "scenes"}
+    assert reached("holdout") == set()
+    assert reached("judged") == set()
 
 
 @pytest.mark.assets

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -14,7 +13,6 @@ import pytest
 
 from edged.config.share import shipped
 from edged.update.manifest import read_bundle
-from fakes import brokers
 from fakes.brokers import BrokerProcess
 from fakes.daemon import DaemonProcess, write_config
 from fakes.subscriber import Subscriber
@@ -104,14 +102,6 @@ def test_every_variant_is_better_than_a_robust_z_score_on_every_series(
         if not np.any(scores[(rows.times_s >= begin_s) & (rows.times_s <= end_s)] > given.threshold)
     ]
     assert len(missed) == MISSED[words]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
-    """Give mosquitto, or skip where there is none."""
-    made = brokers.mosquitto(tmp_path)
-    yield made
-    made.close()
 
 
 def told(broker: BrokerProcess, folder: Path, **settings: object) -> list[dict[str, object]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -130,6 +131,36 @@ def test_two_files_share_a_device_and_the_child_that_holds_it(
 
 @pytest.mark.slow
 @pytest.mark.assets
+def test_of_those_that_wait_for_a_device_the_most_important_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: Note, model: Path
+) -> None:
+    one = FakeTpus(tmp_path / "tpus")
+    monkeypatch.setenv("FAKE_EDGETPU", one.env["FAKE_EDGETPU"])
+    shared, patient = pool(one, note), Home(patience=Patience(floor_s=20.0, opening_s=20.0))
+    leases = [shared.open(model, patient) for _ in range(3)]
+    leases[2].priority = 10
+    places = leases[0].engine._sandbox.places
+    one.say("slow 400")
+    came: list[int] = []
+
+    def run(place: int) -> None:
+        leases[place].infer([PICTURE])
+        came.append(place)
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(3)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        until(lambda number=number: f"1 of 1 places taken, {number} wait" in repr(places), "it waits")  # type: ignore[misc] # bound at once
+    for thread in threads:
+        thread.join(20)
+    for lease in leases:
+        lease.close()
+
+    assert came == [0, 2, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.assets
 def test_a_device_that_was_lost_comes_last_and_its_shared_engine_is_not_given_again(
     two: FakeTpus, note: Note, model: Path
 ) -> None:
@@ -192,7 +223,7 @@ def test_who_gives_back_waits_for_nobody_who_opens_there(
     with seat.opening:
         began_s = time.monotonic()
         lease.close()
-        assert time.monotonic() - began_s < 2
+        assert time.monotonic() - began_s < 20  # the seat is never free
         assert repr(shared) != "<Pool of 1 Edge TPUs: usb:0: free>"
     until(lambda: repr(shared) == "<Pool of 1 Edge TPUs: usb:0: free>", "it is given back")
 

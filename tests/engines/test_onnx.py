@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +10,7 @@ from edged.domain.errors import BundleError, DeviceError
 from edged.engines import onnx
 from fakes.modelfile import onnx_model
 
-if TYPE_CHECKING:
-    from pathlib import Path
+TASKS = Path("/proc/self/task")
 
 
 def _written(folder: Path, content: bytes) -> Path:
@@ -25,6 +24,22 @@ def test_open_dimensions_are_free(tmp_path: Path) -> None:
     assert engine.inputs[0].shape == (-1, 4)
     (got,) = engine.infer([np.full((3, 4), -1, np.float32)])
     assert got.tolist() == np.zeros((3, 4)).tolist()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_it_runs_on_the_threads_that_it_is_given_and_none_spins_while_it_waits(tmp_path: Path, threads: int) -> None:
+    path = _written(tmp_path, onnx_model())
+    onnx.open_engine(path, threads=1).close()  # the runtime is there, with what threads it has of its own
+    before = set(TASKS.iterdir())
+
+    engine = onnx.open_engine(path, threads=threads)
+    engine.infer([np.zeros((1, 4), np.float32)])
+
+    assert len(set(TASKS.iterdir()) - before) == threads - 1
+    options = engine._session.get_session_options()
+    for pool in ("intra", "inter"):
+        assert options.get_session_config_entry(f"session.{pool}_op.allow_spinning") == "0"
+    assert engine._session.get_providers() == ["CPUExecutionProvider"]
 
 
 def test_it_says_how_it_runs(tmp_path: Path) -> None:

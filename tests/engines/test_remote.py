@@ -10,8 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack, closing, suppress
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ import pytest
 
 from edged.api.access import Access
 from edged.domain.errors import DeadlineError, DeviceError, EngineLostError
-from edged.domain.tensor import Array
+from edged.domain.tensor import Array, TensorSpec
 from edged.engines.remote import OPEN_S, RemoteEngine, Server, open_engine
+from fakes.answering import answering
 from fakes.certificates import Authority
 from fakes.serving import FakeBrought, box, doubled, free_port, served
 from fakes.waiting import until
@@ -63,11 +64,11 @@ def test_it_answers_as_the_server_does_with_the_servers_tensors(port: int) -> No
 
 
 def test_it_runs_on_another_thread_than_the_one_that_opened_it_and_its_answers_are_the_callers(port: int) -> None:
-    engine = open_engine(at(port))
-    found: list[Array] = []
-    thread = threading.Thread(target=lambda: found.extend(engine.infer([n * ONES])[0] for n in range(3)))
-    thread.start()
-    thread.join(10)
+    with closing(open_engine(at(port))) as engine:
+        found: list[Array] = []
+        thread = threading.Thread(target=lambda: found.extend(engine.infer([n * ONES])[0] for n in range(3)))
+        thread.start()
+        thread.join(10)
     found[0][:] = 9
 
     assert [array[0, 0] for array in found] == [9, 2, 4]
@@ -76,7 +77,8 @@ def test_it_runs_on_another_thread_than_the_one_that_opened_it_and_its_answers_a
 def test_the_token_is_sent_and_shown_to_nobody() -> None:
     made = box(FakeBrought("double")).loaded("double")
     with served(made, access=Access(TOKEN.encode())) as port:
-        assert (open_engine(at(port, token=TOKEN)).infer([ONES])[0] == 2).all()
+        with closing(open_engine(at(port, token=TOKEN))) as engine:
+            assert (engine.infer([ONES])[0] == 2).all()
         with pytest.raises(DeviceError, match="cannot use double at 127") as caught:
             open_engine(at(port, token=TOKEN[:-1]))
     made.handlers.shelf.close()
@@ -89,7 +91,7 @@ def test_an_answer_that_does_not_come_in_time_is_a_deadline_that_holds() -> None
     slow = threading.Event()
 
     def wait(tensors: Sequence[Array]) -> list[Array]:
-        slow.wait(5)
+        slow.wait(60)
         return doubled(tensors)
 
     brought = FakeBrought("double")
@@ -104,7 +106,7 @@ def test_an_answer_that_does_not_come_in_time_is_a_deadline_that_holds() -> None
         slow.set()
     made.handlers.shelf.close()
 
-    assert took_s < 2
+    assert took_s < 20  # and not the server's 60
 
 
 def test_a_server_that_ends_is_the_engines_loss_and_one_that_is_not_there_cannot_be_opened() -> None:
@@ -140,10 +142,9 @@ Answer = Callable[[BaseHTTPRequestHandler], bytes]
 @pytest.fixture
 def odd() -> Iterator[Callable[[Answer, Answer], int]]:
     """Give a function that starts a server of one's own answers, to metadata and to inference; and its port."""
-    servers: list[ThreadingHTTPServer] = []
 
     def start(metadata: Answer, infer: Answer) -> int:
-        class Handler(BaseHTTPRequestHandler):
+        class Odd(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
@@ -159,19 +160,10 @@ def odd() -> Iterator[Callable[[Answer, Answer], int]]:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_values: object) -> None:
-                pass
+        return int(servers.enter_context(answering(Odd)).rstrip("/").rpartition(":")[2])
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        servers.append(server)
-        return int(server.server_address[1])
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with ExitStack() as servers:
+        yield start
 
 
 def says(document: Any) -> Answer:
@@ -204,9 +196,8 @@ def test_a_server_without_the_binary_extension_is_asked_in_json(odd: Callable[[A
         asked.append(handler.headers.get("Inference-Header-Content-Length"))
         return answer()(handler)
 
-    engine = open_engine(at(odd(says(METADATA), infer)))
-
-    assert (engine.infer([ONES])[0] == 2).all()
+    with closing(open_engine(at(odd(says(METADATA), infer)))) as engine:
+        assert (engine.infer([ONES])[0] == 2).all()
     assert asked == [None, None]
 
 
@@ -263,7 +254,7 @@ def test_a_server_that_dribbles_is_held_to_the_deadline() -> None:
         began = time.monotonic()
         with pytest.raises(DeadlineError):
             engine.infer([])
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20  # the whole answer takes 50
         ends.set()
 
 
@@ -272,7 +263,7 @@ def test_a_port_where_nobody_listens_is_told_at_once() -> None:
     with pytest.raises(DeviceError, match="see the server"):
         open_engine(at(free_port()))
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < OPEN_S
 
 
 @pytest.mark.parametrize(
@@ -335,7 +326,7 @@ def test_a_flood_of_headers_is_cut_off() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sends(listener, pause_s=0, block=b"a" * 65_536)
         engine = RemoteEngine(at(listener.getsockname()[1], deadline_s=5.0), (), (), is_binary=True)
-        with pytest.raises(EngineLostError, match="longer than 1048576 bytes"):
+        with pytest.raises(EngineLostError, match="got more than 65536 bytes when reading header line"):
             engine.infer([])
 
 
@@ -375,25 +366,58 @@ def test_a_certificate_that_is_over_or_cannot_be_checked_is_refused_at_once(tmp_
     [
         (200, ("Content-Encoding", "gzip"), "is compressed"),
         # Whoever is at the other end would be shown the token.
-        (307, ("Location", "http://127.0.0.1:1/"), "empty response"),
+        (307, ("Location", "http://127.0.0.1:1/"), "status 307"),
     ],
 )
 def test_no_answer_is_unpacked_and_no_redirect_followed(status: int, header: tuple[str, str], words: str) -> None:
-    class Handler(BaseHTTPRequestHandler):
+    class Answers(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.send_response(status)
             self.send_header(*header)
             self.end_headers()
 
-        def log_message(self, *_values: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        engine = RemoteEngine(at(server.server_address[1]), (), (), is_binary=True)
+    with answering(Answers) as url:
+        engine = RemoteEngine(Server(url.rstrip("/"), "double", deadline_s=2.0), (), (), is_binary=True)
         with pytest.raises(EngineLostError, match=words):
             engine.infer([])
-        server.shutdown()
+
+
+def test_a_connection_that_the_server_let_go_meanwhile_is_made_anew() -> None:
+    class Leaves(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = answer()(self)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            # It said nothing of that.
+            self.close_connection = True
+
+    specs = [TensorSpec(name, (1, 4), "float32") for name in ("x", "y")]
+    with answering(Leaves) as url:
+        server = Server(url.rstrip("/"), "double", deadline_s=20.0)
+        with closing(RemoteEngine(server, (specs[0],), (specs[1],), is_binary=False)) as engine:
+            told = [float(engine.infer([ONES])[0][0, 0]) for _ in range(4)]
+
+    assert told == [2, 2, 2, 2]
+
+
+def test_an_answer_that_tells_of_terabytes_takes_no_memory() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000000000\r\n\r\nshort")
+
+        threading.Thread(target=serve, daemon=True).start()
+        engine = RemoteEngine(at(listener.getsockname()[1], deadline_s=20.0), (), (), is_binary=True)
+        with pytest.raises(EngineLostError, match="ends 8999999999995 bytes too early"):
+            engine.infer([])
 
 
 def test_a_process_that_looked_a_servers_name_up_ends_well() -> None:

@@ -129,16 +129,23 @@ def test_a_child_that_never_answers_is_ended(tmp_path: Path) -> None:
     assert caught.value.code == "deadline"
 
 
-def test_a_child_of_another_protocol_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "hello",
+    [
+        '{"protocol": 1, "python": "4", "numpy": "3", "runtime": "r", "runtime_version": "1"}',
+        '{"protocol": 3, "hi": 0}',
+    ],
+    ids=["older", "newer, with other words"],
+)
+def test_a_child_of_another_protocol_is_refused(tmp_path: Path, hello: str) -> None:
     other = tmp_path / "other.py"
-    hello = '{"hello": {"protocol": 1, "python": "4", "numpy": "3", "runtime": "r", "runtime_version": "1"}}'
     other.write_text(
-        f"import os, sys\nos.write(int(sys.argv[1]), b'''{hello}\\n''')\nos.read(int(sys.argv[1]), 1000)\n"
+        f"import os, sys\nos.write(int(sys.argv[1]), b'''{{\"hello\": {hello}}}\\n''')\nos.read(int(sys.argv[1]), 1000)\n"
     )
     (tmp_path / "python").write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {other} "$@"\n')
     (tmp_path / "python").chmod(0o755)
     with (
-        pytest.raises(DeviceError, match=r"speaks protocol 1, expected 2"),
+        pytest.raises(DeviceError, match=r"speaks protocol [13], expected 2"),
         opened(tflite_relu(), tmp_path, home=Home(python=tmp_path / "python")),
     ):
         pass
@@ -178,6 +185,27 @@ def test_a_child_goes_first_when_memory_ends_and_leads_a_group_of_its_own(tmp_pa
         assert int(Path(f"/proc/{engine.pid}/oom_score_adj").read_text()) == 500
         assert os.getpgid(engine.pid) == engine.pid
         assert os.getpriority(os.PRIO_PROCESS, engine.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 3
+
+
+def test_a_child_that_waits_for_work_is_not_woken_up(tmp_path: Path) -> None:
+    with opened(tflite_relu(), tmp_path) as engine:
+        engine.infer([X])
+        # Once it has come to wait; a machine that is busy may take a moment.
+        until(lambda: _woken(engine.pid) == _after_a_while(engine.pid), "it sleeps on")
+        before = _woken(engine.pid)
+        engine.infer([X])
+        until(lambda: _woken(engine.pid) > before, "it was woken by a call")
+
+
+def _after_a_while(pid: int) -> int:
+    time.sleep(0.5)
+    return _woken(pid)
+
+
+def _woken(pid: int) -> int:
+    """Give how often a process's first thread went to sleep so far, which is how often it was woken."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
 
 def test_no_child_outlives_its_parent_even_while_it_hangs(tmp_path: Path) -> None:

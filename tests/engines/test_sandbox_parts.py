@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import mmap
 import os
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from edged.domain.errors import DeviceError, EngineLostError
 from edged.domain.tensor import FREE, TensorSpec
+from edged.engines import sandbox_child, sandbox_runtimes
 from edged.engines.sandbox_deadline import Patience, deadline_s, slowest_s
 from edged.engines.sandbox_tensors import LEAST_FREE_BYTES, MAX_BYTES, Plan, Tensors, plan, reserve
 
@@ -104,3 +110,35 @@ def test_a_shape_that_does_not_fit_its_room_is_the_childs_fault(memory: int, sha
     np.ndarray((2,), np.int64, mmap.mmap(memory, laid_out.size))[:] = shape
     with pytest.raises(EngineLostError, match="its child gave the shape"):
         tensors.take()
+
+
+@pytest.mark.parametrize(
+    ("spec", "came_out", "answer"),
+    [
+        (OUT, (1, 2), np.zeros((1, 1), np.uint8)),
+        (OUT, (1, 2), np.zeros(2, np.uint8)),
+        (TensorSpec("y", (FREE, 2), "uint8"), (1, 2), np.zeros((1, 1, 1, 2), np.uint8)),
+    ],
+    ids=["smaller", "flat", "of more dimensions"],
+)
+def test_an_answer_of_another_shape_than_the_first_is_a_failure_and_no_answer_of_old(
+    memory: int, spec: TensorSpec, came_out: tuple[int, ...], answer: np.ndarray
+) -> None:
+    laid_out = plan((), (spec,), [came_out])
+    Tensors(memory, laid_out, "m")
+    views = sandbox_child.Views(memory, json.loads(json.dumps(laid_out.told())), sandbox_runtimes.FailedError)
+    views.put([np.full(came_out, 7, np.uint8)])
+
+    with pytest.raises(sandbox_runtimes.FailedError, match="expected"):
+        views.put([answer])
+
+
+@pytest.mark.parametrize("module", [sandbox_child, sandbox_runtimes], ids=["child", "runtimes"])
+def test_the_childs_files_are_python_3_8_with_numpy_and_nothing_of_edged(module: ModuleType) -> None:
+    tree = ast.parse(Path(str(module.__file__)).read_text("utf-8"), feature_version=(3, 8))
+    body = [one for one in tree.body if not (isinstance(one, ast.If) and ast.unparse(one.test) == "TYPE_CHECKING")]
+    nodes = [node for one in body for node in ast.walk(one)]
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert imported
+    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names | {"numpy"}

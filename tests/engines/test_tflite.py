@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from edged.config.share import shipped
 from edged.domain.errors import BundleError, DeviceError
 from edged.domain.tensor import Quantization
 from edged.engines import tflite
 from fakes.modelfile import Tensor, tflite_model, tflite_relu
+from fakes.waiting import until
 
-if TYPE_CHECKING:
-    from pathlib import Path
+TASKS = Path("/proc/self/task")
 
 
 def _written(folder: Path, content: bytes) -> Path:
@@ -43,6 +46,46 @@ def test_threads_that_share_an_engine_wait_for_each_other(tmp_path: Path) -> Non
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(run, range(200))) == list(range(200))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_it_runs_on_the_threads_that_it_is_given(threads: int) -> None:
+    before = set(TASKS.iterdir())
+
+    engine = tflite.open_engine(shipped("models") / "vibration" / "int8.tflite", threads=threads)
+
+    assert len(set(TASKS.iterdir()) - before) == threads - 1
+    engine.close()
+
+
+def test_of_those_who_wait_the_most_important_is_the_next_but_for_who_came_first(tmp_path: Path) -> None:
+    engine, ran = tflite.open_engine(_written(tmp_path, tflite_relu()), threads=1), list[float]()
+
+    class Noted:
+        def __init__(self, interpreter: Any) -> None:
+            self._interpreter = interpreter
+
+        def set_tensor(self, index: int, tensor: np.ndarray) -> None:
+            ran.append(float(tensor[0, 0]))
+            self._interpreter.set_tensor(index, tensor)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._interpreter, name)
+
+    engine._interpreter = Noted(engine._interpreter)
+    waiting = [
+        threading.Thread(target=engine.infer, args=([np.full((1, 4), number, np.float32)], priority))
+        for number, priority in ((1, 0), (2, 0), (3, 7))
+    ]
+    with engine._lock:
+        for number, thread in enumerate(waiting):
+            thread.start()
+            until(lambda number=number: f"1 of 1 places taken, {number} wait" in repr(engine._next), "it waits")  # type: ignore[misc] # bound at once
+    for thread in waiting:
+        thread.join(10)
+    engine.close()
+
+    assert ran == [1, 3, 2]
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edged.assembly.calibrations import Records
@@ -31,7 +33,16 @@ pytestmark = pytest.mark.slow
 BUNDLES = [read_bundle(place.parent) for place in sorted(shipped("models").glob("*/model.toml"))]
 VARIANTS = [(bundle, variant.id) for bundle in BUNDLES for variant in bundle.manifest.variant]
 NAMES = [f"{bundle.manifest.name}/{name}" for bundle, name in VARIANTS]
+INT8 = [(bundle, name) for bundle, name in VARIANTS if name.endswith("tflite-int8")]
 MIDDLE = (0.33, 0.67)
+MOST_BYTES = 15_000_000
+EDGE_TPU_OPERATORS = frozenset(
+    {
+        *("ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "FULLY_CONNECTED", "LOGISTIC", "MAX_POOL_2D", "PAD"),
+        *("QUANTIZE", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "SOFTMAX"),
+    }
+)
+"""Of those that Google's compiler takes (coral.ai, "TensorFlow models on the Edge TPU", supported operations) the ones that we use."""
 
 
 def rung(bundle: Bundle, name: str) -> Rung:
@@ -58,6 +69,41 @@ def stretches(seen: list[tuple[float, bool]]) -> list[tuple[float, float]]:
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.manifest.name)
 def test_the_files_are_those_that_the_manifest_names(bundle: Bundle) -> None:
     assert verify(bundle) == []
+
+
+def test_all_of_them_together_stay_small() -> None:
+    files = [one for one in shipped("models").rglob("*") if one.is_file() and "__pycache__" not in one.parts]
+    assert {one.suffix for one in files} >= {".tflite", ".onnx", ".mp4", ".csv"}
+    assert sum(one.stat().st_size for one in files) <= MOST_BYTES
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.manifest.name)
+def test_each_comes_with_its_recipe_and_its_seed_and_its_figures(bundle: Bundle) -> None:
+    seed = re.search(r"^SEED = (\d+)$", (bundle.folder / "recipe.py").read_text("utf-8"), re.MULTILINE)
+    told = (bundle.folder / "README.md").read_text("utf-8")
+    assert seed is not None
+    assert f"seed {seed[1]}" in " ".join(told.split())
+    # A figure of the README belongs to the very file that lies here, by its size.
+    rows = [f"| {one.id} | {bundle.path_of(one).stat().st_size} |" for one in bundle.manifest.variant]
+    assert [row for row in rows if row not in told] == []
+
+
+@pytest.mark.parametrize(("bundle", "name"), INT8, ids=[f"{bundle.manifest.name}/{name}" for bundle, name in INT8])
+def test_an_int8_tflite_file_is_in_the_form_that_the_edge_tpu_compiler_takes(bundle: Bundle, name: str) -> None:
+    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="needs ai-edge-litert (extra `tflite`)")
+    interpreter = litert.Interpreter(model_path=str(bundle.path_of(rung(bundle, name).variant)))
+    interpreter.allocate_tensors()
+    # Integer throughout; biases and shapes are int32, as that compiler takes them.
+    assert {np.dtype(one["dtype"]).name for one in interpreter.get_tensor_details()} == {"int8", "int32"}
+    ends = [*interpreter.get_input_details(), *interpreter.get_output_details()]
+    assert {np.dtype(one["dtype"]).name for one in ends} == {"int8"}
+    assert all(size > 0 for one in ends for size in one["shape_signature"])
+    used = {one["op_name"] for one in interpreter._get_ops_details()} - {"DELEGATE"}
+    assert used <= EDGE_TPU_OPERATORS
+
+
+def test_each_bundle_that_is_quantised_has_such_a_file() -> None:
+    assert {bundle.manifest.name for bundle, _ in INT8} == {bundle.manifest.name for bundle in BUNDLES}
 
 
 @pytest.mark.parametrize(("bundle", "name"), VARIANTS, ids=NAMES)
