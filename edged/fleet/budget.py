@@ -20,8 +20,8 @@ BURST_S = 300.0
 """The bucket holds so much of the rate: a visit's burst of changes passes unthinned."""
 LEAST_BURST_BYTES = 32_768.0
 """And room for what the box says of itself when it starts, some 10 KB of levels, however small the budget is."""
-RESULTS, TELEMETRY = 1, 2
-"""Priorities of documents (edged.domain.message.Draft); 0 is never thinned."""
+NEVER_THINNED, RESULTS, TELEMETRY = 0, 1, 2
+"""Priorities of documents (edged.domain.message.Draft)."""
 RECENT_S = 300.0
 """How long a thinned document is worth a reason in health."""
 

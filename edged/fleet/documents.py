@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from edged.domain.message import Draft
 from edged.domain.result import (
     Anomaly,
     Box,
@@ -20,6 +19,7 @@ from edged.domain.result import (
     Output,
     Result,
     Values,
+    by_kind,
 )
 from edged.fleet import topics
 
@@ -71,16 +71,6 @@ def event_body(event: Event, stamper: topics.Stamper) -> dict[str, Any]:
     if result.output is not None:
         body.update(_output(result.output))
     return body
-
-
-def result_draft(result: Result, stamper: topics.Stamper, *, qos: int = 1) -> Draft:
-    """Address a result to its stream."""
-    return Draft(topics.result_stream(result.pipeline), result_body(result, stamper), qos=qos, priority=1)
-
-
-def event_draft(event: Event, stamper: topics.Stamper) -> Draft:
-    """Address an event to its stream."""
-    return Draft(topics.event_stream(event.pipeline), event_body(event, stamper), priority=0)
 
 
 def output_body(output: Output) -> dict[str, Any]:
@@ -163,14 +153,9 @@ def _mask(output: Mask) -> dict[str, Any]:
     return {"mask": {"width": output.width, "height": output.height, "box": _box(output.box), "segments": segments}}
 
 
-_OUTPUTS: Mapping[type, Callable[[Any], dict[str, Any]]] = {
-    Detections: _detections,
-    Classes: _classes,
-    Anomaly: _anomaly,
-    Keypoints: _keypoints,
-    Values: _values,
-    Mask: _mask,
-}
+_OUTPUTS: Mapping[type[Output], Callable[[Any], dict[str, Any]]] = by_kind(
+    detections=_detections, classes=_classes, anomaly=_anomaly, keypoints=_keypoints, values=_values, mask=_mask
+)
 
 
 def _output(output: Output) -> dict[str, Any]:

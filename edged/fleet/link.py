@@ -159,7 +159,8 @@ class Link:
         self._stopping.set()
         os.eventfd_write(self._wake_fd, 1)
         if self._thread.ident is not None:
-            self._thread.join(timeout_s + 0.5)
+            # While it connects it hears of nothing, and has nobody to deliver to.
+            self._thread.join((timeout_s if self.state.phase == "online" else 0.0) + 0.5)
         self._outbox.on_ready(None)
 
     def send_beside(self, topic: str, payload: bytes) -> None:

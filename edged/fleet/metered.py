@@ -7,7 +7,7 @@ import threading
 
 from edged.domain.message import Draft
 from edged.domain.ports import Outbox
-from edged.fleet.budget import RESULTS, Budget
+from edged.fleet.budget import NEVER_THINNED, RESULTS, Budget
 
 OVERHEAD_BYTES = 130
 """What the document still gets (device, seq), its topic, and the headers of MQTT, TCP and IP; rounded up."""
@@ -31,3 +31,8 @@ class MeteredOutbox:
             if not self._budget.admit(draft.stream, size, priority):
                 return False
         return self._outbox.put(draft, wait_s=wait_s)
+
+    def spend(self, stream: str, size: int) -> None:
+        """Count what goes out beside the documents: it is never held back, and results make room for it."""
+        with self._lock:
+            self._budget.admit(stream, size + OVERHEAD_BYTES, NEVER_THINNED)

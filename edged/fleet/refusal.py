@@ -51,6 +51,8 @@ _ANSWERS: dict[int, tuple[str, bool, str]] = {
         True,
         "give every device its own device.id, and test clients and topic sources users of their own",
     ),
+    0x9A: ("broker-unsuited", True, "let the broker keep retained messages: status and health are"),
+    0x9B: ("broker-unsuited", True, "let the broker take QoS 1: without it nothing is sure to arrive"),
     0x97: ("broker-quota", False, "raise the broker's quota for this device"),
     0x9C: ("broker-moved", True, "set mqtt.host to the broker's new address"),
     0x9D: ("broker-moved", True, "set mqtt.host to the broker's new address"),
@@ -187,5 +189,10 @@ def dropped(why: str, where: str, *, answered_connect: bool) -> Refusal:
     """Explain a connection that ended without an answer; some old brokers hang up on an MQTT 5 CONNECT without a word."""
     before = "" if answered_connect else " before the broker answered CONNECT"
     message = f"cannot keep the connection to {where}: {why}{before}, expected it to stay"
-    trouble = Trouble("broker-lost", "mqtt", message, "edged tries again; check the broker's log if this repeats")
+    remedy = (
+        "check the broker's log"
+        if answered_connect
+        else "check that the port is an MQTT broker's, and set mqtt.tls if it asks for TLS"
+    )
+    trouble = Trouble("broker-lost", "mqtt", message, f"edged tries again; if this repeats, {remedy}")
     return Refusal(trouble, other_protocol=not answered_connect)

@@ -1,4 +1,4 @@
-"""The documents of the wire as models, for those who read them and for the JSON Schemas. Unknown fields are kept.
+"""The documents of the wire as models, for those who read them and for their reference. Unknown fields are kept.
 
 Writers on the hot path build plain dictionaries (edged.fleet.documents); a test holds them to these models.
 """
@@ -52,13 +52,17 @@ class InventoryDocument(Reported):
 
     schema_: Literal["edged.inventory/1"] = Field(alias="schema")
     hardware: dict[str, Any]
+    """What ``edged hardware --json`` prints."""
     profile: str | None = None
     groups: tuple[str, ...] = ()
     memory_free_mb: int | None = None
     """MiB that models could have added as this was told, beside what runs; None is no bound."""
     versions: dict[str, str | None] = Field(default_factory=dict)
+    """Of edged, Python and the installed runtimes."""
     pipelines: tuple[dict[str, Any], ...] = ()
+    """``name``, ``source``, ``model``; while it does less ``governor``: ``level``, ``cause``, ``reason``, ``steps``, ``rung``, ``rate``."""
     models: tuple[dict[str, Any], ...] = ()
+    """For each model and objective what ``edged explain --json`` prints, and the ``pipelines`` that ask for it."""
 
 
 class SecondsDocument(Part):
@@ -94,9 +98,26 @@ class EnergyDocument(Part):
 
 
 class TelemetryDocument(Reported):
-    """``out/telemetry``, every interval."""
+    """``out/telemetry``, every interval. Counts are since the daemon's start; null is what cannot be read."""
 
     schema_: Literal["edged.telemetry/1"] = Field(alias="schema")
+    uptime_s: float = Field(ge=0)
+    """Of the machine, by the clock of ``mono_ms``."""
+    process: dict[str, Any]
+    """The daemon: ``cpu_percent`` of one processor, ``memory_mb``, ``threads``, ``open_files``; and the state's ``disk_free_mb``."""
+    readings: dict[str, Any]
+    """The box: ``temperatures`` with their limits, ``under_voltage``, ``throttled``, pressures, memory in MiB, load."""
+    pipelines: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By pipeline: ``state``, ``source``, ``source_state``, ``frames``, ``results``, ``unknown``, ``events``, ``restarts``,
+    ``rate_hz`` since the last telemetry, ``latency_ms`` (``p50`` and ``p99`` of each stage and of the whole), ``drops`` by cause."""
+    outbox: dict[str, Any]
+    """Documents that are ``pending``, ``committed``, ``acknowledged``, ``evicted``, ``dropped`` and so on, and ``disk_bytes``."""
+    governor: dict[str, Any] | None = None
+    """``enabled``, ``level``, ``cause``, ``reason``."""
+    budget: dict[str, Any] | None = None
+    """With ``mqtt.budget_mb_per_day``: ``limit_bytes``, ``used_bytes``, ``left_s`` of the day, ``thinned`` documents."""
+    commands: dict[str, int] = Field(default_factory=dict)
+    """How many were ``done``, refused by code, ``ignored``, and ``dropped`` since too many came."""
     coverage: dict[str, CoverageDocument] = Field(default_factory=dict)
     """By pipeline."""
     energy: EnergyDocument | None = None
@@ -135,10 +156,12 @@ class StepDocument(Part):
 
 
 class AlertDocument(Reported):
-    """``out/alert``: governor steps, drift, suspect results, models compiled for accelerators, a clock that was set."""
+    """``out/alert``: what somebody may want to be called about; evictions are ``edged.gap/1``."""
 
     schema_: Literal["edged.alert/1"] = Field(alias="schema")
     code: str
+    """``governor-step``, ``governor-step-failed``, ``drift``, ``drift-over``, ``suspect``, ``variant-exchanged``, ``engine-building``,
+    ``engine-built``, ``engine-unbuilt``, ``model-rolled-back``, ``update-attack``, ``clock``."""
     component: str
     message: str
     remedy: str = ""
@@ -196,6 +219,7 @@ class ModelsDocument(Reported):
 
     schema_: Literal["edged.models/1"] = Field(alias="schema")
     models: tuple[dict[str, Any], ...] = ()
+    """``name``, ``state``, ``since``, ``reason``, ``active``, ``previous``, ``quarantined``, ``desired``, ``conduct``, ``code``."""
     calibrations: tuple[CalibrationDocument, ...] = ()
     """Of the pipelines whose models learn what is normal on the box."""
 
@@ -308,15 +332,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     GapDocument,
     ModelsDocument,
     StatesDocument,
+    UpdateDocument,
     GetDocument,
     ReplyDocument,
 )
-
-
-def json_schemas() -> dict[str, dict[str, Any]]:
-    """Generate the JSON Schema of every document, by its ``schema`` name."""
-    schemas = {}
-    for model in DOCUMENTS:
-        schema = model.model_json_schema(by_alias=True)
-        schemas[schema["properties"]["schema"]["const"]] = schema
-    return schemas

@@ -112,9 +112,3 @@ class Stamper:
             self._ask_at_ns = now_ns + ASK_CLOCK_NS
             self._word = "synced" if self.clock.synced() else "unsynced"
         return {"boot_id": self.boot_id, name: rfc3339(wall_ns), "mono_ms": mono_ns // _MS, "clock": self._word}
-
-
-def stamp_fields(clock: Clock, boot_id: str, captured: Stamp | None = None) -> dict[str, Any]:
-    """Give the stamps of a document about a capture, or about this moment without one."""
-    stamper = Stamper(boot_id, clock)
-    return stamper.now() if captured is None else stamper.captured(captured)

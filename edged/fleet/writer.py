@@ -153,7 +153,9 @@ class Writer:
     def _payload(self, draft: Draft, seq: int) -> bytes | None:
         try:
             body = with_numbers(draft.body, self.number)
-            payload = _encode({"schema": body["schema"], "device": self._device, **body, "seq": seq}).encode()
+            document = _encode({"schema": body["schema"], "device": self._device, **body, "seq": seq})
+            # A file's name that is no text stands in a reason as it was read: a question mark costs less than the box's health.
+            payload = document.encode("utf-8", "replace")
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             self._reject(draft, f"{type(error).__name__}: {error}")
             return None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -56,6 +59,23 @@ def test_a_stop_delivers_says_offline_and_disconnects(broker: FakeBroker, statio
     assert json.loads(broker.payloads("status")[-1])["state"] == "offline"
     until(lambda: broker.goodbyes == [0], "a plain DISCONNECT")
     assert one.link.state.phase == "stopped"
+
+
+def test_a_stop_does_not_wait_for_a_broker_that_takes_no_connection(station: MakeStation) -> None:
+    with ExitStack() as held, socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for _ in range(4):  # more than wait there: the kernel answers nobody else
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(deaf.getsockname())
+        one = station(deaf.getsockname()[1]).start()
+        until(lambda: one.link.state.phase == "connecting", "it connects")
+
+        began_s = time.monotonic()
+        one.link.stop(60)
+
+    assert time.monotonic() - began_s < 20
 
 
 def test_a_stop_without_acknowledgements_lets_the_will_speak(broker: FakeBroker, station: MakeStation) -> None:
@@ -122,7 +142,13 @@ def test_only_an_acknowledgement_deletes(broker: FakeBroker, station: MakeStatio
 
 @pytest.mark.parametrize(
     ("code", "kind", "slow"),
-    [(0x87, "broker-auth", True), (0x86, "broker-auth", True), (0x88, "broker-unavailable", False)],
+    [
+        (0x87, "broker-auth", True),
+        (0x86, "broker-auth", True),
+        (0x88, "broker-unavailable", False),
+        (0x9A, "broker-unsuited", True),
+        (0x9B, "broker-unsuited", True),
+    ],
 )
 def test_a_refusal_is_said_plainly(broker: FakeBroker, station: MakeStation, code: int, kind: str, slow: bool) -> None:
     broker.connack = code
@@ -169,7 +195,7 @@ def test_a_connection_that_falls_silent_is_given_up_within_one_and_a_half_keepal
     broker: FakeBroker, station: MakeStation
 ) -> None:
     one = station(broker.port, keepalive_s=2).online()
-    assert one.outbox.drain(5)
+    assert one.outbox.drain(30)
     broker.mute = True
 
     until(lambda: one.link.state.phase != "online", "noticed", within_s=2 * 1.5 + 1.5)

@@ -84,6 +84,13 @@ def test_with_the_right_authority_everything_arrives(serve: Serve, plant: Plant,
     assert one.link.troubles() == ()
 
 
+def test_a_broker_behind_tls_that_is_spoken_to_without_says_what_to_set(serve: Serve, station: MakeStation) -> None:
+    one = station(serve().port).start()
+    until(one.link.troubles, "a trouble")
+    (trouble,) = one.link.troubles()
+    assert (trouble.code, "mqtt.tls" in trouble.remedy) == ("broker-lost", True)
+
+
 def test_a_certificate_of_its_own_lets_the_device_in(serve: Serve, plant: Plant, station: MakeStation) -> None:
     one = station(serve(*asks_for_certificates(plant)).port, tls=plant.mutual()).online()
     one.put(20)
@@ -93,12 +100,7 @@ def test_a_certificate_of_its_own_lets_the_device_in(serve: Serve, plant: Plant,
 def test_a_password_over_tls_lets_the_device_in_and_a_wrong_one_is_said(
     serve: Serve, plant: Plant, station: MakeStation, tmp_path: Path
 ) -> None:
-    program = shutil.which("mosquitto_passwd")
-    if program is None:
-        pytest.skip("needs mosquitto_passwd: it is not on PATH")
-    passwords = tmp_path / "passwords"
-    subprocess.run([program, "-b", "-c", str(passwords), "press-07", "right"], check=True)
-    port = serve("allow_anonymous false", f"password_file {passwords}").port
+    port = serve(*brokers.knowing(tmp_path, {"press-07": "right"})).port
     (tmp_path / "second").mkdir()
 
     right = station(port, tls=plant.tls, username="press-07", password="right").online()  # noqa: S106  (made up)

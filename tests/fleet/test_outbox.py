@@ -89,7 +89,7 @@ def test_a_drain_waits_for_the_acknowledgements(outbox: Outbox) -> None:
 
     outbox.ack([row.key, row.key, (0, 99)])
 
-    assert outbox.drain(5)
+    assert outbox.drain(30)
     until(lambda: outbox.stats().acknowledged == 1, "deleted once")
 
 
@@ -103,7 +103,7 @@ def test_the_last_acknowledgement_ends_a_drain_though_the_writer_does_nothing(ou
 
     outbox.ack([row.key])
 
-    draining.join(5)
+    draining.join(30)
     assert not draining.is_alive()
 
 
@@ -131,7 +131,7 @@ def test_whoever_sends_is_woken_by_a_commit(outbox: Outbox) -> None:
 
     outbox.put(Draft("result/a", BODY))
 
-    assert woken.wait(5)
+    assert woken.wait(30)
 
 
 def test_events_become_durable_soon(outbox: Outbox) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from edged.update.disk import LocalDisk
 from edged.update.trust_file import TrustFile
 from fakes.bundle import make_bundle
 from fakes.clock import FakeClock
-from fakes.couriers import DEVICE, InProcess
-from fakes.repository_simulator import NOW, desired
+from fakes.couriers import DEVICE, Box, InProcess
+from fakes.repository_simulator import NOW, desired, ordered
 
 GROUP = Audience("group", "line-a")
 
@@ -76,10 +77,19 @@ def code(attempt: Callable[[], object]) -> str:
     return refused.value.code
 
 
-def test_one_signed_manifest_gives_the_same_artefact_as_a_whole_repository(stick: Stick) -> None:
+def test_one_signed_manifest_gives_the_same_artefact_as_a_whole_repository(stick: Stick, tmp_path: Path) -> None:
     artefact = stick.follow()
-    assert (artefact.name, artefact.version) == ("parts", "1.0.0")
-    assert artefact.path.stat().st_size == artefact.length
+
+    whole, content = Box(tmp_path / "other-state"), artefact.path.read_bytes()
+    name = "parts-1.0.0.edgemodel"
+    whole.simulator.add(name, content, **artefact.custom)
+    whole.simulator.publish()
+    document = desired(models={"parts": ordered(name, content, version="1.0.0")})
+    wanted = whole.judge(whole.simulator.desire(document)).models["parts"]
+    assert wanted is not None
+    fetched = whole.courier().fetch(wanted)
+    assert fetched.path.read_bytes() == content
+    assert replace(fetched, path=artefact.path) == artefact
 
 
 def test_an_older_manifest_again_is_told_as_a_rollback_attack(stick: Stick) -> None:

@@ -35,13 +35,13 @@ def test_stamps_tell_capture_boot_and_whether_the_clock_was_right() -> None:
     clock = FakeClock(is_synced=False)
     stamp = Stamp(index=3, mono_ns=86_400_120_999_999, wall_ns=1_795_216_204_120_000_000, source_s=0.1)
 
-    assert topics.stamp_fields(clock, "boot", stamp) == {
+    assert topics.Stamper("boot", clock).captured(stamp) == {
         "boot_id": "boot",
         "captured_at": "2026-11-20T23:10:04.120Z",
         "mono_ms": 86_400_120,
         "clock": "unsynced",
     }
-    assert topics.stamp_fields(FakeClock(), "boot") == {
+    assert topics.Stamper("boot", FakeClock()).now() == {
         "boot_id": "boot",
         "at": "2027-01-15T08:00:00.000Z",
         "mono_ms": 1_000_000,
