@@ -7,21 +7,19 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import IO, Any
+from typing import Any
 
+from edged.assembly.own_child import start_child
 from edged.assembly.update_child import PROGRAM
 from edged.domain.errors import RetryableError
 from edged.fleet.frames import Unpacker, pack, read_some
 
-ELSEWHERE = "/"
-"""In its working directory Python would look for modules first."""
 TICK_S = 0.2
 SILENCE_S = 300.0
 """It tells its progress twice a second; hashing gigabytes on a slow disk is the longest that it says nothing."""
@@ -41,7 +39,7 @@ class CourierChild:
                 self._log = opened.enter_context(tempfile.TemporaryFile())
                 self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
                 opened.callback(os.close, self._wake)
-                self._process = _started(self._log)
+                self._process = start_child(PROGRAM, stdin=subprocess.PIPE, log=self._log, bufsize=0)
             except OSError as error:
                 message = f"cannot start the update's process: {error.strerror}, expected one"
                 raise RetryableError(message, code="crashed") from error
@@ -131,19 +129,6 @@ class CourierChild:
         told = f": {lines[-1]}" if lines else ""
         message = f"cannot wait for the update's process: it ended with status {status}{told}, expected an answer"
         return RetryableError(message, code="crashed")
-
-
-def _started(log: IO[bytes]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - our own interpreter, with our own words
-        [sys.executable, "-c", PROGRAM],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        cwd=ELSEWHERE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        start_new_session=True,
-        bufsize=0,
-    )
 
 
 def _messages(unpacker: Unpacker, piece: bytes) -> list[Any]:

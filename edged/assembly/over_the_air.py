@@ -75,7 +75,7 @@ class OverTheAir:
         self._probe = ProcessProbe(state)
         self._memory_mb: float | None = None
         self._probing = Probing(roster.lines, state, clock, self._felt, self._model_of)
-        live = GoingLive(roster.lines, self._model_of, self._sleep)
+        live = GoingLive(roster.lines, self._model_of, clock)
         self._shadowing = Shadowing(roster.lines, self._model_of, self._used, box, self._reports, clock)
         self.updating = Updating(self._courier, Accepted(state, LocalDisk(), own), supply, live, self._reports, clock)
         self._errands = Errands(self.updating.nudge)
@@ -83,7 +83,9 @@ class OverTheAir:
         self.updating.asks = Errands(self.updating.nudge).ask
         folder = folder_of(settings.repository)
         if folder is not None:
-            self.updating.looks_for_orders = Stick(folder, own, partial(self.updating.take, where=FOLDER)).look
+            stick, looking = Stick(folder, own, partial(self.updating.take, where=FOLDER)), Errands(_nothing)
+            # A share that is away may hold whoever looks at it up for ever. Another object each time: each look is done anew.
+            self.updating.looks_for_orders = lambda: looking.ask("look", object(), stick.look)
         self.updating.site = self._site(live)
 
     def __repr__(self) -> str:
@@ -139,9 +141,6 @@ class OverTheAir:
         names = {one["model"] for one in watched}
         return [*watched, *(one for one in self._reports.underway() if one["model"] not in names)]
 
-    def _sleep(self, seconds: float) -> bool:
-        return self.updating.sleep(seconds)
-
     def _model_of(self, pipeline: str) -> str | None:
         return self._models().get(pipeline)
 
@@ -165,11 +164,13 @@ class OverTheAir:
         state = self._config.state.directory
 
         def activate(model: str, release: Release) -> str | None:
-            bundle = self._supply.stored(model, release)
-            if bundle is None:
-                return "it is damaged in the store"
-            self._probing.begins(model, release, self._supply.records.pointer(model).previous, digests_of(bundle))
-            why = live.activate(bundle)
+            if not live.is_opening(model, release):
+                bundle = self._supply.stored(model, release)
+                if bundle is None:
+                    return "it is damaged in the store"
+                self._probing.begins(model, release, self._supply.records.pointer(model).previous, digests_of(bundle))
+                live.begin(release, bundle)
+            why = live.end(model)
             if why is not None:
                 self._probing.over(model)
             return why
@@ -186,6 +187,7 @@ class OverTheAir:
             progress=self._reports.progress,
             shadow=self._shadowing.rule,
             part=self._shadowing.part,
+            apart=self._errands.ask,
         )
 
     def _fetch(
@@ -216,6 +218,10 @@ class OverTheAir:
 
     def _ask(self, document: dict[str, Any]) -> None:
         self._outbox.put(Draft(GET, {**document, **self._stamper.now()}, lane="telemetry", qos=0, priority=1))
+
+
+def _nothing() -> None:
+    """Nobody waits for a look: an order that it finds wakes the agent itself."""
 
 
 def _free_bytes(folder: Path) -> int:

@@ -6,15 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from edged.assembly.box import Box, free_mb, ladder, size_bytes
-from edged.assembly.models import Opened, open_rung
+from edged.assembly.box import Box, free_mb, ladder, own_mb
+from edged.assembly.models import open_rung
 from edged.assembly.trying import OWN_MB
 from edged.assembly.understudy import Understudy
 from edged.assembly.update_reports import UpdateReports
 from edged.assembly.uses import Use
-from edged.control.admission import need_mb
 from edged.domain.bundle import Bundle
-from edged.domain.errors import EdgedError
 from edged.domain.ports import Clock
 from edged.domain.variant import Rung
 from edged.pipeline.line import Line, Pipeline
@@ -94,19 +92,14 @@ class Shadowing:
             session.candidate.close()
 
     def _begun(self, shadow: Shadow) -> str:
-        """Open the candidate and let the pipelines hand frames over; gives why it cannot be compared."""
+        """Have the candidate opened; gives why it cannot be compared."""
         bundle = shadow.bundle
         rung = self._rung(bundle)
         why = self._objection(shadow.model, bundle, rung)
         if why or rung is None:
             return why
         opens = partial(open_rung, bundle, rung, replace(self._box.engines, aside=True))
-        try:
-            model = opens()
-        except EdgedError as error:
-            # It passed its trial here: whether it runs alone is for its activation to see.
-            return f"it does not open beside what is live: {error.args[0]}"
-        candidate = Understudy(Opened(model, bundle, bundle.input_of(rung.variant), "", rung), opens)
+        candidate = Understudy(bundle, rung.variant, opens)
         self._sessions[shadow.model] = _Session(shadow.order, candidate, self._clock.monotonic_ns())
         return ""
 
@@ -124,8 +117,7 @@ class Shadowing:
     def _lacks_room(self, bundle: Bundle, rung: Rung) -> str:
         """Hold what it needs beside everything that runs to the memory that is left."""
         room_mb = free_mb(self._box)
-        own_mb = rung.figures.peak_memory_mb if rung.figures else need_mb(size_bytes(bundle, rung.variant))
-        needed_mb = own_mb + OWN_MB
+        needed_mb = own_mb(bundle, rung) + OWN_MB
         if room_mb is None or needed_mb <= room_mb:
             return ""
         return (

@@ -7,7 +7,6 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import IO, Any
 
 from edged.assembly.box import Box, free_mb, ladder
 from edged.assembly.models import golden_fault, open_rung
+from edged.assembly.own_child import start_child
 from edged.assembly.trial_child import FAILED, OPENS, PASSED, REFUSED, TrialOrder
 from edged.assembly.uses import USUAL, Use
 from edged.domain.bundle import Bundle
@@ -25,8 +25,6 @@ from edged.domain.errors import BundleError, DeviceError, RetryableError
 from edged.domain.variant import Identity, Rung
 
 PROGRAM = "from edged.assembly.trial_child import main; main()"
-ELSEWHERE = "/"
-"""In its working directory Python would look for modules first."""
 LOOK_S = 0.1
 """How often its memory is looked at: a runaway takes some hundred MB until then."""
 DEADLINE_S = 60.0
@@ -179,15 +177,7 @@ class _Child:
     def __init__(self, order: TrialOrder, log: IO[bytes]) -> None:
         self._log = log
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, with our own words
-                [sys.executable, "-c", PROGRAM, order.text()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=ELSEWHERE,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-                start_new_session=True,
-            )
+            self._process = start_child(PROGRAM, order.text(), stdin=subprocess.DEVNULL, log=log)
         except OSError as error:
             message = f"cannot try a model: no process: {error.strerror}, expected one"
             raise DeviceError(message, code="process") from error

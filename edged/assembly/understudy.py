@@ -6,10 +6,9 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
-from edged.assembly.models import Opened, answering
-from edged.domain.bundle import Golden, WindowInput
+from edged.assembly.models import answering
+from edged.domain.bundle import Bundle, Golden, Variant, WindowInput
 from edged.domain.errors import CalibratingError, DeadlineError, EdgedError, EngineLostError, FrameError
 from edged.domain.frame import Frame
 from edged.domain.result import Output
@@ -26,17 +25,20 @@ END_S = 2.0
 class Understudy:
     """Implements ``edged.pipeline.companion.Beside``; ``compared`` may be read on any thread.
 
-    While it is at work frames pass it by but for the newest: it slows no pipeline down, and needs no queue.
+    While it is opened or at work frames pass it by but for the newest: it slows no pipeline down, and needs no queue.
     """
 
-    def __init__(self, opened: Opened, reopen: Callable[[], Model]) -> None:
-        """Take an opened candidate over; ``close`` frees it. ``reopen`` gives another engine for one that was ended since it hung."""
+    def __init__(self, bundle: Bundle, variant: Variant, opens: Callable[[], Model]) -> None:
+        """Open it with ``opens`` on its own thread, for that may take a minute; ``close`` frees it.
+
+        It is opened again when its engine was ended since it hung.
+        """
         self.compared = Compared()
         self.unfit = ""
-        """Why what the pipelines hand over is none of its input."""
-        self._opened, self._reopen = opened, reopen
-        self._answer = answering(opened.model)
-        self._golden = opened.bundle.golden_of(opened.variant) or USUAL
+        """Why it does not open, or why what the pipelines hand over is none of its input."""
+        self._bundle, self._variant, self._opens = bundle, variant, opens
+        self._golden = bundle.golden_of(variant) or USUAL
+        self._model: Model | None = None
         self._waiting: tuple[Frame, Output] | None = None
         self._ends = False
         self._turn = threading.Condition()
@@ -44,8 +46,9 @@ class Understudy:
         self._thread.start()
 
     def __repr__(self) -> str:
-        ref = self._opened.model.ref
-        return f"<Understudy {ref.name} {ref.version} {ref.variant}: {self.compared.agreed} of {self.compared.frames} agree>"
+        manifest, seen = self._bundle.manifest, self.compared
+        what = "opens" if self._model is None else f"{seen.agreed} of {seen.frames} agree"
+        return f"<Understudy {manifest.name} {manifest.version} {self._variant.id}: {self.unfit or what}>"
 
     def saw(self, frame: Frame, output: Output) -> None:
         """Take a frame with the live model's answer; returns at once."""
@@ -64,12 +67,24 @@ class Understudy:
         with suppress(OSError):  # preparing a picture shall cost the pipelines nothing either
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST_NICE)
         try:
-            while (pair := self._next()) is not None and not (self.compared.lost or self.unfit):
+            self._open("it does not open beside what is live")
+            while not (self.compared.lost or self.unfit) and (pair := self._next()) is not None:
                 self.compared = self._after(*pair)
         except Exception as error:  # noqa: BLE001 - a thread that ended in silence would leave the order waiting for hours
             self.unfit = f"it cannot be compared: {type(error).__name__}: {error}"
         finally:
-            self._opened.model.engine.close()
+            self._free()
+
+    def _open(self, otherwise: str) -> None:
+        try:
+            self._model = self._opens()
+        except EdgedError as error:
+            # It passed its trial here: whether it runs alone is for its activation to see.
+            self.unfit = f"{otherwise}: {error.args[0]}"
+
+    def _free(self) -> None:
+        if self._model is not None:
+            self._model.engine.close()
 
     def _next(self) -> tuple[Frame, Output] | None:
         with self._turn:
@@ -80,7 +95,7 @@ class Understudy:
 
     def _after(self, frame: Frame, output: Output) -> Compared:
         """Give what is known after one more frame; one that nobody could judge says nothing."""
-        seen, wanted = self.compared, self._opened.model_input
+        seen, wanted = self.compared, self._bundle.input_of(self._variant)
         if isinstance(wanted, WindowInput) and frame.data.shape != (wanted.length, wanted.channels):
             live = f"those of what is live {frame.data.shape[0]} of {frame.data.shape[1]}"
             self.unfit = f"its windows are {wanted.length} samples of {wanted.channels}, {live}"
@@ -90,7 +105,9 @@ class Understudy:
         except (FrameError, CalibratingError):
             return seen
         except DeadlineError as error:  # behind everything else it may be late once, and a device may be busy
-            self._renew()
+            # Whoever gives no answer in time is ended, and would give none for that.
+            self._free()
+            self._open("it hung, and does not open again beside what is live")
             return seen.without_answer(str(error.args[0]))
         except EngineLostError as error:
             return seen.without_engine(str(error.args[0]))
@@ -98,12 +115,6 @@ class Understudy:
             return seen.without_answer(str(error.args[0]))
         return seen.with_answer(agrees(output, got, self._golden))
 
-    def _renew(self) -> None:
-        """Open it again: whoever gives no answer in time is ended, and would give none for that."""
-        self._opened.model.engine.close()
-        try:
-            model = self._reopen()
-        except EdgedError as error:
-            self.unfit = f"it hung, and does not open again beside what is live: {error.args[0]}"
-            return
-        self._opened, self._answer = replace(self._opened, model=model), answering(model)
+    def _answer(self, frame: Frame) -> Output:
+        assert self._model is not None  # noqa: S101 - it is open as long as it is fit
+        return answering(self._model)(frame)

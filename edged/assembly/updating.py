@@ -12,13 +12,13 @@ from typing import Protocol
 
 from edged.assembly.accepted import Accepted
 from edged.assembly.going_live import GoingLive
-from edged.assembly.supply import Supply
+from edged.assembly.side_part import SidePart
+from edged.assembly.supply import BusyError, Supply
 from edged.assembly.update_reports import UpdateReports
 from edged.domain.errors import EdgedError, RejectedError
 from edged.domain.health import Reason
 from edged.domain.ports import Clock
 from edged.fleet.backoff import Backoff, Retry
-from edged.pipeline.line import NEVER_STUCK_NS
 from edged.telemetry import logs
 from edged.update.delivered import CANCELLED, DeliveredWay, ordered
 from edged.update.desired import Audience, Desired, Order
@@ -68,13 +68,8 @@ class _Tries:
     not_before_ns: int = 0
 
 
-class Updating:
+class Updating(SidePart):
     """A part of the daemon. ``take`` hands it what lies on a topic of orders; ``site`` is this box as an order meets it."""
-
-    ended = True
-    """Nobody waits for it."""
-    working = False
-    heartbeat_ns = NEVER_STUCK_NS
 
     def __init__(
         self,
@@ -87,6 +82,7 @@ class Updating:
         configuring: Slot | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        super().__init__("edged-updating")
         self._courier, self._accepted, self._supply = courier, accepted, supply
         self._live, self._reports, self._clock = live, reports, clock
         self.configuring, self._jitter = configuring, jitter
@@ -105,8 +101,6 @@ class Updating:
         self._broken: dict[str, str] = {}
         self._inbox = threading.Lock()
         self._wake = threading.Event()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self._doing = "waits"
         supply.updater.slots.told = self._told
 
@@ -115,27 +109,14 @@ class Updating:
 
     # -- the daemon's part
 
-    def start(self) -> None:
-        """Begin, in the background. May be started again after it was stopped."""
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="edged-updating", daemon=True)
-        self._thread.start()
-
     def stop(self) -> None:
         """Ask it to end; a download goes on where it was at the next start.
 
         What is on trial or on probation is told here, not at the thread's end: that may come too late, or never.
         """
-        self._stop.set()
+        super().stop()
         self._wake.set()
         self._end_well()
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the end."""
-        if self._thread is None:
-            return True
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
 
     def reload(self) -> None:
         """Look again now, at what is left alone for a while, too."""
@@ -169,10 +150,6 @@ class Updating:
     def is_ending(self) -> bool:
         """Whether edged ends: what takes long shall not go on."""
         return self._stop.is_set()
-
-    def sleep(self, seconds: float) -> bool:
-        """Wait; gives whether edged ends."""
-        return self._stop.wait(seconds)
 
     def tick(self) -> float:
         """Do what is due; gives the seconds until something is due again.
@@ -277,7 +254,10 @@ class Updating:
     # -- models
 
     def _look_after(self, model: str) -> float | None:
-        return self._carry(model, self._accepted.models().get(model), self._supply.updater.slots.pointer(model))
+        try:
+            return self._carry(model, self._accepted.models().get(model), self._supply.updater.slots.pointer(model))
+        except BusyError:
+            return LOOK_S  # whoever is on probation meanwhile is not waiting for it
 
     def _carry(self, model: str, order: Order | None, pointer: Pointer) -> float | None:
         """Bring a model to where its order wants it, as far as that goes now."""
@@ -303,6 +283,8 @@ class Updating:
                 with self._supply.turn():
                     self._supply.updater.take_up(model, target)
             pause = self._supply.updater.carry(way)
+        except BusyError:
+            raise
         except EdgedError as error:
             self._reports.hindered(model, target, error)
             is_urgent = self._supply.updater.slots.pointer(model).state in CHANGING

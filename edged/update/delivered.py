@@ -17,7 +17,7 @@ from edged.update.ports import Probation, Shadow, Site
 from edged.update.records import Ordered, Pointer, Records, Release, folder_on_disk
 from edged.update.rollout import Event
 from edged.update.slots import StateLoopError
-from edged.update.store import INCOMING, Listing, Store, listing_of
+from edged.update.store import INCOMING, Listing, Store, is_unread, listing_of
 from edged.update.way import FailedError, Move, Pause, Way, quarantined
 
 RESERVE_BYTES = 64 * 1024**2
@@ -81,7 +81,8 @@ class DeliveredWay(Way):
                 message, remedy="order a mended bundle, or sign an order with force", code="quarantined"
             )
         if pointer.attempt >= MAX_ATTEMPTS:
-            reason = f"its trial was interrupted {MAX_ATTEMPTS} times, expected it to end"
+            what = "its trial, or its run in shadow," if self.order.shadow_one_in else "its trial"
+            reason = f"{what} was interrupted {MAX_ATTEMPTS} times, expected it to end"
             raise self.condemn(self._release(pointer), reason)
         if self._stored(pointer.active) is not None:
             return Move(Event.LIVE_ALREADY, {"finished": True, "candidate": None})
@@ -103,15 +104,14 @@ class DeliveredWay(Way):
         if pointer.candidate is not None and self._stored(pointer.candidate) is not None:
             self._refuse_held(pointer.candidate)
             return Move(Event.STORED)
-        if self._artefact is None:
+        artefact, folder = self._artefact, self._incoming / f"{self.order.sha256}.files"
+        if artefact is None:
             return Move(Event.ORDERED)
-        folder = self._incoming / f"{self.order.sha256}.files"
-        bundle, listing = self._surely_read(self._artefact.path, folder)
-        release = listing.release().model_copy(update={"target": self.order.sha256})
-        self._refuse_held(release)
-        self._store.stage(bundle, listing)
+        release = self._site.apart(f"take-{self.model}", artefact, lambda: self._taken(artefact.path, folder))
+        if release is None:
+            return Pause(LOOK_S, "it is unpacked and kept")
         self._disk.remove(folder)
-        self._disk.remove(self._artefact.path)
+        self._disk.remove(artefact.path)
         self._artefact = None
         return Move(Event.STORED, {"candidate": release})
 
@@ -121,29 +121,34 @@ class DeliveredWay(Way):
         if staged is None:
             return Move(Event.ORDERED)
         if not self._tries:
-            # After a power cut the boot is another, after an end that was asked for there is none.
-            return Move(Event.ORDERED, {"attempt": pointer.attempt + (pointer.boot_id == self._boot)})
+            return self._begun_anew(pointer)
         trial = self._site.trial(staged)
         if trial is None:
             return Pause(LOOK_S, "it is on trial")
         if not trial.passed:
             raise self.condemn(self._release(pointer), trial.reason)
-        return Move(Event.PAIRED if self.order.shadow_one_in else Event.PASSED, {"attempt": 0})
+        # Beside what is live it may still take the box with it: until that is over the count goes on.
+        return Move(Event.PAIRED) if self.order.shadow_one_in else Move(Event.PASSED, {"attempt": 0})
 
     def accompany(self, pointer: Pointer) -> Move | Pause:
-        """Run it beside what is live until they were compared often enough. That it answers otherwise is no fault; that it dies is."""
+        """Run it beside what is live until they were compared often enough.
+
+        That it answers otherwise is no fault; that it dies is, and so is that edged did: that counts as in the trial.
+        """
         staged = self._staged(pointer)
         if staged is None:
             return Move(Event.ORDERED)
+        if not self._tries:
+            return self._begun_anew(pointer)
         ruling = self._site.shadow(Shadow(self.model, self.order, staged))
         if ruling.what == "condemn":
             raise self.condemn(self._release(pointer), ruling.reason)
         if ruling.what == "refuse":
             message = f"cannot activate {self.model} {self.order.version}: {ruling.reason}"
             raise FailedError(message, remedy="look at what differs; order it with another agreement", code=SHADOW)
-        return (
-            Pause(LOOK_S, ruling.reason) if ruling.what == "compare" else Move(Event.AGREED, {"reason": ruling.reason})
-        )
+        if ruling.what == "compare":
+            return Pause(LOOK_S, ruling.reason)
+        return Move(Event.AGREED, {"reason": ruling.reason, "attempt": 0})
 
     def present(self, _pointer: Pointer) -> Move | Pause:
         """Take it to its trial."""
@@ -200,8 +205,21 @@ class DeliveredWay(Way):
         needed = COPIES * self.order.length + RESERVE_BYTES
         free = self._site.free_bytes()
         if free < needed:
+            # Downloads that were called off wait two weeks for whoever orders them again: not where that costs another one its room.
+            waiting = (self._records.pointer(name).wanted for name in self._records.models())
+            self._store.clear({self.order.sha256, *(one.sha256 for one in waiting if one is not None)}, parts=True)
+            free = self._site.free_bytes()
+        if free < needed:
             message = f"cannot fetch {self.order.target}: {free} bytes are free, expected {needed}"
             raise RetryableError(message, remedy="make room on the disk of [state] directory", code="disk-full")
+
+    def _taken(self, file: Path, folder: Path) -> Release:
+        """Unpack a file, and keep what is in it."""
+        bundle, listing = self._surely_read(file, folder)
+        release = listing.release().model_copy(update={"target": self.order.sha256})
+        self._refuse_held(release)
+        self._store.stage(bundle, listing)
+        return release
 
     def _surely_read(self, file: Path, folder: Path) -> tuple[Bundle, Listing]:
         """Unpack it and read it; twice before it is blamed, for its digest is the signed one: a disk that fails must not cost the order."""
@@ -212,7 +230,7 @@ class DeliveredWay(Way):
         try:
             return self._read(file, folder)
         except BundleError as error:
-            if str(error) == str(first) and not _is_unread(error):
+            if str(error) == str(first) and not is_unread(error):
                 raise
             message = f"cannot read {self.order.target} as it was unpacked: {error.args[0]}"
             raise DeviceError(message, code="disk") from error
@@ -247,6 +265,13 @@ class DeliveredWay(Way):
         if held is not None and not self.order.force:
             raise quarantined(self.model, release, held)
 
+    def _begun_anew(self, pointer: Pointer) -> Move:
+        """Go back to the beginning after a start: whatever ran did not come to its end.
+
+        After a power cut the boot is another, after an end that was asked for there is none: the release is not to blame then.
+        """
+        return Move(Event.ORDERED, {"attempt": pointer.attempt + (pointer.boot_id == self._boot)})
+
     def _release(self, pointer: Pointer) -> Release:
         """Give what is to be blamed: the release, or the file where it was never unpacked."""
         unknown = Release(digest=self.order.sha256, version=self.order.version, target=self.order.sha256)
@@ -261,11 +286,6 @@ class DeliveredWay(Way):
         if self._bundle is None:
             self._bundle = self._stored(pointer.candidate)
         return self._bundle
-
-
-def _is_unread(error: BaseException | None) -> bool:
-    """Whether it came of a call that the system refused."""
-    return error is not None and (isinstance(error, OSError) or _is_unread(error.__cause__))
 
 
 def _condemned(reason: str, code: str) -> Move:

@@ -31,7 +31,7 @@ class Disk(Protocol):
         """Give a file a second name."""
 
     def make_folder(self, folder: Path) -> None:
-        """Make a folder in one that exists."""
+        """Make a folder in one that exists; one that is there already is no fault."""
 
     def remove(self, place: Path) -> None:
         """Remove a file, or a folder with all in it; one that is absent is no fault."""
@@ -66,9 +66,9 @@ class LocalDisk:
             os.link(file, name)
 
     def make_folder(self, folder: Path) -> None:
-        """Make a folder in one that exists."""
+        """Make a folder in one that exists; another thread may have made it just now."""
         with _mapped("make", folder):
-            folder.mkdir(mode=0o755)
+            folder.mkdir(mode=0o755, exist_ok=True)
 
     def remove(self, place: Path) -> None:
         """Remove a file, or a folder with all in it; one that is absent is no fault."""

@@ -13,7 +13,7 @@ from edged.update.slots import Slots, StateLoopError
 from edged.update.way import DONE, STEPS, Move, Pause, Way
 
 RETRY_S = 1.0
-_BLAMED = frozenset({State.VALIDATING, State.PROBATION})
+_BLAMED = frozenset({State.VALIDATING, State.SHADOWING, State.PROBATION})
 """An end of edged in these counts against the release."""
 
 
@@ -79,7 +79,7 @@ def restarted(slots: Slots, model: str, boot: str) -> Pointer:
 
 
 def ended_well(slots: Slots, model: str) -> None:
-    """Note that edged ends because it was asked to: nothing on trial or on probation is to blame for that."""
+    """Note that edged ends because it was asked to: nothing on trial, in shadow or on probation is to blame for that."""
     if slots.pointer(model).state in _BLAMED:
         with suppress(DeviceError):
             slots.mark(model, boot_id="")

@@ -78,10 +78,11 @@ class Site:
 
     ``fetch`` is the courier's, by the model's name and order; it and ``trial`` give None while they go on; ``unpack`` writes a packed
     bundle's files into an empty folder; ``free_bytes`` is what the disk has left; ``waits_for`` says why nothing may go live now (None: it
-    may); ``activate`` has what runs look for the live release and gives why one of them does not run it (None: all do); ``watch`` judges a
-    release in probation; ``shadow`` runs a candidate beside what is live, from its first call until ``part``, and rules on how far they
-    agree; ``cancelled`` is asked while a file is fetched, and before anything goes live. A ``trial`` that edged's end interrupts raises
-    RetryableError, code ``cancelled``.
+    may); ``activate`` has what runs look for the live release and gives why one of them does not run it (None: all do), or raises
+    EdgedError while that cannot be told yet; ``watch`` judges a release in probation; ``shadow`` runs a candidate beside what is live, from
+    its first call until ``part``, and rules on how far they agree; ``cancelled`` is asked while a file is fetched, and before anything goes
+    live. A ``trial`` that edged's end interrupts raises RetryableError, code ``cancelled``. ``apart`` does something long by its name,
+    about an object, and gives None until it is done: a gigabyte takes a slow card a minute.
     """
 
     fetch: Callable[[str, Ordered, Progress, Callable[[], bool]], VerifiedArtefact | None]
@@ -95,3 +96,4 @@ class Site:
     progress: Callable[[str, int, int], None] = lambda _model, _done, _total: None
     shadow: Callable[[Shadow], Ruling] = lambda _shadow: GO_ON
     part: Callable[[str], None] = lambda _model: None
+    apart: Callable[[str, object, Callable[[], Release]], Release | None] = lambda _name, _of, work: work()

@@ -31,7 +31,7 @@ class State(str, Enum):
     VALIDATING = "validating"
     """It is on trial. A restart from here means that the trial was interrupted."""
     SHADOWING = "shadowing"
-    """It runs beside what is live, and their answers are compared. A restart from here compares anew."""
+    """It runs beside what is live, and their answers are compared. A restart from here means that it was interrupted, and tries it anew."""
     READY = "ready"
     """It gave the expected answers, and waits for its window and for a clock that is right."""
     ACTIVATING = "activating"

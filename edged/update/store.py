@@ -81,7 +81,7 @@ class Store:
             release = listing.release()
             if not self._is_stored(release.digest):
                 self._add_blob(release.digest, iter([listing.document()]))
-            return self._build(listing)
+            return self._surely_built(listing)
 
     def bundle(self, model: str, release: Release) -> Bundle | None:
         """Give a stored release after holding every file against its digest; None when it is not whole.
@@ -111,11 +111,14 @@ class Store:
         for folder in _children(self._blobs):
             self._remove_others(folder, needed)
 
-    def clear(self, waiting: set[str]) -> None:
-        """Remove what came in and nobody waits with: files and what was unpacked of them, by the file's SHA-256."""
+    def clear(self, waiting: set[str], *, parts: bool = False) -> None:
+        """Remove what came in and nobody waits with: files and what was unpacked of them, by the file's SHA-256.
+
+        ``parts``: what came of downloads too, which otherwise has a time of its own.
+        """
         for place in _children(self.directory / INCOMING):
             digest, _, rest = place.name.partition(".")
-            if digest not in waiting and not rest.startswith(PART):
+            if digest not in waiting and (parts or not rest.startswith(PART)):
                 self._disk.remove(place)
 
     def _remove_others(self, folder: Path, names: set[str]) -> None:
@@ -163,6 +166,16 @@ class Store:
         self._disk.rename(beside, blob)
         self._disk.sync(blob.parent)
 
+    def _surely_built(self, listing: Listing) -> Bundle:
+        try:
+            return self._build(listing)
+        except BundleError as error:
+            if not is_unread(error):
+                raise
+            # It was read a moment ago, and every file of it is here by its digest: the release is not to blame.
+            message = f"cannot read {listing.name} {listing.version} as it was stored: {error.args[0]}"
+            raise DeviceError(message, code="disk") from error
+
     def _build(self, listing: Listing) -> Bundle:
         folder = self._folder(listing.name, listing.release())
         building = folder.with_name(_BUILDING)
@@ -176,6 +189,11 @@ class Store:
         self._disk.rename(building, folder)
         self._disk.sync(folder.parent)
         return read_bundle(folder)
+
+
+def is_unread(error: BaseException | None) -> bool:
+    """Whether it came of a call that the system refused."""
+    return error is not None and (isinstance(error, OSError) or is_unread(error.__cause__))
 
 
 def _hashed(file: Path, digest: hashlib._Hash) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ the float reference's answer beside it in ``NAME.json``: ``{"detections": …}``
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,8 @@ def _read_window(file: Path) -> Array:
 def read_answer(file: Path) -> Output:
     """Read the expected answer of a sample. Raises BundleError when it is missing or none."""
     try:
-        return output_of(json.loads(file.read_text(encoding="utf-8")))
+        text = file.read_text(encoding="utf-8")
+        return output_of(json.loads(text, parse_constant=_finite, parse_float=_finite))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"cannot read golden answer {file.name}: {type(error).__name__}: {error}, expected an answer as results carry it"
         raise BundleError(message, remedy="build the bundle again") from error
@@ -115,6 +117,15 @@ def output_of(document: Any) -> Output:
     known = ", ".join(_READERS)
     message = f"no answer stands there, expected one of {known}"
     raise ValueError(message)
+
+
+def _finite(text: str) -> float:
+    """Read a number. Raises ValueError for one that every answer would be held to agree with."""
+    number = float(text)
+    if not math.isfinite(number):
+        message = f"{text} stands there, expected finite numbers"
+        raise ValueError(message)
+    return number
 
 
 def _detections(items: Any) -> Output:

@@ -103,6 +103,26 @@ def test_whatever_calls_fail_a_later_try_succeeds_and_a_good_model_is_live_in_be
     assert (disk.calls > 50, air.live()) == (True, "2.0.0")
 
 
+class ForgettingDisk(FragileDisk):
+    """Gives a release's manifest no more, once it was put in its place."""
+
+    def rename(self, old: Path, new: Path) -> None:
+        super().rename(old, new)
+        if new.parent.name == "releases":
+            (new / "model.toml").unlink()
+
+
+def test_a_release_that_the_disk_does_not_give_back_is_not_to_blame(air: Air) -> None:
+    """Case 32: found by libfiu; the order was rejected for good."""
+    order = air.order()
+
+    assert air.carry(order, ForgettingDisk()) == "failed"
+
+    pointer = air.records().pointer(MODEL)
+    assert (pointer.code, pointer.finished, air.live()) == ("disk", False, "1.0.0")
+    assert air.carry(order) == "probation"
+
+
 def test_a_read_only_disk_fails_an_order_and_serves(air: Air) -> None:
     """Case 33: a read-only remount → FAILED, serving."""
     order = air.order()

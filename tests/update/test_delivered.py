@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,23 @@ def test_without_room_for_it_nothing_is_fetched(air: Air) -> None:
     assert (air.records().pointer(MODEL).code, air.knobs.fetched) == ("disk-full", [])
     air.knobs.free += 1
     assert air.carry(order) == "probation"
+
+
+def test_what_came_of_downloads_that_nobody_waits_for_makes_room(air: Air) -> None:
+    other = air.order(name="other")
+    air.updater().take_up("other", other)
+    order, incoming = air.order(), air.state / "incoming"
+    incoming.mkdir()
+    gone, *kept = (incoming / f"{digest}.part" for digest in ("c" * 64, other.sha256, order.sha256))
+    for place in (gone, *kept):
+        place.write_bytes(b"some of it")
+    way = air.way(order)
+    way._site = replace(way._site, free_bytes=lambda: 0 if gone.exists() else 1 << 40)
+
+    assert air.updater().carry(way).seconds == 1.0
+
+    assert air.records().pointer(MODEL).state is State.PROBATION
+    assert [place.exists() for place in (gone, *kept)] == [False, True, True]
 
 
 def test_a_file_that_is_another_model_than_was_ordered_is_refused(air: Air) -> None:

@@ -56,6 +56,16 @@ def test_removing_takes_a_folder_with_all_in_it_and_nothing_where_there_is_nothi
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_another_thread_made_just_now_is_no_fault(disk: Disk, tmp_path: Path) -> None:
+    (tmp_path / "drift").mkdir()
+
+    disk.make_folder(tmp_path / "drift")
+
+    (tmp_path / "file").touch()
+    with pytest.raises(DeviceError, match="cannot make"):
+        LocalDisk().make_folder(tmp_path / "file")
+
+
 def test_files_and_folders_can_be_synced(disk: Disk, tmp_path: Path) -> None:
     disk.write(tmp_path / "file", [b"x"])
 

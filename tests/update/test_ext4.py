@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -17,35 +15,14 @@ from edged.update.disk import LocalDisk
 from edged.update.probation import COMMIT
 from edged.update.records import Ordered
 from fakes.disk import PowerCutError
-from fakes.ext4 import LOGFLUSH, NOLOGFLUSH, CuttingDisk, Volume, ext4, memory, refusal
-from fakes.site import Air
+from fakes.ext4 import LOGFLUSH, NOLOGFLUSH, CuttingDisk, Volume
+from fakes.site import Air, Mounted
 
 pytestmark = pytest.mark.slow
 
 SOAK = bool(os.environ.get("EDGED_SOAK_FRAMES"))
 SHORT = 12
 """Of more than a hundred places; ``make soak`` goes through all of them, twice."""
-
-
-@dataclass
-class Mounted(Air):
-    """A box whose state directory, and nothing else, is on the volume."""
-
-    volume: Path = Path()
-
-    @property
-    def state(self) -> Path:
-        return self.volume / "state"
-
-
-@pytest.fixture
-def volume(tmp_path: Path) -> Iterator[Volume]:
-    with memory(tmp_path) as folder:
-        why = refusal(folder / "try")
-        if why:
-            pytest.skip(f"no ext4 whose power could be cut: {why}")
-        with ext4(folder / "box") as made:
-            yield made
 
 
 def renewed(volume: Volume, template: Path) -> None:

@@ -132,14 +132,68 @@ def test_a_release_that_dies_in_shadow_is_put_into_quarantine(air: Air) -> None:
     assert air.live() == "1.0.0"
 
 
-def test_a_restart_in_shadow_compares_anew_without_another_download(air: Air) -> None:
+def test_a_restart_in_shadow_tries_and_compares_anew_without_another_download(air: Air) -> None:
     order = air.order(shadow_one_in=10)
     air.knobs.ruling = Ruling("compare")
     air.carry(order)
 
     assert air.carry(order) == "shadowing"
 
-    assert (len(air.knobs.fetched), len(air.knobs.tried), len(air.knobs.shadowed)) == (1, 1, 2)
+    assert (len(air.knobs.fetched), len(air.knobs.tried), len(air.knobs.shadowed)) == (1, 2, 2)
+
+
+def test_a_release_under_which_edged_ended_three_times_in_shadow_is_never_run_again(air: Air) -> None:
+    order = air.order(shadow_one_in=10)
+    air.knobs.ruling = Ruling("compare")
+    for crashed in range(3):
+        assert air.carry(order) == "shadowing"
+        assert air.records().pointer(MODEL).attempt == crashed
+
+    assert air.carry(order) == "failed"
+
+    pointer = air.records().pointer(MODEL)
+    reason = "its trial, or its run in shadow, was interrupted 3 times, expected it to end"
+    assert (pointer.finished, reason in pointer.reason, air.live()) == (True, True, "1.0.0")
+    assert [held.reason for held in air.records().quarantine().releases] == [reason]
+    assert len(air.knobs.shadowed) == 3
+
+
+def test_crashes_on_trial_and_in_shadow_count_together_and_no_more_once_it_is_through(air: Air) -> None:
+    order = air.order(shadow_one_in=10)
+    air.knobs.ruling = Ruling("compare")
+    air.carry(order)
+    air.carry(order)
+    air.knobs.is_slow = True
+    assert air.carry(order) == "validating"
+    assert air.records().pointer(MODEL).attempt == 2
+    air.knobs.is_slow, air.knobs.waits = False, "the window opens at 01:00"
+    air.boot, air.knobs.ruling = "another boot", Ruling("go-on")
+
+    assert air.carry(order) == "ready"
+
+    assert air.records().pointer(MODEL).attempt == 0
+
+
+def test_an_end_that_was_asked_for_in_shadow_is_no_crash(air: Air) -> None:
+    order = air.order(shadow_one_in=10)
+    air.knobs.ruling = Ruling("compare")
+    for _ in range(4):
+        assert air.carry(order) == "shadowing"
+        air.updater().ended_well()
+
+    assert air.records().pointer(MODEL).attempt == 0
+
+
+def test_a_shadow_that_always_cuts_the_power_comes_to_an_end_and_is_not_blamed(air: Air) -> None:
+    order = air.order(shadow_one_in=10)
+    air.knobs.ruling = Ruling("compare")
+    for boot in range(10):
+        air.boot = f"boot-{boot}"
+        air.carry(order)
+
+    pointer = air.records().pointer(MODEL)
+    assert (pointer.state, pointer.code, pointer.finished) == (State.FAILED, "state-loop", True)
+    assert air.records().quarantine().releases == ()
 
 
 def test_a_candidate_that_was_lost_from_the_store_in_shadow_is_fetched_again(air: Air) -> None:

@@ -111,6 +111,13 @@ def test_an_answer_that_is_none_is_the_bundles_fault(tmp_path: Path, text: str) 
         read_answer(tmp_path / "a.json")
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_an_answer_that_everything_would_agree_with_is_refused(tmp_path: Path, number: str) -> None:
+    (tmp_path / "a.json").write_text(f'{{"anomaly": {{"score": {number}, "threshold": 1}}}}')
+    with pytest.raises(BundleError, match="expected finite numbers"):
+        read_answer(tmp_path / "a.json")
+
+
 def test_an_answer_that_is_missing_is_the_bundles_fault(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"cannot read golden answer a\.json"):
         read_answer(tmp_path / "a.json")
