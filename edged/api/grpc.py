@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -18,19 +19,31 @@ from edged.api.access import Access, Right
 from edged.api.grpc_calls import CALLS, Call, read_infer, response_document
 from edged.api.handlers import Handlers
 from edged.api.protobuf import encode
-from edged.api.refusal import Kind, refusal
+from edged.api.refusal import Kind, RefusedError, refusal
 from edged.domain.errors import EdgedError
 from edged.domain.health import Reason
 from edged.pipeline.line import NEVER_STUCK_NS
 from edged.telemetry import logs
 from edged.telemetry.trace import NAME as TRACEPARENT
 
+if TYPE_CHECKING:
+    Handler = grpc.RpcMethodHandler[bytes, bytes]
+    Row = tuple[Right, Handler | None]
+
 NAME = "grpc"
 MOST_CALLS = 128
 """At once; each that waits for its run holds a thread. More are refused by gRPC itself, RESOURCE_EXHAUSTED."""
+MOST_STREAMS = MOST_CALLS // 2
+"""A stream holds its thread for as long as its client likes, and single calls need some."""
+MOST_CONNECTIONS = 256
+"""More are closed as they come: each is an open file, which the rest of the box needs too."""
+HANDSHAKE_MS, ALIVE_MS = 10_000, 60_000
+"""What a connection's beginning may take, and when one that says nothing is asked whether anybody is there."""
 LEAVE_S = 2.0
 """What is in hand gets at the end."""
 US_PER_S = 1_000_000
+UNKNOWN: Row = ("read", None)
+"""What is to be said of a call that there is not: nothing to who has no token."""
 
 CODES: Mapping[Kind, grpc.StatusCode] = MappingProxyType(
     {
@@ -68,38 +81,59 @@ class GrpcListening:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class Service:
+class Service(grpc.GenericRpcHandler):
     """Answers calls. Every fault is a status with words in it; what is unexpected is INTERNAL, and its traceback in the log alone."""
 
     def __init__(self, handlers: Handlers, access: Access) -> None:
         self._handlers = handlers
         self.access = access
+        self._streams = threading.BoundedSemaphore(MOST_STREAMS)
+        self._rows = self._named()
 
-    def rows(self) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
-        """Give gRPC's handlers by the call's name; bytes come in and go out."""
-        found: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            "ModelInfer": grpc.unary_unary_rpc_method_handler(self._infer),
-            "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(self._stream),
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        """Give what answers a call, of which nothing but its metadata is here; bytes come in and go out."""
+        right, handler = self._rows.get(handler_call_details.method, UNKNOWN)
+        given = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
+        try:
+            # Names and origins are a browser's matter, and no browser speaks gRPC.
+            self.access.check(right, host="localhost", origin="", authorization=str(given))
+        except EdgedError as error:
+            # As a stream, which need not be sent anything: who may not ask holds no thread until a request has come.
+            return grpc.stream_stream_rpc_method_handler(partial(_turned_away, refusal(error)))
+        return handler
+
+    def _named(self) -> Mapping[str, Row]:
+        """Give gRPC's handlers by the call's path, with the right that each asks for."""
+        found: dict[str, Row] = {
+            "ModelInfer": ("read", grpc.unary_unary_rpc_method_handler(self._infer)),
+            "ModelStreamInfer": ("read", grpc.stream_stream_rpc_method_handler(self._stream)),
         }
         for call in CALLS:
-            found[call.name] = grpc.unary_unary_rpc_method_handler(partial(self._answered, call))
-        return found
+            found[call.name] = (call.right, grpc.unary_unary_rpc_method_handler(partial(self._answered, call)))
+        return {f"/{messages.SERVICE}/{name}": row for name, row in found.items()}
 
     def _answered(self, call: Call, body: bytes, context: grpc.ServicerContext) -> bytes:
-        return self._guarded(context, call.right, lambda: call(self._handlers, body))
+        return _guarded(context, lambda: call(self._handlers, body))
 
     def _infer(self, body: bytes, context: grpc.ServicerContext) -> bytes:
-        return self._guarded(context, "read", lambda: encode(messages.INFER_RESPONSE, self._run(body, context)))
+        return _guarded(context, lambda: encode(messages.INFER_RESPONSE, self._run(body, context)))
 
     def _stream(self, bodies: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         """Answer one request after the other; a fault is told in its place, and the stream goes on."""
-        self._guarded(context, "read", lambda: b"")
-        for body in bodies:
-            try:
-                told: dict[str, Any] = {"infer_response": self._run(body, context)}
-            except EdgedError as error:
-                told = {"error_message": str(refusal(error))}
-            yield encode(messages.STREAM_RESPONSE, told)
+        if not self._streams.acquire(blocking=False):
+            context.abort(CODES["overloaded"], f"cannot take another stream: there are {MOST_STREAMS}, expected fewer")
+        try:
+            for body in bodies:
+                yield _guarded(context, partial(self._told, body, context))
+        finally:
+            self._streams.release()
+
+    def _told(self, body: bytes, context: grpc.ServicerContext) -> bytes:
+        try:
+            told: dict[str, Any] = {"infer_response": self._run(body, context)}
+        except EdgedError as error:
+            told = {"error_message": str(refusal(error))}
+        return encode(messages.STREAM_RESPONSE, told)
 
     def _run(self, body: bytes, context: grpc.ServicerContext) -> dict[str, Any]:
         regions = self._handlers.regions
@@ -111,24 +145,24 @@ class Service:
         context.add_callback(pending.forget)
         return response_document(pending.result(), regions, places)
 
-    def _guarded(self, context: grpc.ServicerContext, right: Right, does: Callable[[], bytes]) -> bytes:
-        try:
-            self._admit(context, right)
-            return does()
-        except EdgedError as error:
-            refused = refusal(error)
-            if refused.retry_after_s:
-                context.set_trailing_metadata((("retry-after", f"{refused.retry_after_s:.3f}"),))
-            context.abort(CODES[refused.kind], str(refused))
-        except Exception:  # noqa: BLE001 - no traceback may reach a client
-            _LOG.exception("grpc.broken")
-            context.abort(grpc.StatusCode.INTERNAL, "cannot answer: an unexpected fault, which the log tells of")
-        return b""
 
-    def _admit(self, context: grpc.ServicerContext, right: Right) -> None:
-        """Let a call pass. Names and origins are a browser's matter, and no browser speaks gRPC."""
-        given = dict(context.invocation_metadata()).get("authorization", "")
-        self.access.check(right, host="localhost", origin="", authorization=str(given))
+def _guarded(context: grpc.ServicerContext, does: Callable[[], bytes]) -> bytes:
+    try:
+        return does()
+    except EdgedError as error:
+        refused = refusal(error)
+        if refused.retry_after_s:
+            context.set_trailing_metadata((("retry-after", f"{refused.retry_after_s:.3f}"),))
+        context.abort(CODES[refused.kind], str(refused))
+    except Exception:  # noqa: BLE001 - no traceback may reach a client
+        _LOG.exception("grpc.broken")
+        context.abort(grpc.StatusCode.INTERNAL, "cannot answer: an unexpected fault, which the log tells of")
+    return b""
+
+
+def _turned_away(refused: RefusedError, _bodies: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+    context.abort(CODES[refused.kind], str(refused))
+    yield b""
 
 
 class GrpcServer:
@@ -198,10 +232,15 @@ class GrpcServer:
             ("grpc.max_receive_message_length", size),
             ("grpc.max_send_message_length", size),
             ("grpc.so_reuseport", 0),
+            ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
+            # Of one connection: a client that loses its calls keeps nobody else out.
+            ("grpc.max_concurrent_streams", MOST_CALLS - MOST_CALLS // 8),
+            ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+            ("grpc.keepalive_time_ms", ALIVE_MS),
         ]
         pool = ThreadPoolExecutor(MOST_CALLS, "edged-grpc")
         server = grpc.server(pool, options=options, maximum_concurrent_rpcs=MOST_CALLS)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(messages.SERVICE, service.rows()),))
+        server.add_generic_rpc_handlers((service,))
         self._bind(server)
         server.start()
         return server

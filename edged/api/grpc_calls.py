@@ -12,7 +12,8 @@ from edged.api.handlers import Handlers
 from edged.api.infer import InferRequest, InferResponse
 from edged.api.protobuf import Table, decode, encode
 from edged.api.refusal import invalid
-from edged.api.regions import Regions, of_parameters
+from edged.api.regions import Reader, Regions, of_parameters
+from edged.api.sequences import step_of
 from edged.api.tensors import BYTES, Tensor, from_bytes, from_values, to_bytes
 
 Document = dict[str, Any]
@@ -62,7 +63,8 @@ def read_infer(body: bytes, regions: Regions) -> tuple[InferRequest, dict[str, t
         outputs=tuple(one.get("name", "") for one in outputs) or None,
         priority=_whole(parameters, "priority"),
         timeout_us=_whole(parameters, "timeout"),
-        decoded=parameters.get("decoded") is True,
+        decoded=_flag(parameters, "decoded"),
+        step=step_of(parameters),
     )
     places = {one.get("name", ""): of_parameters(_parameters(one)) for one in outputs}
     return request, {name: place for name, place in places.items() if place is not None}
@@ -98,12 +100,12 @@ def _inputs(asked: Document, regions: Regions) -> tuple[Tensor, ...]:
     if raw and (len(raw) != places.count(None) or any(row.get("contents") for row in rows)):
         message = f"cannot read the inputs: {len(raw)} come raw for {places.count(None)} of them, expected all of them raw, or none"
         raise invalid(message)
-    waiting = iter(raw)
+    waiting, reader = iter(raw), Reader(regions)
     found = []
     for row, place in zip(rows, places, strict=True):
         name, datatype, shape = row.get("name", ""), row.get("datatype", ""), row.get("shape", [])
         if place is not None:
-            found.append(from_bytes(name, datatype, shape, regions.read(*place)))
+            found.append(from_bytes(name, datatype, shape, reader.read(*place)))
         elif raw:
             found.append(from_bytes(name, datatype, shape, next(waiting)))
         else:
@@ -123,6 +125,14 @@ def _whole(parameters: Document, name: str) -> int:
     value = parameters.get(name, 0)
     if type(value) is not int:
         message = f"cannot take {name} {value!r:.40}, expected a whole number"
+        raise invalid(message)
+    return value
+
+
+def _flag(parameters: Document, name: str) -> bool:
+    value = parameters.get(name, False)
+    if type(value) is not bool:
+        message = f"cannot take {name} {value!r:.40}, expected true or false"
         raise invalid(message)
     return value
 

@@ -98,6 +98,7 @@ CONFIG = table(
         repeated=True,
         table=table(text(1, "name"), Field(2, "count", "int32"), Field(4, "kind", "enum", names=_KINDS)),
     ),
+    Field(13, "sequence_batching", "message", table=table(Field(1, "max_sequence_idle_microseconds", "uint64"))),
     Field(14, "parameters", "map", table=table(text(1, "string_value"))),
     text(17, "backend"),
 )

@@ -24,6 +24,10 @@ MESSAGE_S = 30.0
 WRITE_S = 30.0
 """How long a client may take nothing of an answer that is too large for the socket's own room."""
 MOST_PIPELINED = 16
+SPARED = 8
+"""One address takes all connections but the eighth part: whoever holds them keeps nobody else out."""
+BESIDE = 8
+"""So many bytes may stand beside each of a body: a chunk of one byte has five."""
 
 
 @dataclass(slots=True)
@@ -59,7 +63,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own is like this
         """Close what is one too many before a byte of it is read."""
         super().connection_made(transport)
-        if len(self.connections) > self.most:
+        if len(self.connections) > self.most or self._of_one_address() > self.most - self.most // SPARED:
             transport.abort()
             return
         self._limit(HEAD_S)
@@ -69,19 +73,22 @@ class GuardedProtocol(HttpToolsProtocol):
         self._unlimited()
         self._let_write()
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            # Uvicorn lets it run on where the client broke the connection off: a minute in which all of this would be kept.
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
         self._taken(GoneError())
         for tell in tuple(self._at_the_end):
             tell()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser while the head stays within its size."""
-        if self._is_in_head:
-            if self._timer is None:
-                self._limit(HEAD_S)
-            if self._head_bytes > HEAD_BYTES:
-                self.send_400_response("Request header too large.")
-                return
-            self._head_bytes += len(data)
+        """Feed the parser while the head, and what stands beside a body that comes in chunks, stay within their size."""
+        if self._is_in_head and self._timer is None:
+            self._limit(HEAD_S)
+        if self._head_bytes > HEAD_BYTES:
+            self.send_400_response("Request header too large.")
+            return
+        self._head_bytes += len(data)
         super().data_received(data)
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -96,7 +103,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= MOST_PIPELINED:
             message = f"more than {MOST_PIPELINED} requests at once"
             raise ValueError(message)
-        self._is_in_head = False
+        self._is_in_head, self._head_bytes = False, 0
         self._limit(MESSAGE_S)
         super().on_headers_complete()
         if self.cycle is not None:
@@ -105,6 +112,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Put a part of a body where it is wanted, or keep it until it is."""
+        self._head_bytes -= (1 + BESIDE) * len(body)
         taking = self._taking
         if taking is None or taking.cycle is not self.cycle:
             super().on_body(body)
@@ -155,6 +163,11 @@ class GuardedProtocol(HttpToolsProtocol):
             taking.done.set_result(None)
         else:
             taking.done.set_exception(otherwise)
+
+    def _of_one_address(self) -> int:
+        """Give how many connections come from where this one does, itself among them."""
+        hosts = [one.client[0] for one in cast("set[GuardedProtocol]", self.connections) if one.client is not None]
+        return hosts.count(self.client[0]) if self.client is not None else 0
 
     def _limit(self, seconds: float) -> None:
         self._unlimited()

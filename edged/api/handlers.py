@@ -20,6 +20,7 @@ from typing import Any
 from edged.api.infer import InferRequest, Pending, begin
 from edged.api.refusal import RefusedError
 from edged.api.regions import Regions
+from edged.api.sequences import IDLE_S
 from edged.api.serve import Served
 from edged.api.shelf import Shelf
 from edged.api.tensors import DATATYPES, Tensor, raw
@@ -36,20 +37,27 @@ EXTENSIONS = (
     "model_repository",
     "parameters",
     "schedule_policy",
+    "sequence",
     "statistics",
     "system_shared_memory",
     "trace",
     "logging",
 )
 """Triton's names of what edged has beyond the protocol itself."""
+SEQUENCES = {"max_sequence_idle_microseconds": int(IDLE_S * 1_000_000)}
+"""As Triton's configuration says that a model's requests are steps of sequences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How the box is: ``health`` gives the document of out/health, ``unready`` why it is not ready, empty when it is."""
+    """How the box is: ``health`` gives the document of out/health, ``unready`` why it is not ready, empty when it is.
+
+    ``unmet`` gives the pipelines that run with less than their objective asks for, which a box that is ready may have.
+    """
 
     health: Callable[[], Mapping[str, Any]]
     unready: Callable[[], Sequence[Reason]]
+    unmet: Callable[[], Sequence[Reason]] = tuple
 
 
 @dataclass(slots=True)
@@ -114,6 +122,7 @@ class Handlers:
             "output": [_configured(spec) for spec in brought.outputs],
             "instance_group": [{"name": brought.name, "kind": "KIND_CPU", "count": served.instances}],
             "parameters": {name: {"string_value": str(value)} for name, value in told.items()},
+            **({"sequence_batching": SEQUENCES} if brought.remembers else {}),
         }
 
     def statistics(self, model: str = "", version: str = "") -> dict[str, Any]:

@@ -7,6 +7,7 @@ import gzip
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from threading import BoundedSemaphore
 from typing import Any
 
 from starlette.requests import Request
@@ -28,6 +29,9 @@ LARGE_BYTES = 65_536
 """JSON of this size takes a millisecond to read or write, which is done aside, so that others need not wait for it."""
 WORTH_PACKING_BYTES = 1024
 PICTURE = "picture"
+MOST_LOADING = 2
+"""Models that come or go at once: each may take minutes to be tried, which holds up nothing else."""
+_LOADING = BoundedSemaphore(MOST_LOADING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +180,13 @@ class InferenceApi:
         if not isinstance(parameters, dict):
             message = "cannot read 'parameters', expected an object"
             raise invalid(message)
-        await aside(partial(self.handlers.load, request.path_params["model"], parameters))
+        await aside(partial(self.handlers.load, request.path_params["model"], parameters), _LOADING)
         return Response()
 
     async def unload(self, request: Request) -> Response:
         """Empty, when its memory was given back."""
         await self._parsed(request)
-        await aside(partial(self.handlers.unload, request.path_params["model"]))
+        await aside(partial(self.handlers.unload, request.path_params["model"]), _LOADING)
         return Response()
 
     async def memory_status(self, request: Request) -> Response:
@@ -255,7 +259,7 @@ class InferenceApi:
         """Load, aside, what a pipeline runs and requests did not ask for yet."""
         model = request.path_params.get("model", "")
         if model and not self.handlers.is_at_hand(model):
-            await aside(partial(self.handlers.wake, model))
+            await aside(partial(self.handlers.wake, model), _LOADING)
 
     async def _parsed(self, request: Request) -> dict[str, Any]:
         body = await read_body(request, min(self.body_limit, MOST_JSON_BYTES), self.buffers)

@@ -21,6 +21,7 @@ from edged.api.batching import rows_of
 from edged.api.pictures import checked
 from edged.api.ports import Instance
 from edged.api.refusal import invalid
+from edged.api.sequences import Step
 from edged.api.serve import NS_PER_S, Job, Served, late
 from edged.api.tensors import BYTES, Tensor, fitted, named
 from edged.domain.frame import Frame, Stamp
@@ -41,7 +42,7 @@ class InferRequest:
 
     ``timeout_us`` is how long it may wait for a run to begin; 0 is the server's own limit. ``decoded``: the one input is an encoded
     picture (BYTES of one element, or UINT8) or a window (numbers, samples by channels), and the answer is the decoder's. ``traceparent``
-    is the trace that the client names, if any.
+    is the trace that the client names, if any. ``step`` says to which sequence it belongs; only models that remember heed it.
     """
 
     model: str
@@ -53,6 +54,7 @@ class InferRequest:
     timeout_us: int = 0
     decoded: bool = False
     traceparent: str = ""
+    step: Step | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range. Raises RefusedError."""
@@ -126,6 +128,9 @@ def begin(request: InferRequest, served: Served, clock: Clock, limit_s: float) -
     now_ns = clock.monotonic_ns()
     limit_ns = int(limit_s * NS_PER_S)
     wait_ns = min(limit_ns, request.timeout_us * NS_PER_US) if request.timeout_us else limit_ns
+    if served.brought.remembers and request.step is None:
+        message = f"cannot run {request.model!r} alone: it remembers what it saw, expected sequence_id, and sequence_start with the first"
+        raise invalid(message)
     ask, answer, tensors = (_decoding if request.decoded else _plain)(request, served)
     job = Job(ask, now_ns + wait_ns, now_ns, tensors=tensors)
     served.submit(job, request.priority or USUAL_PRIORITY)
@@ -143,11 +148,12 @@ def _plain(request: InferRequest, served: Served) -> tuple[Ask, Answer, list[Arr
     wanted = _wanted(request, names)
     places = [names.index(name) for name in wanted]
     answer = partial(_picked, tuple(zip(wanted, places, strict=True)))
-    return partial(_infer, arrays), answer, arrays if rows_of(arrays) else None
+    shares = rows_of(arrays) > 0 and not served.brought.remembers
+    return partial(_infer, arrays, request.step), answer, arrays if shares else None
 
 
-def _infer(arrays: list[Array], instance: Instance) -> list[Array]:
-    return instance.infer(arrays)
+def _infer(arrays: list[Array], step: Step | None, instance: Instance) -> list[Array]:
+    return instance.infer(arrays, step)
 
 
 def _picked(wanted: tuple[tuple[str, int], ...], found: list[Array]) -> tuple[Tensor, ...]:
@@ -162,14 +168,14 @@ def _decoding(request: InferRequest, served: Served) -> tuple[Ask, Answer, None]
         told = {tensor.name: tensor for tensor in words.answered(found)}
         return tuple(told[name] for name in wanted)
 
-    return (lambda instance: instance.answer(given)), answer, None
+    return (lambda instance: instance.answer(given, request.step)), answer, None
 
 
 def _given(request: InferRequest, served: Served) -> bytes | Frame:
     """Give the picture or the window of a request that shall be decoded."""
     takes, name = served.brought.takes, request.model
     if not takes:
-        message = f"cannot decode what {name!r} answers: it remembers what it saw, expected tensors without decoded"
+        message = f"cannot decode what {name!r} answers: it has no decoder, expected tensors without decoded"
         raise invalid(message)
     if len(request.inputs) != 1:
         message = f"cannot decode {len(request.inputs)} inputs with {name!r}, expected one {takes}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import BoundedSemaphore
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,8 +14,13 @@ from edged.telemetry.exposition import CONTENT_TYPE
 
 def routes(scrape: Callable[[], str]) -> Sequence[Route]:
     """Give the row. ``scrape`` gives the text; it takes some milliseconds, and may be called on any thread."""
+    places = BoundedSemaphore(1)
 
     async def metrics(_request: Request) -> Response:
-        return Response(await aside(scrape), media_type=CONTENT_TYPE)
+        return Response(await aside(scrape, places), media_type=CONTENT_TYPE)
 
-    return (Route("GET", "/metrics", metrics, "read", "What the box counts, in Prometheus' text format"),)
+    return (
+        Route(
+            "GET", "/metrics", metrics, "read", "What the box counts, in Prometheus' text format", gives=CONTENT_TYPE
+        ),
+    )

@@ -60,6 +60,9 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                     "description": "Microseconds until its run must have begun; 0: the server's own limit",
                 },
                 binary_data_output={"type": "boolean"},
+                sequence_id={"type": ["integer", "string"], "minimum": 0, "maxLength": 128},
+                sequence_start={"type": "boolean"},
+                sequence_end={"type": "boolean"},
                 decoded={
                     "type": "boolean",
                     "description": "An encoded picture or a window in, the decoder's answer out",
@@ -90,7 +93,9 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "History": {"type": "object"},
         "Settings": _OPEN,
         "Health": _object(("schema", "state", "reasons"), schema=_NAME, state=_NAME, reasons=_list(_REASON)),
-        "Ready": _object(("ready", "reasons"), ready={"type": "boolean"}, reasons=_list(_REASON)),
+        "Ready": _object(
+            ("ready", "reasons", "unmet"), ready={"type": "boolean"}, reasons=_list(_REASON), unmet=_list(_REASON)
+        ),
     }
 )
 """What requests and answers look like, by the names that the routes give."""
@@ -130,4 +135,6 @@ def _operation(route: Route) -> dict[str, Any]:
 def _given(schema: str) -> dict[str, Any]:
     if not schema:
         return {"description": "Empty"}
+    if "/" in schema:
+        return {"description": schema, "content": {schema: {}}}
     return {"description": schema, "content": {"application/json": {"schema": _ref(schema)}}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib.resources import files
+from threading import BoundedSemaphore
 from typing import Any, Protocol
 
 from starlette.requests import Request
@@ -18,6 +19,7 @@ FILES = {
     "/dashboard.js": ("dashboard.js", "text/javascript; charset=utf-8"),
     "/history.js": ("history.js", "text/javascript; charset=utf-8"),
     "/charts.js": ("charts.js", "text/javascript; charset=utf-8"),
+    "/elements.js": ("elements.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 HEADERS = {
@@ -27,7 +29,10 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-FRESH = {"Cache-Control": "no-store"}
+FRESH = {"Cache-Control": "no-store", "Cross-Origin-Resource-Policy": "same-origin"}
+"""Another site's page shows no camera's picture, whatever its visitor's browser knows of passwords."""
+MOST_LOOKING = 8
+"""Pictures and windows at once: each waits up to two seconds for its pipeline, and nothing else waits for that."""
 
 
 class Looking(Protocol):
@@ -45,13 +50,14 @@ class Looking(Protocol):
 
 def routes(looking: Looking) -> Sequence[Route]:
     """Give the rows."""
+    looks, views = BoundedSemaphore(MOST_LOOKING), BoundedSemaphore(1)
 
     async def overview(_request: Request) -> Response:
-        return document(await aside(looking.document))
+        return document(await aside(looking.document, views))
 
     async def picture(request: Request) -> Response:
         name = request.path_params["pipeline"]
-        found = await aside(lambda: looking.picture(name))
+        found = await aside(lambda: looking.picture(name), looks)
         if found is None:
             message = f"cannot show pipeline {name!r:.80}: it has no picture, expected one on a camera that runs"
             raise RefusedError(message, "not-found")
@@ -59,13 +65,13 @@ def routes(looking: Looking) -> Sequence[Route]:
 
     async def window(request: Request) -> Response:
         name = request.path_params["pipeline"]
-        found = await aside(lambda: looking.window(name))
+        found = await aside(lambda: looking.window(name), looks)
         if found is None:
             message = f"cannot show pipeline {name!r:.80}: it has no window, expected one on a sensor that runs"
             raise RefusedError(message, "not-found")
         return document(found)
 
-    pages = [Route("GET", path, _static(*file), "read", "The dashboard") for path, file in FILES.items()]
+    pages = [Route("GET", path, _static(*file), "read", "The dashboard", gives=file[1]) for path, file in FILES.items()]
     return (
         *pages,
         Route("GET", "/api/overview", overview, "read", "What the dashboard shows", gives="Overview"),
@@ -75,6 +81,7 @@ def routes(looking: Looking) -> Sequence[Route]:
             picture,
             "read",
             "A camera's next frame with what was found, as JPEG",
+            gives="image/jpeg",
         ),
         Route("GET", "/api/pipelines/{pipeline}/window", window, "read", "A sensor's latest window", gives="Window"),
     )

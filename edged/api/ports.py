@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from edged.api.sequences import Step
 from edged.domain.frame import Frame
 from edged.domain.result import Output
 from edged.domain.tensor import Array, TensorSpec
@@ -17,10 +18,13 @@ Turn = AbstractContextManager[None]
 class Instance(Protocol):
     """One way to run a model, used by one thread. Several instances of a model may share what lies behind them."""
 
-    def infer(self, tensors: Sequence[Array]) -> list[Array]:
-        """Run once; arrays in the model's order, in and out. Raises EngineLostError, after which only ``close`` may be called."""
+    def infer(self, tensors: Sequence[Array], step: Step | None = None) -> list[Array]:
+        """Run once; arrays in the model's order, in and out. Raises EngineLostError, after which only ``close`` may be called.
 
-    def answer(self, given: bytes | Frame) -> Output:
+        A model that remembers is asked with the ``step`` of a sequence, and raises RefusedError for one that it does not know.
+        """
+
+    def answer(self, given: bytes | Frame, step: Step | None = None) -> Output:
         """Answer an encoded picture or a window as a pipeline would: preprocessed, run and decoded.
 
         Raises FrameError for what is no such thing, and as ``infer``.
@@ -52,6 +56,10 @@ class Brought(Protocol):
     @property
     def takes(self) -> str:
         """What ``Instance.answer`` takes: ``image``, ``window``, or empty when this model answers tensors only."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether its requests are steps of sequences; ``most`` is 1 then, so that they are answered in the order in which they came."""
 
     @property
     def about(self) -> Mapping[str, Any]:

@@ -14,11 +14,16 @@ from typing import Any
 import numpy as np
 
 from edged.api.refusal import invalid
+from edged.domain.tensor import Array
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 MAX_DEPTH = 8
 """No message of the protocol nests deeper; one that does was made to exhaust the stack."""
 MAX_VARINT_BYTES = 10
+MOST_FIELDS = 65_536
+"""In a message and all that nest in it: each takes Python a microsecond and a hundred bytes, while it may be two bytes long."""
+MOST_NUMBERS = 1 << 21
+"""Of its packed lists together: a picture of 800 by 800 in colour, 80 MB as Python's own numbers. What is larger comes raw."""
 _SIGN, _WRAP = 1 << 63, 1 << 64
 _MASK = _WRAP - 1
 
@@ -52,17 +57,35 @@ def table(*fields: Field) -> Table:
     return Table(fields)
 
 
-def decode(rows: Table, body: memoryview, depth: int = 0) -> dict[str, Any]:
-    """Read a message. Absent fields are absent; unknown ones are skipped. Raises RefusedError for what is no message."""
+@dataclass(slots=True)
+class _Room:
+    """What a message may still hold."""
+
+    fields: int = MOST_FIELDS
+    numbers: int = MOST_NUMBERS
+
+    def take(self, fields: int, numbers: int) -> None:
+        """Use some of it up. Raises ValueError when that is too much."""
+        self.fields -= fields
+        self.numbers -= numbers
+        if min(self.fields, self.numbers) < 0:
+            message = f"more than {MOST_FIELDS} fields, or {MOST_NUMBERS} numbers that are not raw"
+            raise ValueError(message)
+
+
+def decode(rows: Table, body: memoryview, depth: int = 0, room: _Room | None = None) -> dict[str, Any]:
+    """Read a message. Absent fields are absent; unknown ones are skipped. Raises RefusedError for what is no message, or too much."""
     if depth > MAX_DEPTH:
         message = f"cannot read the message: it is nested deeper than {MAX_DEPTH}"
         raise invalid(message)
     found: dict[str, Any] = {}
+    room = room or _Room()
     try:
         for number, wire, value in _entries(body):
+            room.take(1, 0)
             row = rows.numbered(number)
             if row is not None:
-                _take(found, row, wire, value, depth)
+                _take(found, row, wire, value, depth, room)
     except (IndexError, struct.error, UnicodeDecodeError, ValueError) as error:
         message = f"cannot read the message: {str(error)[:80]}, expected Protocol Buffers"
         raise invalid(message) from error
@@ -117,43 +140,59 @@ def _varint(body: memoryview, at: int) -> tuple[int, int]:
             raise ValueError(message)
 
 
-def _take(found: dict[str, Any], row: Field, wire: int, value: Any, depth: int) -> None:
+def _take(found: dict[str, Any], row: Field, wire: int, value: Any, depth: int, room: _Room) -> None:
     if row.kind == "map":
-        key, one = _map_entry(row, value, wire, depth)
+        key, one = _map_entry(row, value, wire, depth, room)
         found.setdefault(row.name, {})[key] = one
+    elif row.repeated and wire == LENGTH and row.kind in _SCALARS:
+        found.setdefault(row.name, []).extend(_packed(row, value, room))
     elif row.repeated:
-        packed = wire == LENGTH and row.kind in _SCALARS
-        found.setdefault(row.name, []).extend(_packed(row, value) if packed else [_single(row, wire, value, depth)])
+        found.setdefault(row.name, []).append(_single(row, wire, value, depth, room))
     else:
-        found[row.name] = _single(row, wire, value, depth)
+        found[row.name] = _single(row, wire, value, depth, room)
 
 
-def _single(row: Field, wire: int, value: Any, depth: int) -> Any:
+def _single(row: Field, wire: int, value: Any, depth: int, room: _Room) -> Any:
     expected = _SCALARS[row.kind].wire if row.kind in _SCALARS else LENGTH
     if wire != expected:
         message = f"{row.name} of wire type {wire}"
         raise ValueError(message)
     if row.kind == "message":
         assert row.table is not None  # noqa: S101 - such a field has one
-        return decode(row.table, value, depth + 1)
+        return decode(row.table, value, depth + 1, room)
     if row.kind == "string":
         return str(value, "utf-8")
     return value if row.kind == "bytes" else _SCALARS[row.kind].read(value)
 
 
-def _map_entry(row: Field, value: Any, wire: int, depth: int) -> tuple[str, Any]:
-    entry = decode(_entry(row), value, depth + 1) if wire == LENGTH else {}
+def _map_entry(row: Field, value: Any, wire: int, depth: int, room: _Room) -> tuple[str, Any]:
+    entry = decode(_entry(row), value, depth + 1, room) if wire == LENGTH else {}
     return entry.get("key", ""), entry.get("value", {})
 
 
-def _packed(row: Field, value: memoryview) -> list[Any]:
+def _packed(row: Field, value: memoryview, room: _Room) -> list[Any]:
     scalar = _SCALARS[row.kind]
-    if scalar.dtype:
-        return list(np.frombuffer(value, scalar.dtype).tolist())
-    found, at = [], 0
-    while at < len(value):
-        one, at = _varint(value, at)
-        found.append(scalar.read(one))
+    if scalar.wire != VARINT:
+        numbers = np.frombuffer(value, scalar.dtype)
+        room.take(0, len(numbers))
+        return list(numbers.tolist())
+    octets = np.frombuffer(value, np.uint8)
+    ends = np.flatnonzero(octets < 0x80)  # noqa: PLR2004 - the bit that says whether more follow
+    room.take(0, len(ends))
+    return list(_varints(octets, ends).astype(scalar.dtype).tolist())
+
+
+def _varints(octets: Array, ends: Array) -> Array:
+    """Give the numbers (uint64) that end at ``ends``, as ``_varint`` reads them one by one."""
+    sizes = np.diff(ends, prepend=-1)
+    if len(octets) and (octets[-1] > 0x7F or sizes.max() > MAX_VARINT_BYTES):  # noqa: PLR2004 - as above
+        message = "a number that does not end, or takes more than ten bytes"
+        raise ValueError(message)
+    found = np.zeros(len(ends), np.uint64)
+    for place in range(int(sizes.max(initial=0))):
+        has = sizes > place
+        part = (octets[(ends - sizes + 1 + place)[has]] & 0x7F).astype(np.uint64)
+        found[has] |= part << np.uint64(7 * place)
     return found
 
 
@@ -205,12 +244,12 @@ def _number(value: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Scalar:
-    """How a number travels. ``dtype`` is NumPy's where many of them lie packed."""
+    """How a number travels. ``dtype`` is NumPy's, of many that lie packed."""
 
     wire: int
     read: Callable[[Any], Any]
     write: Callable[[Any], bytes]
-    dtype: str = ""
+    dtype: str
 
 
 def _signed(value: int) -> int:
@@ -223,12 +262,12 @@ def _signed32(value: int) -> int:
 
 
 _SCALARS: Mapping[str, _Scalar] = {
-    "bool": _Scalar(VARINT, bool, lambda value: _number(int(value))),
-    "int32": _Scalar(VARINT, _signed32, _number),
-    "int64": _Scalar(VARINT, _signed, _number),
-    "uint32": _Scalar(VARINT, lambda value: value & 0xFFFFFFFF, _number),
-    "uint64": _Scalar(VARINT, int, _number),
-    "enum": _Scalar(VARINT, _signed32, _number),
+    "bool": _Scalar(VARINT, bool, lambda value: _number(int(value)), "bool"),
+    "int32": _Scalar(VARINT, _signed32, _number, "i4"),
+    "int64": _Scalar(VARINT, _signed, _number, "i8"),
+    "uint32": _Scalar(VARINT, lambda value: value & 0xFFFFFFFF, _number, "u4"),
+    "uint64": _Scalar(VARINT, int, _number, "u8"),
+    "enum": _Scalar(VARINT, _signed32, _number, "i4"),
     "float": _Scalar(
         FIXED32, lambda value: struct.unpack("<f", value)[0], lambda value: struct.pack("<f", value), "<f4"
     ),

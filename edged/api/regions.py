@@ -19,6 +19,8 @@ from edged.api.refusal import RefusedError, invalid
 FOLDER = Path("/dev/shm")  # noqa: S108 - where Linux keeps POSIX shared memory (shm_overview(7))
 KEY = re.compile(r"/?[^/\0]{1,250}")
 MOST_REGIONS = 64
+MOST_READ_BYTES = 1 << 27
+"""For one request: its inputs may all lie in one region, which is read for each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,21 @@ class Regions:
             message = f"cannot register {name!r:.80}: {key!r:.80} has {length} bytes, expected {offset + size}"
             raise invalid(message)
         return Region(name, key, offset, size, descriptor)
+
+
+class Reader:
+    """Reads the tensors of one request, which are so many bytes together at most."""
+
+    def __init__(self, regions: Regions) -> None:
+        self._regions, self._left = regions, MOST_READ_BYTES
+
+    def read(self, name: Any, offset: Any, size: Any) -> memoryview:
+        """Give a copy, as ``Regions.read`` does. Raises RefusedError."""
+        self._left -= size if _is_whole(size) else 0
+        if self._left < 0:
+            message = f"cannot read inputs from shared memory: they are more than {MOST_READ_BYTES} bytes together"
+            raise invalid(message)
+        return self._regions.read(name, offset, size)
 
 
 def of_parameters(parameters: Mapping[str, Any]) -> tuple[Any, Any, Any] | None:

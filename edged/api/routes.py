@@ -8,10 +8,10 @@ response, raises ``RefusedError`` for anything else, and runs on the event loop:
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from edged.api.access import Access, Right
 from edged.api.bodies import GoneError
 from edged.api.refusal import STATUS, RefusedError, refusal
 from edged.domain.errors import EdgedError
+from edged.telemetry.jsontext import json_text
 
 MOST_ASIDE = 4
 """Slow things at once; others wait for one of these to end."""
@@ -40,8 +41,8 @@ Got = TypeVar("Got")
 class Route:
     """One row. ``path`` as Starlette has it (``/v2/models/{model}``).
 
-    ``summary``, and what it ``takes`` and ``gives`` by their names in ``edged.api.openapi.SCHEMAS`` (empty: nothing), are for the
-    reference and the OpenAPI document.
+    ``summary``, and what it ``takes`` and ``gives`` by their names in ``edged.api.openapi.SCHEMAS`` (empty: nothing; a media type
+    for what is no JSON), are for the reference and the OpenAPI document.
     """
 
     method: str
@@ -114,8 +115,8 @@ class _Place:
 
 
 def document(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Give a JSON response."""
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    """Give a JSON response; a number that is none is null in it."""
+    text = json_text(content, lambda _: None, ensure_ascii=False, separators=(",", ":"))
     return Response(text.encode("utf-8", "replace"), status, headers, "application/json")
 
 
@@ -132,8 +133,11 @@ def refused(error: RefusedError) -> Response:
     return document({"error": str(error)}, STATUS[error.kind], headers)
 
 
-async def aside(work: Callable[[], Got]) -> Got:
-    """Do slow work on a thread of its own, a few at once, while the event loop goes on. A daemon's end does not wait for it."""
+async def aside(work: Callable[[], Got], places: AbstractContextManager[Any] | None = None) -> Got:
+    """Do slow work on a thread of its own, a few at once, while the event loop goes on. A daemon's end does not wait for it.
+
+    ``places`` (a semaphore) are those of one kind of work, which shall hold up no other; default: the ones that all others share.
+    """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Got] = loop.create_future()
 
@@ -142,7 +146,7 @@ async def aside(work: Callable[[], Got]) -> Got:
             put(what)
 
     def run() -> None:
-        with _PLACES:
+        with _PLACES if places is None else places:
             try:
                 got = work()
             except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for

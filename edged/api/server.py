@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 import uvloop
 
+from edged.api import guarded
 from edged.api.guarded import GuardedProtocol
 from edged.api.routes import Application
 from edged.domain.errors import EdgedError
@@ -138,7 +139,7 @@ class HttpServer:
 
     def _serve(self, listener: socket.socket, application: Application) -> None:
         """Serve until asked to stop; comes back too when the server could not start."""
-        loop = uvloop.new_event_loop()
+        loop = _Loop()
         try:
             asyncio.set_event_loop(loop)
             loop.run_until_complete(self._served(listener, application))
@@ -187,6 +188,16 @@ class HttpServer:
         why = str(error.args[0]) if isinstance(error, EdgedError) else str(error)
         message = f"cannot serve {self._listening.url}: {why}"
         return Reason(code, NAME, message, self._clock.monotonic_ns(), remedy, fatal=True)
+
+
+class _Loop(uvloop.Loop):
+    """Gives a connection's encryption the time of a head: who is still at it is no connection that could be counted yet."""
+
+    async def create_server(self, *given: Any, **named: Any) -> asyncio.AbstractServer:  # type: ignore[override] # as uvloop has it
+        """Listen, as uvicorn asks."""
+        if named.get("ssl") is not None:
+            named["ssl_handshake_timeout"] = guarded.HEAD_S
+        return await super().create_server(*given, **named)
 
 
 def _bound(listening: Listening) -> socket.socket:

@@ -8,7 +8,7 @@ copied only where it does not begin at a multiple of its element's size. Every f
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -39,8 +39,14 @@ DTYPES = MappingProxyType(
 DATATYPES = MappingProxyType({dtype: datatype for datatype, dtype in DTYPES.items()})
 MAX_RANK = 16
 """No model has more dimensions; NumPy allows 64."""
+MOST_NAME_CHARS = 256
+"""Longer than any tensor's; what is refused is told with its name, in gRPC's trailers too, which hold 8 KB."""
+MOST_ALONG = 1 << 48
+"""No memory holds so much; Python does not write out a number of thousands of digits, as JSON may."""
 LENGTH_BYTES = 4
 """Before each element of BYTES stands its length, uint32 little-endian."""
+MOST_ELEMENTS = 4096
+"""Of BYTES in one tensor: each takes Python a microsecond, and no model here takes more than one, a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +104,20 @@ def from_values(name: str, datatype: str, shape: Sequence[Any], values: Any) -> 
 
 def checked(name: str, datatype: str, shape: Sequence[Any]) -> tuple[tuple[int, ...], int]:
     """Check a tensor's type and shape; gives the shape and the number of elements. Raises RefusedError."""
+    if len(name) > MOST_NAME_CHARS:
+        message = f"cannot read a tensor whose name has {len(name)} characters, expected at most {MOST_NAME_CHARS}"
+        raise invalid(message)
     if datatype not in DTYPES and datatype != BYTES:
         message = f"cannot read tensor {name!r}: its datatype is {str(datatype)!r:.40}, expected one of {', '.join(DTYPES)}, {BYTES}"
         raise invalid(message)
-    if len(shape) > MAX_RANK or not all(type(size) is int and size > 0 for size in shape):
+    if len(shape) > MAX_RANK or not all(type(size) is int and 0 < size < MOST_ALONG for size in shape):
         message = f"cannot read tensor {name!r}: its shape is {list(shape)!r:.80}, expected at most {MAX_RANK} whole numbers above 0"
         raise invalid(message)
-    return tuple(shape), math.prod(shape)
+    count = math.prod(shape)
+    if datatype == BYTES and count > MOST_ELEMENTS:
+        message = f"cannot read tensor {name!r}: it has {count} elements of {BYTES}, expected at most {MOST_ELEMENTS}"
+        raise invalid(message)
+    return tuple(shape), count
 
 
 def to_bytes(tensor: Tensor) -> bytes:
@@ -165,47 +178,48 @@ def _fitting(tensor: Tensor, spec: TensorSpec) -> Array:
 
 
 def _array(name: str, datatype: str, values: Any) -> Array:
-    """Make an array of a list as NumPy understands it, when it holds the right kind of things."""
-    kinds = {"BOOL": "b", "FP16": "iuf", "FP32": "iuf", "FP64": "iuf"}.get(datatype, "iu")
+    """Give lists as an array of Python's own numbers, when all of them are of a kind that the type takes.
+
+    Not as NumPy would guess: one long text among many short ones makes an array of texts that are all as long, 4 bytes a character.
+    """
     if not isinstance(values, Sequence) or isinstance(values, str | bytes):
         message = f"cannot read input {name!r}: its data are no list, expected a list of {datatype}"
         raise invalid(message)
     try:
-        found = np.array(values)
-    except (ValueError, OverflowError) as error:
-        message = f"cannot read input {name!r}: its lists differ in length or depth, expected the tensor's shape"
+        found = np.array(values, dtype=object)
+    except ValueError as error:
+        message = f"cannot read input {name!r}: its lists are nested too deep, expected the tensor's shape"
         raise invalid(message) from error
-    if kinds == "iu" and found.dtype.kind in "fO":
-        found = _whole_numbers(values, found)
-    if found.dtype.kind not in kinds and not _is_exact(found):
+    kinds = set(map(type, found.ravel().tolist()))
+    if list in kinds:
+        message = f"cannot read input {name!r}: its lists differ in length or depth, expected the tensor's shape"
+        raise invalid(message)
+    if not kinds <= _KINDS.get(np.dtype(DTYPES[datatype]).kind, {int}):
         message = f"cannot read input {name!r}: its data are not all of one kind, expected {datatype}"
         raise invalid(message)
     return found
 
 
-def _whole_numbers(values: Any, found: Array) -> Array:
-    """Give whole numbers as they are: beside one above 2^63 NumPy makes floats of small ones, which hold 53 bits."""
-    exact: Array = np.array(values, dtype=object)
-    return exact if exact.shape == found.shape and all(type(one) is int for one in exact.flat) else found
-
-
-def _is_exact(found: Array) -> bool:
-    return found.dtype.kind == "O" and all(type(one) is int for one in found.flat)
+_KINDS: Mapping[str, set[type]] = {"b": {bool}, "f": {int, float}}
+"""What a list may hold, by NumPy's kind of the type; whole numbers otherwise."""
 
 
 def _cast(name: str, datatype: str, found: Array) -> Array:
     dtype = np.dtype(DTYPES[datatype])
     if dtype.kind in "iu":
         bounds = np.iinfo(dtype)
-        if int(found.min()) < bounds.min or int(found.max()) > bounds.max:
+        if found.min() < bounds.min or found.max() > bounds.max:
             message = (
                 f"cannot read input {name!r}: a number is outside {bounds.min} to {bounds.max}, expected {datatype}"
             )
             raise invalid(message)
-    with np.errstate(over="ignore"):
-        cast = found.astype(dtype)
+    message = f"cannot read input {name!r}: a number is not finite as {datatype}, expected finite numbers"
+    try:
+        with np.errstate(over="ignore"):
+            cast = found.astype(dtype)
+    except OverflowError as error:
+        raise invalid(message) from error
     if dtype.kind == "f" and not np.isfinite(cast).all():
-        message = f"cannot read input {name!r}: a number is not finite as {datatype}, expected finite numbers"
         raise invalid(message)
     return cast
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from edged.api.infer import InferRequest, InferResponse
 from edged.api.refusal import invalid
-from edged.api.regions import Regions, of_parameters
+from edged.api.regions import Reader, Regions, of_parameters
+from edged.api.sequences import step_of
 from edged.api.tensors import BYTES, Tensor, from_bytes, from_values, to_bytes, to_values
 
 MOST_JSON_BYTES = 8 << 20
@@ -61,6 +62,7 @@ def read_call(model: str, version: str, body: memoryview, header_bytes: int | No
         priority=parameters.whole("priority"),
         timeout_us=parameters.whole("timeout"),
         decoded=parameters.flag("decoded"),
+        step=step_of(parameters.given),
     )
     return Call(request, outputs, parameters.flag("binary_data_output"))
 
@@ -95,14 +97,14 @@ def parsed(body: memoryview) -> dict[str, Any]:
 
 def _inputs(document: _Read, binary: memoryview, regions: Regions, *, is_decoded: bool) -> tuple[Tensor, ...]:
     tensors: list[Tensor] = []
-    at = 0
+    at, reader = 0, Reader(regions)
     for one in document.tables("inputs"):
         name, datatype, shape = one.text("name"), one.text("datatype"), one.items("shape")
         parameters = one.table("parameters")
         size = parameters.given.get("binary_data_size")
         region = of_parameters(parameters.given)
         if region is not None:
-            tensors.append(from_bytes(name, datatype, shape, regions.read(*region)))
+            tensors.append(from_bytes(name, datatype, shape, reader.read(*region)))
         elif size is not None:
             if "data" in one.given or type(size) is not int or not 0 <= size <= len(binary) - at:
                 message = f"cannot read input {name!r:.80}: binary_data_size is {size!r:.40} and {len(binary) - at} bytes are left"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from edged.api.tensors import BYTES, Tensor
-from edged.domain.result import Anomaly, Classes, Detections, Keypoints, Mask, Output, Values
+from edged.domain.result import Anomaly, Classes, Detections, Keypoints, Mask, Output, Values, by_kind
 from edged.fleet.documents import output_body
+from edged.telemetry.jsontext import json_text
 
 ANSWER, TEXT = "answer", "text"
 """The outputs of a decoded request: one element of JSON, and a line an item."""
@@ -17,7 +16,7 @@ ANSWER, TEXT = "answer", "text"
 
 def answered(output: Output) -> tuple[Tensor, Tensor]:
     """Give the answer as tensors of the protocol: ``answer`` and ``text``, both BYTES."""
-    document = json.dumps(output_body(output), ensure_ascii=False).encode()
+    document = json_text(output_body(output), lambda _: None, ensure_ascii=False).encode()
     told = tuple(line.encode() for line in lines(output))
     return Tensor(ANSWER, BYTES, (1,), (document,)), Tensor(TEXT, BYTES, (len(told),), told)
 
@@ -51,13 +50,6 @@ def _mask(output: Mask) -> list[str]:
     return [f"{one.label} {one.share:.4f}" for one in output.items]
 
 
-_LINES: Mapping[type, Callable[[Any], list[str]]] = MappingProxyType(
-    {
-        Detections: _detections,
-        Classes: _classes,
-        Anomaly: _anomaly,
-        Keypoints: _keypoints,
-        Values: _values,
-        Mask: _mask,
-    }
+_LINES: Mapping[type[Output], Callable[[Any], list[str]]] = by_kind(
+    detections=_detections, classes=_classes, anomaly=_anomaly, keypoints=_keypoints, values=_values, mask=_mask
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hmac
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,6 +75,21 @@ def test_without_a_token_who_connects_may_do_everything() -> None:
 )
 def test_a_right_asks_for_its_token(right: Right, authorization: str, said: str) -> None:
     assert check(GUARDED, right, host="press-07", authorization=authorization) == said
+
+
+def test_each_token_is_compared_to_its_end_whatever_the_other_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def constant_time(given: bytes, wanted: bytes) -> bool:
+        compared.append((given, wanted))
+        return hmac.compare_digest(given, wanted)
+
+    monkeypatch.setattr("edged.api.access.hmac", SimpleNamespace(compare_digest=constant_time))
+    access = Access(b"c" * 20, b"r" * 20)
+    for given in ("c" * 20, "r" * 20):
+        access.check("read", host="localhost", origin="", authorization=f"Bearer {given}")
+
+    assert compared == [(b"c" * 20, b"c" * 20), (b"c" * 20, b"r" * 20), (b"r" * 20, b"c" * 20), (b"r" * 20, b"r" * 20)]
 
 
 def test_no_token_is_no_token_for_reading() -> None:

@@ -20,11 +20,14 @@ from edged.api.refusal import RefusedError
 from edged.api.serve import Batches, Job, Served
 from edged.api.tensors import named
 from edged.domain.errors import BundleError, DeviceError, EngineLostError, FrameError
+from edged.domain.ports import Clock
 from edged.domain.tensor import FREE, Array, TensorSpec
 from edged.engines.onnx import open_engine
 from edged.hardware.clock import SystemClock
+from fakes.clock import FakeClock
 from fakes.modelfile import onnx_model
 from fakes.serving import FakeBrought, doubled
+from fakes.waiting import LONGEST_S, until
 
 FREE_IN, FREE_OUT = TensorSpec("x", (FREE, 4), "float32"), TensorSpec("y", (FREE, 4), "float32")
 RUN_S = 0.004
@@ -35,17 +38,15 @@ def same_for_any_number(tensors: Sequence[Array]) -> list[Array]:
     return doubled(tensors)
 
 
-def more_for_more(tensors: Sequence[Array]) -> list[Array]:
-    time.sleep(RUN_S * len(tensors[0]))
-    return doubled(tensors)
-
-
 @contextmanager
 def at_work(
-    compute: Callable[[Sequence[Array]], list[Array]], batches: Batches, inputs: tuple[TensorSpec, ...] = (FREE_IN,)
+    compute: Callable[[Sequence[Array]], list[Array]],
+    batches: Batches,
+    inputs: tuple[TensorSpec, ...] = (FREE_IN,),
+    clock: Clock | None = None,
 ) -> Iterator[Served]:
     brought = FakeBrought("m", compute=compute, inputs=inputs, outputs=(FREE_OUT,))
-    served = Served(brought, SystemClock(), 64, batches)
+    served = Served(brought, clock or SystemClock(), 64, batches)
     try:
         yield served
     finally:
@@ -62,8 +63,7 @@ def asked(served: Served, rows: Array, patience_s: float = 10.0) -> Job:
 def behind_a_run(served: Served, gate: threading.Event, *rows: Array) -> list[Job]:
     """Let requests wait behind a run that ``gate`` holds up, and let it go."""
     blocks = asked(served, np.zeros((1, 4), np.float32))
-    while not blocks.future.running():
-        time.sleep(0.001)
+    until(blocks.future.running, "it runs")
     jobs = [asked(served, one) for one in rows]
     gate.set()
     blocks.future.result(10)
@@ -74,10 +74,7 @@ def learned(served: Served) -> None:
     """Let two wait at a time, and wait until the box has measured."""
     for job in [asked(served, np.zeros((1, 4), np.float32)) for _ in range(6)]:
         job.future.result(10)
-    deadline_s = time.monotonic() + 10
-    while any(thread.name == "edged-batch-m" for thread in threading.enumerate()):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.005)
+    until(lambda: not any(thread.name == "edged-batch-m" for thread in threading.enumerate()), "it has measured")
 
 
 def test_the_sizes_that_are_tried_end_with_the_largest() -> None:
@@ -130,9 +127,20 @@ def test_requests_that_wait_share_a_run_once_the_box_has_measured_that_it_pays()
 
 
 def test_where_more_items_take_as_much_longer_every_request_has_its_own_run() -> None:
-    with at_work(more_for_more, Batches(4)) as served:
+    # On a clock of its own: on a busy machine the shorter of two sleeps is held up by more of itself.
+    clock, one_at_a_time, sizes = FakeClock(), threading.Lock(), set()
+
+    def more_for_more(tensors: Sequence[Array]) -> list[Array]:
+        time.sleep(RUN_S)  # so that others wait meanwhile
+        with one_at_a_time:
+            clock.advance(RUN_S * len(tensors[0]))
+            sizes.add(len(tensors[0]))
+        return doubled(tensors)
+
+    with at_work(more_for_more, Batches(4), clock=clock) as served:
         learned(served)
 
+        assert sizes == {1, 2, 4}
         assert served.batch == 1
 
 
@@ -173,13 +181,13 @@ def test_a_larger_request_and_another_shape_have_runs_of_their_own() -> None:
 
 
 def test_the_first_waits_for_others_as_long_as_it_is_told_to() -> None:
-    with at_work(same_for_any_number, Batches(2, delay_s=5.0)) as served:
+    with at_work(same_for_any_number, Batches(2, delay_s=LONGEST_S)) as served:
         served.batch = 2
-        first = asked(served, np.ones((1, 4), np.float32))
+        first = asked(served, np.ones((1, 4), np.float32), 2 * LONGEST_S)
         time.sleep(0.05)
         began_at_once = first.future.done()
-        second = asked(served, np.ones((1, 4), np.float32))
-        first.future.result(2), second.future.result(2)
+        second = asked(served, np.ones((1, 4), np.float32), 2 * LONGEST_S)
+        first.future.result(LONGEST_S / 2), second.future.result(LONGEST_S / 2)
 
     assert not began_at_once
     assert served.counts.document()["execution_count"] == 1
@@ -195,8 +203,7 @@ def test_who_is_late_or_gone_shares_no_run() -> None:
     with at_work(slowly, Batches(8)) as served:
         served.batch = 8
         blocks = asked(served, np.zeros((1, 4), np.float32))
-        while not blocks.future.running():
-            time.sleep(0.001)
+        until(blocks.future.running, "it runs")
         late, gone, last = (asked(served, np.full((1, 4), place, np.float32)) for place in (1, 2, 3))
         late.deadline_ns = 0
         assert served.withdraw(gone)
@@ -333,8 +340,7 @@ def test_unloading_does_not_wait_for_what_is_left_to_measure() -> None:
             job.future.result(10)
         closing = threading.Thread(target=served.close)
         closing.start()
-        while not served._waiting.closed:
-            time.sleep(0.001)
+        until(lambda: served._waiting.closed, "it is closed")
         may_go.set()
         closing.join(10)
         brought = served.brought
@@ -343,26 +349,27 @@ def test_unloading_does_not_wait_for_what_is_left_to_measure() -> None:
     assert (runs, brought.open_now, brought.closed) == ([1], 0, True)
 
 
-@pytest.mark.parametrize("patience_s", [0.2, 10.0], ids=["in a hurry", "decoded"])
+@pytest.mark.parametrize("patience_s", [10.0, 2 * LONGEST_S], ids=["in a hurry", "decoded"])
 def test_nobody_is_held_up_for_company_that_costs_its_time_or_that_it_cannot_have(patience_s: float) -> None:
-    with at_work(doubled, Batches(8, delay_s=1.0)) as served:
+    with at_work(doubled, Batches(8, delay_s=LONGEST_S)) as served:
         served.batch = 8
         now_ns = SystemClock().monotonic_ns()
         rows = np.ones((1, 4), np.float32)
         job = Job(lambda instance: instance.infer([rows]), now_ns + int(patience_s * 10**9), now_ns)
-        job.tensors = [rows] if patience_s < 1 else None
+        job.tensors = [rows] if patience_s < LONGEST_S else None
         served.submit(job)
 
-        assert job.future.result(0.9)[0].sum() == 8
+        assert job.future.result(LONGEST_S / 2)[0].sum() == 8
 
 
 def test_who_comes_in_a_hurry_takes_along_who_waits_for_company() -> None:
-    with at_work(doubled, Batches(8, delay_s=5.0)) as served:
+    with at_work(doubled, Batches(8, delay_s=LONGEST_S)) as served:
         served.batch = 8
-        patient = asked(served, np.ones((1, 4), np.float32))
-        hurried = asked(served, np.ones((1, 4), np.float32), patience_s=0.5)
+        patient = asked(served, np.ones((1, 4), np.float32), 2 * LONGEST_S)
+        hurried = asked(served, np.ones((1, 4), np.float32), patience_s=10.0)
 
-        assert hurried.future.result(2)[0].sum() == patient.future.result(2)[0].sum() == 8
+        within_s = LONGEST_S / 2
+        assert hurried.future.result(within_s)[0].sum() == patient.future.result(within_s)[0].sum() == 8
 
 
 def test_a_real_session_answers_each_from_a_shared_run(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +30,7 @@ if triton is None:
     pytest.skip(f"tritonclient has no wheels for Python {sys.version_info[:2]}", allow_module_level=True)
 
 INPUT, OUTPUT = "input", "output"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
 WINDOW = np.random.default_rng(7).normal(size=(384,)).round(3).tolist()
 
 
@@ -195,6 +199,24 @@ def test_a_picture_by_curl_gets_its_name(serving: Serving, assets: Path) -> None
         said = client.ask("POST", f"/v2/models/{ONNX}/infer", picture, Content_Type="image/jpeg", Accept="text/plain")
 
     assert said.body.startswith(b"hotdog, hot dog, red hot 0.8")
+
+
+def test_the_command_of_the_documentation_gets_a_name_from_a_shell(
+    client: Any, serving: Serving, assets: Path, tmp_path: Path
+) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl: it is not on PATH")
+    command, answer = re.findall(r"^\$ (curl .*/infer)\n(.*)$", DOCS.read_text("utf-8"), re.MULTILINE)[0]
+    # What it is is seen in its first bytes, whatever it is called.
+    shutil.copy(assets / "images" / "orange.png", tmp_path / "orange.jpg")
+    client.load_model(TFLITE)
+
+    mine = command.replace("127.0.0.1:8080", f"127.0.0.1:{serving.port}").replace("/fruit/", f"/{TFLITE}/")
+    said = subprocess.run(mine, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S602 - as people do
+
+    client.unload_model(TFLITE)
+    label, score = said.stdout.splitlines()[0].split()
+    assert (label, float(score)) == (answer.split()[0], pytest.approx(float(answer.split()[1]), abs=0.01))
 
 
 def test_a_shipped_model_answers_a_window(client: Any, serving: Serving) -> None:

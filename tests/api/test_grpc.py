@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,8 +19,10 @@ from tritonclient.utils import InferenceServerException
 from edged.api.access import Access
 from edged.api.grpc import GrpcListening, GrpcServer
 from edged.api.grpc_messages import SERVICE
+from edged.api.regions import Regions
 from edged.domain.errors import ConfigError
 from fakes.serving import Box, FakeBrought, box, doubled, free_port
+from fakes.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +41,7 @@ def served(made: Box, access: Access | None = None) -> Iterator[str]:
         yield listening.where
     finally:
         server.stop()
-        assert server.join(5), "the server did not end"
+        assert server.join(30), "the server did not end"
         made.handlers.shelf.close()
 
 
@@ -88,6 +91,35 @@ def test_it_computes_and_echoes_the_id(client: triton.InferenceServerClient) -> 
     assert answer.get_response().id == "seven"
 
 
+@pytest.mark.parametrize("packed", [None, "gzip", "deflate"])
+def test_a_packed_message_is_unpacked_and_a_version_is_taken(
+    client: triton.InferenceServerClient, packed: str | None
+) -> None:
+    answer = client.infer("double", [given()], model_version="1.0.0", compression_algorithm=packed)
+    assert answer.as_numpy("y").tolist() == [[2, 4, 6, 8]]
+    assert answer.get_response().model_version == "1.0.0"
+
+
+def test_tensors_in_shared_memory_go_in_and_out(
+    made: Box, client: triton.InferenceServerClient, tmp_path: Path
+) -> None:
+    made.handlers.regions = Regions(tmp_path)
+    (tmp_path / "both").write_bytes(np.arange(4, dtype="<f4").tobytes() + bytes(16))
+    client.register_system_shared_memory("both", "/both", 32)
+    tensor, wanted = triton.InferInput("x", [1, 4], "FP32"), triton.InferRequestedOutput("y")
+    tensor.set_shared_memory("both", 16)
+    wanted.set_shared_memory("both", 16, offset=16)
+
+    answer = client.infer("double", [tensor], outputs=[wanted])
+
+    assert np.fromfile(tmp_path / "both", "<f4")[4:].tolist() == [0, 2, 4, 6]
+    assert answer.get_response().raw_output_contents == []
+    told = client.get_system_shared_memory_status("both", as_json=True)["regions"]["both"]
+    assert told == {"name": "both", "key": "/both", "byte_size": "32"}
+    client.unregister_system_shared_memory("both")
+    assert not client.get_system_shared_memory_status(as_json=True)
+
+
 def test_typed_contents_are_taken_too(client: triton.InferenceServerClient) -> None:
     request = triton.service_pb2.ModelInferRequest(model_name="double")
     tensor = request.inputs.add(name="x", datatype="FP32", shape=[1, 4])
@@ -110,6 +142,15 @@ def test_a_window_is_decoded_when_that_is_asked_for(client: triton.InferenceServ
         (lambda client: client.infer("double", [given(name="z")]), "StatusCode.INVALID_ARGUMENT"),
         (lambda client: client.infer("double", [given((1, 2))]), "StatusCode.INVALID_ARGUMENT"),
         (lambda client: client.infer("double", []), "StatusCode.INVALID_ARGUMENT"),
+        (lambda client: client.infer("double", [given()], model_version="9"), "StatusCode.NOT_FOUND"),
+        (lambda client: client.infer("double", [given()], parameters={"decoded": 1}), "StatusCode.INVALID_ARGUMENT"),
+        (lambda client: client.get_model_config("nobody"), "StatusCode.NOT_FOUND"),
+        (lambda client: client.get_inference_statistics("nobody"), "StatusCode.NOT_FOUND"),
+        (lambda client: client.load_model("nobody"), "StatusCode.NOT_FOUND"),
+        (lambda client: client.unload_model("nobody"), "StatusCode.NOT_FOUND"),
+        (lambda client: client.register_system_shared_memory("x", "/../x", 1), "StatusCode.INVALID_ARGUMENT"),
+        (lambda client: client.get_system_shared_memory_status("nobody"), "StatusCode.INVALID_ARGUMENT"),
+        (lambda client: client.update_trace_settings(settings={"trace_rate": "1"}), "StatusCode.UNIMPLEMENTED"),
         (lambda client: client.update_log_settings({"log_verbose_level": 1}), "StatusCode.UNIMPLEMENTED"),
         (lambda client: client.load_model("double", config="{}"), "StatusCode.UNIMPLEMENTED"),
         (lambda client: client.unregister_system_shared_memory("nobody"), "ok"),
@@ -171,7 +212,7 @@ def test_a_stream_goes_on_after_a_fault(client: triton.InferenceServerClient) ->
     assert heard[1][0].as_numpy("y").tolist() == [[2, 4, 6, 8]]
 
 
-def test_a_full_line_refuses_at_once(made: Box) -> None:
+def test_a_full_line_refuses_at_once() -> None:
     held = threading.Event()
 
     def slow(tensors: Any) -> Any:
@@ -186,7 +227,6 @@ def test_a_full_line_refuses_at_once(made: Box) -> None:
         codes = {str(one.exception().status()) for one in refused if one.exception() is not None}  # type: ignore[union-attr]
     assert codes == {"StatusCode.UNAVAILABLE"}
     assert len(refused) >= 12
-    made.handlers.shelf.close()
 
 
 def _ended(future: Any, timeout_s: float) -> bool:
@@ -197,22 +237,48 @@ def _ended(future: Any, timeout_s: float) -> bool:
     return True
 
 
-def test_a_clients_deadline_holds_in_the_line(made: Box) -> None:
-    held = threading.Event()
+@pytest.mark.parametrize("limit", [{"client_timeout": 0.3}, {"timeout": 300_000}])
+def test_a_clients_deadline_holds_in_the_line(limit: dict[str, Any]) -> None:
+    held, began = threading.Event(), threading.Event()
 
     def slow(tensors: Any) -> Any:
-        held.wait(10)
+        began.set()
+        held.wait(60)
         return doubled(tensors)
 
     busy = box(FakeBrought("slow", compute=slow)).loaded("slow")
     with served(busy) as where, triton.InferenceServerClient(where) as client, ThreadPoolExecutor(2) as pool:
         first = pool.submit(client.infer, "slow", [given()])
+        assert began.wait(10)
         began_s = time.monotonic()
-        assert code(lambda: client.infer("slow", [given()], client_timeout=0.3)) == "StatusCode.DEADLINE_EXCEEDED"
-        assert time.monotonic() - began_s < 5
+        assert code(lambda: client.infer("slow", [given()], **limit)) == "StatusCode.DEADLINE_EXCEEDED"
+        assert time.monotonic() - began_s < 30  # what is before it takes 60
         held.set()
-        first.result(10)
-    made.handlers.shelf.close()
+        first.result(60)
+
+
+def test_the_higher_priority_is_answered_first() -> None:
+    held, began, seen = threading.Event(), threading.Event(), []
+
+    def slow(tensors: Any) -> Any:
+        seen.append(int(tensors[0][0, 0]))
+        began.set()
+        held.wait(10)
+        return doubled(tensors)
+
+    busy = box(FakeBrought("slow", compute=slow)).loaded("slow")
+    line = busy.handlers.shelf.get("slow")
+    with served(busy) as where, triton.InferenceServerClient(where) as client, ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(client.infer, "slow", [given((0, 0, 0, 0))])]
+        assert began.wait(10)
+        for waiting, priority in enumerate((9, 3, 1), 1):
+            asked.append(pool.submit(client.infer, "slow", [given((priority, 0, 0, 0))], priority=priority))
+            until(lambda waiting=waiting: line.waiting == waiting, "it waits")
+        held.set()
+        for one in asked:
+            one.result(10)
+
+    assert seen == [0, 1, 3, 9]
 
 
 @pytest.mark.parametrize(
@@ -269,5 +335,5 @@ def test_a_token_that_cannot_be_read_is_a_reason_until_it_can(made: Box) -> None
     assert server.working
     assert server.reasons() == ()
     server.stop()
-    assert server.join(5)
+    assert server.join(30)
     made.handlers.shelf.close()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
+from operator import le
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
@@ -12,6 +18,10 @@ from hypothesis import strategies as st
 from edged.api import guarded
 from fakes.raw_http import RawClient, request
 from fakes.serving import FakeBrought, box, served
+from fakes.waiting import LONGEST_S, until
+
+INPUTS = int(os.environ.get("EDGED_SOAK_INPUTS", "1000"))
+"""``make soak`` gives a million."""
 
 
 @pytest.fixture
@@ -106,6 +116,98 @@ def test_one_connection_too_many_is_closed_and_leaves_the_others(port: int) -> N
     until_answered(port)
 
 
+def test_one_address_does_not_take_all_connections() -> None:
+    with served(box(FakeBrought("m")).loaded("m"), most_connections=16) as port:
+        held = [RawClient(port) for _ in range(14)]
+        for client in held:
+            assert client.ask("GET", "/healthz").status == 200
+        with RawClient(port) as greedy, RawClient(port, source="127.0.0.2") as other:
+            assert greedy.is_closed()
+            assert other.ask("GET", "/healthz").status == 200
+        for client in held:
+            client.close()
+
+
+@pytest.mark.parametrize(
+    "endless", [b"0\r\nX: " + b"x" * 65_536, b"1;" + b"x" * 65_536], ids=["trailer", "chunk-extension"]
+)
+def test_what_stands_beside_a_body_in_chunks_without_an_end_is_cut_off(
+    port: int, endless: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded, "MESSAGE_S", 600)
+    with RawClient(port) as client:
+        client.send(b"POST /v2/models/m/infer HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.send(endless)
+        with pytest.raises(ConnectionError):
+            send_on(client, b"x" * 65_536)
+    assert answers(port)
+
+
+def test_a_body_in_the_smallest_chunks_is_taken(port: int) -> None:
+    body = b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}' + b" " * 20_000
+    with RawClient(port) as client:
+        client.send(b"POST /v2/models/m/infer HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.send(b"".join(b"1\r\n%c\r\n" % one for one in body) + b"0\r\n\r\n")
+        assert client.hear().status == 200
+
+
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: 4\r\nTransfer-Encoding: chunked",
+        b"Content-Length: 4\r\nContent-Length: 40",
+        b"Content-Length: 4, 40",
+        b"Content-Length: +4",
+        b"Content-Length : 4",
+        b"Content-Length: 0x4",
+        b"Transfer-Encoding: xchunked",
+        b"Transfer-Encoding : chunked",
+        b"Transfer-Encoding: identity, chunked, identity",
+        b"Transfer-Encoding:\x0bchunked",
+        b"X: y\r\n Content-Length: 4",
+        b"X: y\rContent-Length: 4",
+    ],
+)
+def test_a_length_that_could_be_read_in_two_ways_is_read_in_none(port: int, head: bytes) -> None:
+    with RawClient(port) as client:
+        client.send(
+            b"POST /v2/repository/index HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n0\r\n\r\n" + SMUGGLED
+        )
+        client.socket.settimeout(5)
+        said = b"".join(iter(lambda: client.socket.recv(65_536), b""))
+
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert said.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 200),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", 200),
+        (b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: elsewhere:443\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"GET http://elsewhere/healthz HTTP/1.1\r\nHost: elsewhere\r\n\r\n", 403),
+        (b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        (b"GET //etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        (b"TRACE /healthz HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n\r\n", 405),
+        (b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        (b"GET /healthz HTTP/1.0\r\n\r\n", 403),
+    ],
+)
+def test_nothing_else_than_http_is_spoken_and_no_other_host_is_answered(port: int, sent: bytes, status: int) -> None:
+    with RawClient(port) as client:
+        client.send(sent)
+        said = client.socket.recv(65_536)
+
+    assert said.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Bearer x" not in said
+    assert answers(port)
+
+
 def test_a_client_that_goes_away_in_the_middle_leaves_nothing_behind(port: int) -> None:
     for size in (100, 100_000):
         with RawClient(port) as client:
@@ -120,14 +222,67 @@ def test_a_storm_of_requests_at_once_on_one_connection_is_cut_off(port: int) -> 
     until_answered(port)
 
 
+def held() -> tuple[int, int]:
+    """Give what this process, which is the server's too, holds: files and threads."""
+    return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+
 @pytest.fixture(scope="module")
 def fuzzed() -> Iterator[int]:
+    """Serve; what so many requests leave behind is looked at in the end."""
     with served(box(FakeBrought("m")).loaded("m")) as port:
+        assert answers(port)
+        files, threads = held()
         yield port
+        until(lambda: all(map(le, held(), (files, threads))), "every connection and thread is given back")
+        assert answers(port)
 
 
+NONE = [
+    request(method, path, body, **headers)
+    for method, path, body, headers in [
+        ("POST", "/v2/models/m/infer", b"{", {}),
+        ("POST", "/v2/models/m/infer", b"[" * 1000, {}),
+        ("POST", "/v2/models/m/infer", b'{"inputs": [{"name": "x"}]}', {"Inference_Header_Content_Length": "3"}),
+        ("POST", "/v2/models/m/infer", bytes(100_000), {"Content_Encoding": "gzip"}),
+        ("POST", "/v2/models/nope/infer", bytes(1000), {}),
+        ("POST", "/v2/repository/models/m/load", b'{"parameters": {"a": 1}}', {}),
+        ("GET", "/" + "x" * 1000, b"", {}),
+        ("GET", "/v2", b"", {"Host": "evil.example"}),
+        ("X", "/v2", b"", {}),
+        ("GET", "/v2 HTTP/1.1\r\nContent-Length: -1\r\nX:", b"", {}),
+    ]
+]
+
+
+def test_requests_that_are_none_leave_nothing_behind(port: int) -> None:
+    def ask(rounds: int) -> int:
+        """Give how much memory is in use after so many more rounds."""
+        for _ in range(rounds):
+            for sent in NONE:
+                with RawClient(port) as client:
+                    client.send(sent)
+                    assert client.socket.recv(64).startswith(b"HTTP/1.1 4")
+        until(lambda: all(map(le, held(), before)), "every connection and thread is given back")
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    assert answers(port)
+    before = held()
+    tracemalloc.start()
+    try:
+        warm = ask(5)
+        grown = ask(20) - warm
+    finally:
+        tracemalloc.stop()
+
+    # 200 requests, of which each would leave its connection's 2 KB and more.
+    assert grown < 50_000
+
+
+@pytest.mark.slow
 @seed(20261121)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=INPUTS, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["GET", "POST", "HEAD", "PUT", "X"]),
     st.sampled_from(
@@ -161,7 +316,7 @@ def send_on(client: RawClient, data: bytes) -> None:
 
 
 def until_answered(port: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + LONGEST_S
     while True:
         try:
             if answers(port):

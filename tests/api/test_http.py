@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from edged.domain.health import Reason
 from edged.domain.tensor import TensorSpec
 from fakes.raw_http import RawClient, Said, request
 from fakes.serving import Box, FakeBrought, box, served
+from fakes.waiting import until
 
 X = np.arange(4, dtype="<f4").reshape(1, 4)
 INFER = "/v2/models/m/infer"
@@ -264,7 +265,7 @@ def test_an_unknown_model_or_version_is_not_found_and_one_that_is_not_loaded_is_
     assert all(said.error for said in answers)
 
 
-def test_probes_are_empty_and_say_it_with_their_status(client: RawClient, made: Box) -> None:
+def test_probes_say_it_with_their_status_and_readyz_with_codes_too(client: RawClient, made: Box) -> None:
     paths = (
         "/v2/health/live",
         "/v2/health/ready",
@@ -276,13 +277,14 @@ def test_probes_are_empty_and_say_it_with_their_status(client: RawClient, made: 
     before = [(said.status, said.body) for said in (client.ask("GET", path) for path in paths)]
     made.unready.append(Reason("source-not-live", "dock", "its source is lost", 0, "look at the cable"))
     try:
-        after = [client.ask("GET", path).status for path in paths]
+        after = [(said.status, said.body) for said in (client.ask("GET", path) for path in paths)]
         why = client.ask("GET", "/api/ready").json
     finally:
         made.unready.clear()
 
     assert before == [(200, b"")] * 5 + [(503, b"")]
-    assert after == [200, 503, 200, 503, 200, 503]
+    assert [status for status, _ in after] == [200, 503, 200, 503, 200, 503]
+    assert [body for _, body in after] == [b"", b"", b"", b"source-not-live\n", b"", b""]
     assert why == {
         "ready": False,
         "reasons": [
@@ -293,7 +295,22 @@ def test_probes_are_empty_and_say_it_with_their_status(client: RawClient, made: 
                 "remedy": "look at the cable",
             }
         ],
+        "unmet": [],
     }
+
+
+def test_a_box_that_runs_with_less_than_is_asked_for_is_ready_and_says_so(client: RawClient, made: Box) -> None:
+    made.unmet.append(Reason("objective-unmet", "gate", "cannot meet accuracy within 5 ms", 0))
+    try:
+        probe, why = client.ask("GET", "/readyz"), client.ask("GET", "/api/ready").json
+    finally:
+        made.unmet.clear()
+
+    assert (probe.status, probe.body) == (200, b"objective-unmet\n")
+    assert (why["ready"], why["reasons"]) == (True, [])
+    assert [(one["component"], one["message"]) for one in why["unmet"]] == [
+        ("gate", "cannot meet accuracy within 5 ms")
+    ]
 
 
 def test_metadata_and_the_configuration_name_every_tensor(client: RawClient) -> None:
@@ -423,14 +440,17 @@ def test_access_is_asked_before_anything_else() -> None:
         assert said("GET", "/healthz", Host="evil.example").status == 403
 
 
-def test_under_overload_each_excess_request_is_refused_fast_and_none_is_lost() -> None:
+def test_under_overload_each_excess_request_is_refused_at_once_and_none_is_lost() -> None:
+    passes = threading.Event()
+
     def slow(tensors: Any) -> Any:
+        assert passes.wait(60)  # the line stands still until all that find it full were refused
         time.sleep(0.02)
         return [tensors[0]]
 
     made = box(FakeBrought("m", compute=slow), queue=8, limit_s=60).loaded("m")
     document = json.dumps(asked()[0])
-    told: list[tuple[int, float, str]] = []
+    told: list[tuple[int, str]] = []
     gate = threading.Barrier(64)
 
     def ask(port: int) -> None:
@@ -438,9 +458,10 @@ def test_under_overload_each_excess_request_is_refused_fast_and_none_is_lost() -
         client.ask("GET", "/healthz")
         gate.wait(60)
         for _ in range(3):
-            began = time.monotonic()
             said = client.ask("POST", INFER, document)
-            told.append((said.status, time.monotonic() - began, said.headers.get("retry-after", "")))
+            told.append((said.status, said.headers.get("retry-after", "")))
+            if sum(status == 429 for status, _ in list(told)) >= 64 - 1 - 8:
+                passes.set()
         client.close()
 
     with served(made) as port:
@@ -451,11 +472,9 @@ def test_under_overload_each_excess_request_is_refused_fast_and_none_is_lost() -
             thread.join(60)
 
     assert len(told) == 192
-    assert {status for status, _, _ in told} == {200, 429}
-    refused = [(took_s, after) for status, took_s, after in told if status == 429]
-    assert all(int(after) >= 1 for _, after in refused)
+    assert {status for status, _ in told} == {200, 429}
     # How long each refusal took is measured by benchmarks/serving.py; here 64 threads of this test share the processors.
-    assert sorted(took_s for took_s, _ in refused)[len(refused) // 2] < 0.5
+    assert all(int(after) >= 1 for status, after in told if status == 429)
 
 
 def test_who_would_be_refused_anyway_need_not_send_the_body() -> None:
@@ -474,7 +493,7 @@ def test_who_would_be_refused_anyway_need_not_send_the_body() -> None:
         assert began.acquire(timeout=20)
         second.send(request("POST", INFER, body))
         line = made.handlers.shelf.get("m")
-        until(lambda: line.waiting == 1)
+        until(lambda: line.waiting == 1, "it waits")
         with RawClient(port) as third:
             third.send(request("POST", INFER, Content_Length="500000"))
             said = third.hear()
@@ -506,19 +525,12 @@ def test_who_goes_away_while_waiting_costs_no_run() -> None:
             assert began.acquire(timeout=20)
             with RawClient(port) as leaves:
                 leaves.send(request("POST", INFER, body))
-                until(lambda: line.waiting == 1)
-            until(lambda: line.waiting == 0)
+                until(lambda: line.waiting == 1, "it waits")
+            until(lambda: line.waiting == 0, "it has gone")
             passes.set()
             assert first.hear().status == 200
 
     assert runs == [1.0]
-
-
-def until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def test_a_pipelines_model_is_brought_in_by_the_first_request() -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from edged.api import metrics, page
+from edged.api.openapi import document
 from fakes.raw_http import RawClient
 from fakes.serving import FakeBrought, box, served
 
@@ -25,6 +27,33 @@ def test_every_path_that_is_served_is_described() -> None:
     described = {(path, method.upper()) for path, methods in document["paths"].items() for method in methods}
     assert {("/v2/models/{model}/infer", "POST"), ("/healthz", "GET"), ("/api/openapi.json", "GET")} <= described
     assert all(name in document["components"]["schemas"] for name in references(document))
+
+
+def test_what_is_no_json_is_described_by_its_media_type() -> None:
+    rows = [*page.routes(Nothing()), *metrics.routes(str)]
+
+    described = {
+        path: methods["get"]["responses"]["200"].get("content")
+        for path, methods in document(rows, "0")["paths"].items()
+    }
+
+    assert described["/"] == {"text/html; charset=utf-8": {}}
+    assert described["/api/pipelines/{pipeline}/picture"] == {"image/jpeg": {}}
+    assert described["/metrics"] == {"text/plain; version=0.0.4; charset=utf-8": {}}
+    assert None not in described.values()
+
+
+class Nothing:
+    """What a page looks at where nothing runs."""
+
+    def document(self) -> dict[str, Any]:
+        return {}
+
+    def picture(self, _name: str) -> None:
+        return None
+
+    def window(self, _name: str) -> None:
+        return None
 
 
 @pytest.mark.slow

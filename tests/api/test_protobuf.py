@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
+import numpy as np
 import pytest
 from google.protobuf.json_format import MessageToDict
-from hypothesis import given
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from tritonclient.grpc import service_pb2
 
 from edged.api import grpc_messages as messages
-from edged.api.grpc_calls import CALLS
+from edged.api.grpc_calls import CALLS, read_infer
 from edged.api.protobuf import Field, Table, decode, encode
 from edged.api.refusal import RefusedError
+from edged.api.regions import Regions
+from edged.api.tensors import BYTES, DTYPES
 
 PAIRS: tuple[tuple[str, Table], ...] = (
     ("ModelInferRequest", messages.INFER_REQUEST),
@@ -23,6 +28,8 @@ PAIRS: tuple[tuple[str, Table], ...] = (
     *((f"{call.name}Request", call.takes) for call in CALLS),
     *((f"{call.name}Response", call.gives) for call in CALLS),
 )
+INPUTS = int(os.environ.get("EDGED_SOAK_INPUTS", "1000"))
+"""``make soak`` gives a million."""
 INTEGERS = {
     "int32": (-(2**31), 2**31 - 1),
     "int64": (-(2**63), 2**63 - 1),
@@ -120,6 +127,51 @@ def _plain(value: Any) -> Any:
     return bytes(value) if isinstance(value, memoryview) else value
 
 
+PACKED = [("int32", "i4"), ("int64", "i8"), ("uint32", "u4"), ("uint64", "u8"), ("bool", "?")]
+
+
+@pytest.mark.parametrize(("kind", "dtype"), PACKED)
+@given(data=st.data())
+def test_packed_numbers_are_those_that_come_one_by_one(kind: str, dtype: str, data: st.DataObject) -> None:
+    table = Table((Field(1, "n", kind, repeated=True),))
+    numbers = data.draw(arrays(dtype, st.integers(0, 9))).tolist()
+    packed = encode(table, {"n": numbers})
+    single = b"".join(encode(Table((Field(1, "n", kind),)), {"n": number}) for number in numbers)
+
+    assert decode(table, memoryview(packed)) == decode(table, memoryview(single))
+
+
+@pytest.mark.parametrize("packed", [b"\xff", b"\xff" * 10 + b"\x01", b"\x01\x80"])
+def test_a_packed_number_without_an_end_is_refused(packed: bytes) -> None:
+    table = Table((Field(1, "n", "uint64", repeated=True),))
+    with pytest.raises(RefusedError, match="does not end"):
+        decode(table, memoryview(b"\x0a" + bytes([len(packed)]) + packed))
+
+
+def delimited(number: int, body: bytes) -> bytes:
+    length = encode(Table((Field(1, "n", "uint64"),)), {"n": len(body)})[1:]
+    return bytes([number << 3 | 2]) + length + body
+
+
+LARGE = 3 << 20
+INPUTS_AT, SHAPE_AT, CONTENTS_AT, UINT_AT = 5, 3, 5, 4
+BOMBS = {
+    "inputs": delimited(INPUTS_AT, b"") * 100_000,
+    "unknown": b"\x7a\x00" * 100_000,
+    "nested": delimited(INPUTS_AT, b"\x7a\x00" * 50_000) * 2,
+    "shape": delimited(INPUTS_AT, delimited(SHAPE_AT, bytes(LARGE))),
+    "numbers": delimited(INPUTS_AT, delimited(CONTENTS_AT, delimited(UINT_AT, bytes(LARGE // 2)))) * 2,
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_what_would_take_a_hundred_times_its_size_as_pythons_objects_is_refused(bomb: str) -> None:
+    with pytest.raises(RefusedError, match="more than 65536 fields, or 2097152 numbers"):
+        decode(messages.INFER_REQUEST, memoryview(BOMBS[bomb]))
+
+
+@seed(20261121)
+@settings(max_examples=INPUTS)
 @given(st.binary(max_size=200))
 def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
     for table in (messages.INFER_REQUEST, messages.LOAD, messages.LOG):
@@ -127,6 +179,48 @@ def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
             decode(table, memoryview(body))
         except RefusedError as error:
             assert error.kind == "invalid"  # noqa: PT017 - either of the two ends is well
+
+
+TYPED = st.fixed_dictionaries(
+    {
+        "name": st.text(max_size=3),
+        "datatype": st.sampled_from([*DTYPES, BYTES, "X"]),
+        "shape": st.lists(st.integers(-1, 4) | st.integers(-(2**63), 2**63 - 1), max_size=3),
+    },
+    optional={
+        "contents": documents(messages.CONTENTS),
+        "parameters": st.dictionaries(
+            st.sampled_from(["shared_memory_region", "shared_memory_byte_size", "shared_memory_offset", "x"]),
+            documents(messages.PARAMETER),
+            max_size=2,
+        ),
+    },
+)
+ASKED = st.fixed_dictionaries(
+    {"inputs": st.lists(TYPED, max_size=3)},
+    optional={
+        "raw_input_contents": st.lists(st.binary(max_size=20), max_size=3),
+        "outputs": st.lists(st.fixed_dictionaries({}, optional={"name": st.text(max_size=3)}), max_size=2),
+        "parameters": st.dictionaries(
+            st.sampled_from(["priority", "timeout", "decoded", "sequence_id", "sequence_start", "sequence_end"]),
+            documents(messages.PARAMETER),
+            max_size=3,
+        ),
+    },
+)
+
+
+@pytest.mark.slow
+@seed(20261121)
+@settings(max_examples=INPUTS // 4)
+@given(ASKED | documents(messages.INFER_REQUEST))
+def test_any_request_is_read_or_refused_in_few_words(document: dict[str, Any]) -> None:
+    try:
+        request, _ = read_infer(encode(messages.INFER_REQUEST, document), Regions())
+    except RefusedError as error:
+        assert (error.kind, len(str(error)) < 600) == ("invalid", True)  # noqa: PT017 - either of the two ends is well
+    else:
+        assert all(np.size(tensor.data) >= 1 for tensor in request.inputs)
 
 
 def test_what_nests_without_an_end_is_refused() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edged.api.refusal import RefusedError
-from edged.api.regions import MOST_REGIONS, Regions
+from edged.api.regions import MOST_READ_BYTES, MOST_REGIONS, Reader, Regions
 
 
 @pytest.fixture
@@ -114,3 +114,17 @@ def test_an_output_that_does_not_fit_is_not_written(regions: Regions) -> None:
 
     with pytest.raises(RefusedError, match="there is room for 2"):
         regions.write("out", 0, 2, b"abc")
+
+
+def test_one_request_reads_no_more_than_it_may_however_many_inputs_lie_in_a_region(tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(MOST_READ_BYTES // 2)
+    regions = Regions(tmp_path)
+    regions.register("in", "/large", 0, MOST_READ_BYTES // 2)
+    reader = Reader(regions)
+    for _ in range(2):
+        reader.read("in", 0, MOST_READ_BYTES // 2)
+
+    with pytest.raises(RefusedError, match="more than 134217728 bytes together"):
+        reader.read("in", 0, 1)
+    assert len(Reader(regions).read("in", 0, 1)) == 1

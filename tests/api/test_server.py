@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import socket
 import ssl
-import time
 from collections.abc import Callable
 from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
 
-from edged.api import server
+from edged.api import guarded, server
 from edged.api.access import Access
 from edged.api.health import routes
 from edged.api.routes import Application
@@ -21,18 +20,12 @@ from edged.hardware.clock import SystemClock
 from fakes.certificates import Authority
 from fakes.raw_http import RawClient
 from fakes.serving import box, free_port
+from fakes.waiting import until
 
 
 def made(port: int, build: Callable[[], Access] = Access, **more: Path) -> HttpServer:
     rows = list(routes(box().handlers.condition, "0", list))
     return HttpServer(Listening("127.0.0.1", port, 8, **more), lambda: Application(rows, build()), SystemClock())
-
-
-def until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_port_that_is_taken_is_a_reason_until_it_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,31 +35,31 @@ def test_a_port_that_is_taken_is_a_reason_until_it_is_free(monkeypatch: pytest.M
         port = taken.getsockname()[1]
         part = made(port)
         part.start()
-        until(lambda: bool(part.reasons()))
+        until(lambda: bool(part.reasons()), "it says why")
         (reason,) = part.reasons()
         assert (reason.code, reason.fatal, part.working) == ("http-down", True, False)
         assert f"127.0.0.1:{port}: " in reason.message
         assert reason.remedy == "free the port, or change [http] listen"
 
-    until(lambda: part.working)
+    until(lambda: part.working, "it answers")
     assert part.reasons() == ()
     assert repr(part) == f"<HttpServer http://127.0.0.1:{port}: answers>"
     part.stop()
-    assert part.join(5)
+    assert part.join(30)
 
 
 def test_its_heart_beats_and_it_has_no_end_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "BEAT_S", 0.01)
     part = made(free_port())
     part.start()
-    until(lambda: part.working)
+    until(lambda: part.working, "it answers")
     before = part.heartbeat_ns
 
-    until(lambda: part.heartbeat_ns > before)
+    until(lambda: part.heartbeat_ns > before, "its heart beats")
 
     assert not part.ended
     part.stop()
-    assert part.join(5)
+    assert part.join(30)
 
 
 def test_a_reload_takes_new_tokens_and_keeps_the_old_ones_when_they_cannot_be_read() -> None:
@@ -80,7 +73,7 @@ def test_a_reload_takes_new_tokens_and_keeps_the_old_ones_when_they_cannot_be_re
     port = free_port()
     part = made(port, build)
     part.start()
-    until(lambda: part.working)
+    until(lambda: part.working, "it answers")
 
     def status(token: str) -> int:
         with RawClient(port) as client:
@@ -98,7 +91,7 @@ def test_a_reload_takes_new_tokens_and_keeps_the_old_ones_when_they_cannot_be_re
     assert status("b") == 200
     assert told == [("http-token", "put it there")]
     part.stop()
-    assert part.join(5)
+    assert part.join(30)
 
 
 def test_with_a_certificate_it_speaks_https_only(tmp_path: Path) -> None:
@@ -107,7 +100,7 @@ def test_with_a_certificate_it_speaks_https_only(tmp_path: Path) -> None:
     port = free_port()
     part = made(port, cert=pair.cert, key=pair.key)
     part.start()
-    until(lambda: part.working)
+    until(lambda: part.working, "it answers")
     connection = HTTPSConnection(
         "localhost", port, timeout=10, context=ssl.create_default_context(cafile=str(authority.pair.cert))
     )
@@ -119,19 +112,34 @@ def test_with_a_certificate_it_speaks_https_only(tmp_path: Path) -> None:
         plain.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert plain.is_closed()
     part.stop()
-    assert part.join(5)
+    assert part.join(30)
+
+
+def test_who_begins_no_encryption_loses_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded, "HEAD_S", 0.3)
+    pair = Authority(tmp_path).sign("box", names="DNS:localhost")
+    port = free_port()
+    part = made(port, cert=pair.cert, key=pair.key)
+    part.start()
+    until(lambda: part.working, "it answers")
+    with RawClient(port) as silent, RawClient(port) as drips:
+        drips.send(b"\x16\x03\x01")
+        assert silent.is_closed()
+        assert drips.is_closed()
+    part.stop()
+    assert part.join(30)
 
 
 def test_a_certificate_that_is_none_is_a_reason(tmp_path: Path) -> None:
     part = made(free_port(), cert=tmp_path / "absent.pem", key=tmp_path / "absent.key")
     part.start()
-    until(lambda: bool(part.reasons()))
+    until(lambda: bool(part.reasons()), "it says why")
 
     assert not part.working
     assert part.reasons()[0].code == "http-down"
     assert repr(part).startswith("<HttpServer https://127.0.0.1:")
     part.stop()
-    assert part.join(5)
+    assert part.join(30)
 
 
 def test_what_was_never_started_is_joined_at_once() -> None:

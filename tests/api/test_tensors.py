@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -113,12 +114,34 @@ def test_a_tensor_that_begins_between_two_words_is_copied_to_where_runtimes_can_
         ("FP32", [1.0], [1], "whole numbers above 0"),
         ("FP32", [1] * 17, [1], "at most 16"),
         ("FLOAT", [1], [1], "expected one of BOOL"),
+        ("FP32", [1], [10**400], "not finite as FP32"),
+        ("BOOL", [1], [10**30], "not all of one kind"),
+        ("FP32", [10**4000, 10**4000], [1], "whole numbers above 0"),
+        ("FP32", [1], [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]], r"expected \[1\]"),
+        ("BYTES", [5000], [""] * 5000, "expected at most 4096"),
     ],
 )
 def test_what_is_no_such_tensor_is_refused(datatype: str, shape: list[Any], values: Any, words: str) -> None:
     with pytest.raises(RefusedError, match=words) as caught:
         from_values("x", datatype, shape, values)
     assert caught.value.kind == "invalid"
+
+
+def test_a_name_without_an_end_is_not_told_back() -> None:
+    with pytest.raises(RefusedError) as caught:
+        from_values("x" * 1_000_000, "FP32", [1], [1])
+    assert str(caught.value) == "cannot read a tensor whose name has 1000000 characters, expected at most 256"
+
+
+def test_texts_among_numbers_take_no_more_memory_than_they_are_long() -> None:
+    # As NumPy's own texts these were 4 GB: as wide as the widest, 4 bytes a character.
+    tracemalloc.start()
+    with pytest.raises(RefusedError, match="not all of one kind"):
+        from_values("x", "FP32", [10_001], ["a" * 100_000] + [""] * 10_000)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 2_000_000
 
 
 @pytest.mark.parametrize(
@@ -130,6 +153,7 @@ def test_what_is_no_such_tensor_is_refused(datatype: str, shape: list[Any], valu
         ("BYTES", [1], b"\5\0", "end inside an element"),
         ("BYTES", [1], b"\1\0\0\0ab", "1 bytes follow"),
         ("FP32", [1 << 31, 1 << 31, 1 << 31], b"", "expected 39614081257132168796771975168"),
+        ("BYTES", [1 << 20], bytes(4 << 20), "expected at most 4096"),
     ],
 )
 def test_bytes_that_are_no_such_tensor_are_refused(datatype: str, shape: list[Any], body: bytes, words: str) -> None:

@@ -2,22 +2,12 @@
 // never as markup.
 
 import { chart } from "./charts.js";
+import { by, el } from "./elements.js";
 
 const EVERY_MS = 1000, PICTURE_MS = 200, HISTORY = 120;
 const STAGES = ["age", "preprocess", "inference", "postprocess"];
 const GRADES = { ok: "good", degraded: "poor", failed: "bad" };
 const cards = new Map();
-
-const by = (id) => document.getElementById(id);
-
-function el(tag, { text, className, ...attributes } = {}, ...children) {
-  const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  if (className) made.className = className;
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
 
 const ms = (value) => value === null || value === undefined ? "–" : value >= 100 ? `${value.toFixed(0)} ms` : `${value.toFixed(1)} ms`;
 const ago = (seconds) => seconds < 90 ? `${Math.round(seconds)} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
@@ -74,7 +64,7 @@ class Card {
     const mean = recent.length ? recent.reduce((sum, value) => sum + value, 0) / recent.length : null;
     const rows = [
       [mean === null ? "–" : `${mean.toFixed(1)}/s`, "results"], [ms(told.p95_ms), "p95 to result"],
-      [told.age_s === null ? "–" : ago(told.age_s), "since the last"], [String(told.unknown), "unknown"],
+      [told.age_s === null ? "–" : `${ago(told.age_s)} ago`, "last result"], [String(told.unknown), "unknown"],
     ];
     this.figures.replaceChildren(...rows.map(([value, name]) => el("div", {}, el("b", { text: value }), el("span", { text: name }))));
   }

@@ -2,22 +2,12 @@
 // time, with what happened as lines. All that came over the wire is set as text, never as markup.
 
 import { chart } from "./charts.js";
+import { by, el } from "./elements.js";
 
 const SPANS = { hour: { seconds: 3600, everyMs: 10_000 }, day: { seconds: 86_400, everyMs: 60_000 } };
 const POINTS = 240, LISTED = 40;
 const SIGNS = { start: "started", governor: "governor", model: "model", health: "health", broker: "broker" };
 let span = "hour", due = null;
-
-const by = (id) => document.getElementById(id);
-
-function el(tag, { text, className, ...attributes } = {}, ...children) {
-  const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  if (className) made.className = className;
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
 
 const short = (value) => value === undefined || value === null ? "–" : Math.abs(value) >= 100 ? value.toFixed(0) : Number(value.toPrecision(3)).toString();
 const last = (values) => values.findLast((value) => value !== null);
