@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 
-from edged.domain.result import Classes, Detections, Output
+from edged.domain.result import Classes, Detections, Keypoints, Mask, Output, by_kind
 from edged.domain.tensor import Array
 
 COLOURS = ((56, 56, 255), (49, 210, 207), (10, 249, 72), (236, 180, 26), (199, 55, 255), (29, 178, 255))
@@ -21,24 +22,17 @@ SHRINKS: Sequence[tuple[int, int]] = ((1280, 80), (960, 75), (640, 75), (640, 50
 
 
 def drawn(picture: Array, output: Output | None, zones: Sequence[Sequence[Sequence[float]]] = ()) -> Array:
-    """Give a copy of (H, W, 3) uint8 BGR with boxes, labels and scores, or the best class in its corner, and the outlines of zones."""
+    """Give a copy of (H, W, 3) uint8 BGR with what was found, and the outlines of zones.
+
+    Boxes and points with their labels, the best class in its corner, masks as a tint. Numbers have no place on a picture.
+    """
     copy: Array = picture.copy()
     height, width = copy.shape[:2]
     for zone in zones:
         corners_of = np.array([[round(x * width), round(y * height)] for x, y in zone], np.int32)
         cv2.polylines(copy, [corners_of], True, ZONE, max(1, height // 240))  # noqa: FBT003 - OpenCV's word for closed
-    scale = max(0.35, height / 1000)
-    if isinstance(output, Detections):
-        for item in output.items:
-            x1, y1, x2, y2 = item.box
-            corners = (round(x1 * width), round(y1 * height)), (round(x2 * width), round(y2 * height))
-            colour = COLOURS[zlib.crc32(item.label.encode()) % len(COLOURS)]
-            cv2.rectangle(copy, *corners, colour, max(1, height // 240))
-            at = (corners[0][0], max(round(24 * scale), corners[0][1] - 4))
-            _write(copy, f"{item.label} {item.score:.2f}", at, scale, colour)
-    elif isinstance(output, Classes) and output.items:
-        best = output.items[0]
-        _write(copy, f"{best.label} {best.score:.2f}", (6, round(36 * scale)), scale, COLOURS[0])
+    if output is not None:
+        _DRAWN[type(output)](copy, output)
     return copy
 
 
@@ -70,8 +64,60 @@ def jpeg_within(picture: Array, max_bytes: int) -> tuple[bytes, int, int] | None
     return None
 
 
-def _write(picture: Array, text: str, at: tuple[int, int], scale: float, colour: tuple[int, int, int]) -> None:
-    """Write in colour on a dark rim, readable on any ground."""
+def _detections(picture: Array, output: Detections) -> None:
+    height, width = picture.shape[:2]
+    for item in output.items:
+        x1, y1, x2, y2 = item.box
+        corners = (round(x1 * width), round(y1 * height)), (round(x2 * width), round(y2 * height))
+        cv2.rectangle(picture, *corners, _colour(item.label), max(1, height // 240))
+        _write(picture, f"{item.label} {item.score:.2f}", corners[0], item.label)
+
+
+def _classes(picture: Array, output: Classes) -> None:
+    for best in output.items[:1]:
+        _write(picture, f"{best.label} {best.score:.2f}", (0, 0), best.label)
+
+
+def _keypoints(picture: Array, output: Keypoints) -> None:
+    height, width = picture.shape[:2]
+    for point in output.items:
+        at = round(point.x * width), round(point.y * height)
+        cv2.circle(picture, at, max(2, height // 120), _colour(point.label), cv2.FILLED, cv2.LINE_AA)
+
+
+def _mask(picture: Array, output: Mask) -> None:
+    height, width = picture.shape[:2]
+    x1, y1, x2, y2 = (round(at * of) for at, of in zip(output.box, (width, height, width, height), strict=True))
+    part = picture[y1:y2, x1:x2]
+    for place, segment in enumerate(output.items if part.size else ()):
+        told = np.repeat(np.arange(len(segment.runs), dtype=np.uint8) % 2, segment.runs)
+        flat = np.zeros(output.width * output.height, np.uint8)
+        flat[: len(told)] = told[: len(flat)]
+        shape = part.shape[1], part.shape[0]
+        is_here = cv2.resize(flat.reshape(output.height, output.width), shape, interpolation=cv2.INTER_NEAREST) > 0
+        part[is_here] = part[is_here] // 2 + np.array(_colour(segment.label), np.uint8) // 2
+        _write(picture, f"{segment.label} {segment.share:.2f}", (0, (place + 1) * max(16, height // 20)), segment.label)
+
+
+def _nothing(_picture: Array, _output: Output) -> None:
+    """Draw nothing: numbers are no part of a picture."""
+
+
+_DRAWN: Mapping[type[Output], Callable[[Array, Any], None]] = by_kind(
+    detections=_detections, classes=_classes, anomaly=_nothing, keypoints=_keypoints, values=_nothing, mask=_mask
+)
+
+
+def _colour(label: str) -> tuple[int, int, int]:
+    return COLOURS[zlib.crc32(label.encode()) % len(COLOURS)]
+
+
+def _write(picture: Array, text: str, corner: tuple[int, int], label: str) -> None:
+    """Write in black on a plate of the label's colour that stands on ``corner``, x and y, moved to where all of it is on the picture."""
+    scale = max(0.4, picture.shape[0] / 1000)
     thick = max(1, round(2 * scale))
-    cv2.putText(picture, text, at, FONT, scale, (0, 0, 0), thick + 2, cv2.LINE_AA)
-    cv2.putText(picture, text, at, FONT, scale, colour, thick, cv2.LINE_AA)
+    (width, height), below = cv2.getTextSize(text, FONT, scale, thick)
+    x = max(0, min(corner[0], picture.shape[1] - width))
+    y = max(corner[1], height + below + thick)
+    cv2.rectangle(picture, (x, y - height - below - thick), (x + width, y), _colour(label), cv2.FILLED)
+    cv2.putText(picture, text, (x, y - below), FONT, scale, (0, 0, 0), thick, cv2.LINE_AA)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Literal
 
-from edged.domain.result import Anomaly, Classes, Detections, Keypoints, Mask, Output, Result, Values
+from edged.domain.result import Anomaly, Classes, Detections, Keypoints, Mask, Output, Result, Values, by_kind
 
 Mode = Literal["all", "changes", "none"]
 TOLD_SHARE = 0.01
@@ -73,11 +73,6 @@ def _covering(output: Mask) -> Hashable:
     return frozenset(item.label for item in output.items if item.share >= TOLD_SHARE)
 
 
-_MEANINGS: Mapping[type[Output], Callable[[Any], Hashable]] = {
-    Anomaly: _verdict,
-    Classes: _top,
-    Detections: _counts,
-    Keypoints: _points,
-    Values: _numbers,
-    Mask: _covering,
-}
+_MEANINGS: Mapping[type[Output], Callable[[Any], Hashable]] = by_kind(
+    detections=_counts, classes=_top, anomaly=_verdict, keypoints=_points, values=_numbers, mask=_covering
+)

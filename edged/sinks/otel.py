@@ -45,12 +45,18 @@ class Collector:
 
     def __repr__(self) -> str:
         seen = self._watched
-        return f"<Collector {seen.shown}: {seen.sent} spans sent, {seen.lost} lost{', down' if seen.is_down else ''}>"
+        return f"<Collector {seen.shown}: {seen.sent} spans sent, {self.lost} lost{', down' if seen.is_down else ''}>"
 
     def take(self, spans: Sequence[Span]) -> None:
         """Queue spans; the oldest that wait go when there are too many."""
         for span in spans:
             self._processor.on_end(_readable(span, self._resource))
+        self._watched.queued(len(spans))
+
+    @property
+    def lost(self) -> int:
+        """How many spans were lost: the collector did not take them, or they made room for newer ones."""
+        return self._watched.refused + self._watched.pushed_out
 
     def close(self) -> None:
         """Send what waits, in the background; returns at once. May be called twice."""
@@ -78,23 +84,37 @@ class _Session(requests.Session):
 
 
 class _Watched(SpanExporter):
-    """An exporter whose outages are told: once when one begins, and once when it is over."""
+    """An exporter whose outages are told: once when one begins, and once when it is over; and so is that spans are pushed out."""
 
     def __init__(self, exporter: SpanExporter, endpoint: str) -> None:
         self._exporter = exporter
         self.shown = endpoint.partition("?")[0]
-        self.sent = self.lost = 0
+        self.sent = self.refused = self.pushed_out = 0
         self.is_down = False
+        self._queued = self._handed = 0
+        self._lock = threading.Lock()
+
+    def queued(self, count: int) -> None:
+        """Take note of spans that were queued: of those that were not handed on, more than there is room for are gone."""
+        with self._lock:
+            before = self.pushed_out
+            self._queued += count
+            self.pushed_out = max(before, self._queued - self._handed - QUEUE)
+        if self.pushed_out and not before:
+            remedy = "lower [tracing] sample, or see why the collector is slow"
+            logs.event(_LOG, "tracing.crowded", level=logging.WARNING, collector=self.shown, remedy=remedy)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send a batch."""
+        with self._lock:
+            self._handed += len(spans)
         result = self._exporter.export(spans)
         if result is SpanExportResult.SUCCESS:
             self.sent += len(spans)
             if self.is_down:
-                logs.event(_LOG, "tracing.recovered", collector=self.shown, lost=self.lost)
+                logs.event(_LOG, "tracing.recovered", collector=self.shown, lost=self.refused + self.pushed_out)
         else:
-            self.lost += len(spans)
+            self.refused += len(spans)
             if not self.is_down:
                 remedy = "see that the collector takes OTLP over HTTP there"
                 logs.event(_LOG, "tracing.unsent", level=logging.WARNING, collector=self.shown, remedy=remedy)

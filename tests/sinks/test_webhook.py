@@ -107,7 +107,7 @@ def talking(*pieces: bytes, every_s: float = 0.0) -> Iterator[str]:
     ("pieces", "words"),
     [
         ((b"\x00 no server of HTTP\r\n\r\n",), "no server of HTTP, 1 times"),
-        ((b"HTTP/1.1 ", *[b" "] * 100), "1 times"),
+        ((b"HTTP/1.1 ", *[b" "] * 1000), "1 times"),
         ((b"HTTP/1.1 404 Gone\r\nContent-Length: 100\r\n\r\n",), "the server answers 404, expected 2xx"),
     ],
 )
@@ -118,7 +118,7 @@ def test_a_server_that_speaks_no_http_drips_or_stalls_is_told_in_time_without_th
     with talking(*pieces, every_s=0.05) as url, pytest.raises(DeviceError, match=words) as caught:
         webhook(url, [], timeout_s=0.3, give_up_after_s=0.1).do(EVENT)
 
-    assert time.monotonic() - began_s < 3
+    assert time.monotonic() - began_s < 20  # the drops alone take fifty
     assert "secret" not in str(caught.value)
 
 
