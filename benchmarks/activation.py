@@ -22,7 +22,6 @@ from edged.assembly.supply import Supply
 from edged.assembly.trying import TrialResult
 from edged.config.load import load
 from edged.domain.artefact import VerifiedArtefact
-from edged.domain.bundle import Bundle
 from edged.domain.message import Draft
 from edged.fleet.topics import Stamper
 from edged.hardware.clock import SystemClock
@@ -95,7 +94,7 @@ class Bench:
         lines = Lines(self.supply, self.heard, Stamper("bench", self._clock), self._clock)
         self.line: Line = lines.build(config.source[0], config.pipeline)
         self.verdict: Verdict = WATCH
-        self._live = GoingLive(lambda: [self.line], lambda _: self.model, _sleep)
+        self._live = GoingLive(lambda: [self.line], lambda _: self.model, self._clock)
         self.supply.updater.slots.told = self._told
         self.line.start()
         until(lambda: bool(self.heard.results))
@@ -146,8 +145,10 @@ class Bench:
             return VerifiedArtefact(model, order.version, order.length, order.sha256, copy)
 
         def activate(model: str, release: Release) -> str | None:
-            bundle: Bundle | None = self.supply.stored(model, release)
-            return self._live.activate(bundle) if bundle is not None else "it is damaged"
+            bundle = None if self._live.is_opening(model, release) else self.supply.stored(model, release)
+            if bundle is not None:
+                self._live.begin(release, bundle)
+            return self._live.end(model)
 
         return Site(
             fetch=fetch,
@@ -232,8 +233,3 @@ def until(is_so: Callable[[], bool]) -> None:
             message = f"cannot measure: nothing happened within {PATIENCE_S:.0f} s, expected results"
             raise RuntimeError(message)
         time.sleep(0.002)
-
-
-def _sleep(seconds: float) -> bool:
-    time.sleep(seconds)
-    return False

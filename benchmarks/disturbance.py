@@ -15,6 +15,7 @@ from daemons import start, stop
 from figure import Effort, Figure, median, quantile
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
+from waiting import until
 
 from edged.config.share import shipped
 from edged.demo.broker import Broker
@@ -96,9 +97,9 @@ def _once(folder: Path, number: int, port: int, effort: Effort) -> tuple[list[fl
     with closing(Felt(port)) as felt:
         daemon = start(config)
         try:
-            _until(lambda: bool(felt.felt), 30.0)
+            until(lambda: felt.felt, "the first result")
             first_s = felt.felt[0][0] + STARTED_S
-            _until(lambda: _measures(daemon.pid), 120.0)
+            until(lambda: _measures(daemon.pid), "the measuring of a candidate", 120.0, LOOK_S)
             began.append(time.monotonic())
             threading.Event().wait(max(10.0, MEASURING_S * effort.share))
         finally:
@@ -115,12 +116,3 @@ def _measures(pid: int) -> bool:
         return any("edged.assembly.candidate" in " ".join(child.cmdline()) for child in children)
     except psutil.Error:
         return False
-
-
-def _until(is_met: Any, timeout_s: float) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not is_met():
-        if time.monotonic() > deadline_s:
-            message = "cannot measure: the daemon gives no results or measures nothing, expected both"
-            raise RuntimeError(message)
-        time.sleep(LOOK_S)

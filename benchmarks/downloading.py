@@ -21,6 +21,7 @@ from daemons import start, stop
 from figure import Effort, Figure, median, quantile
 from networks import Network, network
 from paho.mqtt.enums import CallbackAPIVersion
+from waiting import until
 
 from edged.demo.broker import Broker
 from edged.domain.bundle import Bundle
@@ -167,7 +168,7 @@ def running(folder: Path) -> Iterator[tuple[Heard, Shop, Bundle]]:
                 with closing(Heard(broker.port)) as heard:
                     daemon = start(config)
                     try:
-                        _until_results(heard)
+                        until(heard.taken, "the first result", PATIENCE_S)
                         yield heard, shop, net.bundle
                     finally:
                         stop(daemon)
@@ -231,12 +232,3 @@ def _config(folder: Path, net: Network, port: int, url: str) -> Path:
     text = CONFIG.format(**values, picture=net.picture, fps=FPS, model=net.bundle.manifest.name)
     file.write_text(text, encoding="utf-8")
     return file
-
-
-def _until_results(heard: Heard) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not heard.taken():
-        if time.monotonic() > deadline_s:
-            message = "cannot measure: the daemon gives no results, expected some"
-            raise RuntimeError(message)
-        time.sleep(0.1)

@@ -5,36 +5,21 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from daemons import start, stop
 from figure import Effort, Figure, median
+from stills import stills
+from waiting import until
 
 from edged.demo.broker import Broker
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 FAULTS = 3
-GIVE_UP_S = 60.0
-FPS = 10
-CAMERA = """
-[[source]]
-name = "camera-{name}"
-kind = "images"
-path = "{folder}/pictures"
-loop = true
-fps = {fps}
-[[pipeline]]
-name = "{name}"
-source = "camera-{name}"
-model = "birds"
-{more}
-"""
 CONFIG = """
 [device]
 id = "bench"
@@ -65,7 +50,7 @@ def _measured(word: str, target_s: float, best_known: str, assets: Path, times: 
     with tempfile.TemporaryDirectory() as name, _running(Path(name), assets) as (tpus, fleet):
         took_s = []
         for _ in range(times):
-            _until(lambda: _last(fleet, "gate") == "tpu", "the accelerator runs")
+            until(lambda: _last(fleet, "gate") == "tpu", "the accelerator runs")
             before = len(_of(fleet, "gate", "unknown"))
             tpus.say(word)
             took_s.append(_recovery_s(fleet, before))
@@ -91,12 +76,8 @@ def _running(folder: Path, assets: Path) -> Iterator[tuple[Any, Any]]:
     tpus = FakeTpus(folder / "tpus")
     os.environ.update(tpus.env)
     birds(folder / "models" / "birds", assets)
-    (folder / "pictures").mkdir()
-    cv2.imwrite(str(folder / "pictures" / "a.png"), np.full((128, 128, 3), 90, np.uint8))
-    cameras = "".join(
-        CAMERA.format(name=name, folder=folder, fps=FPS, more=more)
-        for name, more in (("gate", ""), ("yard", 'pin = "plain"'))
-    )
+    picture = np.full((128, 128, 3), 90, np.uint8)
+    cameras = stills(folder, picture, "birds", {"gate": "", "yard": 'pin = "plain"'})
     with closing(Broker(folder)) as broker, closing(Subscriber(broker.port)) as fleet:
         config = folder / "edged.toml"
         text = CONFIG.format(folder=folder, port=broker.port) + profile(folder / "profiles") + tpus.config() + cameras
@@ -110,9 +91,9 @@ def _running(folder: Path, assets: Path) -> Iterator[tuple[Any, Any]]:
 
 def _recovery_s(fleet: Any, before: int) -> float:
     """Give the time from the capture of the frame that met the fault to the end of the first good one after it."""
-    _until(lambda: len(_of(fleet, "gate", "unknown")) > before, "a frame that is unknown")
+    until(lambda: len(_of(fleet, "gate", "unknown")) > before, "a frame that is unknown")
     lost_ms = _of(fleet, "gate", "unknown")[before]["mono_ms"]
-    _until(lambda: _last(fleet, "gate") == "plain", "the next rung")
+    until(lambda: _last(fleet, "gate") == "plain", "the next rung")
     after = next(one for one in _of(fleet, "gate", "ok") if one["mono_ms"] > lost_ms)
     took_ms = sum(after["latency_ms"].values())
     return float(after["mono_ms"] + took_ms - lost_ms) / 1000
@@ -130,12 +111,3 @@ def _last(fleet: Any, pipeline: str) -> str:
 def _lost(fleet: Any, pipeline: str) -> int:
     frames = [one["frame"] for one in fleet.of(f"result/{pipeline}")]
     return frames[-1] - frames[0] + 1 - len(frames)
-
-
-def _until(fact: Callable[[], bool], what: str) -> None:
-    until_s = time.monotonic() + GIVE_UP_S
-    while not fact():
-        if time.monotonic() > until_s:
-            message = f"cannot measure: {what} did not come within {GIVE_UP_S:g} s"
-            raise RuntimeError(message)
-        time.sleep(0.005)

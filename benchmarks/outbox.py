@@ -15,8 +15,9 @@ from live import Live, live
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edged.domain.frame import Stamp
+from edged.domain.message import Draft
 from edged.domain.result import Classes, ClassScore, Latency, ModelRef, Result
-from edged.fleet import documents
+from edged.fleet import documents, topics
 
 MESSAGES = 3000
 ROUNDS = 12
@@ -74,7 +75,8 @@ def _result(index: int) -> Result:
 
 def _put(fleet: Live) -> None:
     for index in range(MESSAGES):
-        fleet.outbox.put(documents.result_draft(_result(index), fleet.stamper), wait_s=WAIT_S)
+        body = documents.result_body(_result(index), fleet.stamper)
+        fleet.outbox.put(Draft(topics.result_stream("bench"), body, priority=1), wait_s=WAIT_S)
     fleet.outbox.drain(WAIT_S)
 
 

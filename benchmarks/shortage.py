@@ -6,25 +6,24 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from daemons import RUN
 from figure import Effort, Figure, median
+from stills import FPS, stills
+from waiting import GIVE_UP_S, until
 
 from edged.demo.broker import Broker
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 PROGRAM = (sys.executable, "-c", RUN)
-FPS = 10
 LOOK_S = 5.0
 PER_PROCESSOR = 4
 LIMIT_MB = 360
-GIVE_UP_S = 60.0
 PROFILE = 'name = "in-children"\nprefer = [{ accelerator = "cpu", threads = 1 }]\nisolate = true\n'
 CONFIG = """
 [device]
@@ -41,18 +40,6 @@ directories = ["{folder}/profiles"]
 port = {port}
 [governor]
 enabled = false
-"""
-CAMERA = """
-[[source]]
-name = "camera-{name}"
-kind = "images"
-path = "{folder}/pictures"
-loop = true
-fps = {fps}
-[[pipeline]]
-name = "{name}"
-source = "camera-{name}"
-model = "still"
 """
 
 
@@ -97,10 +84,10 @@ def _out_of_memory(group: Any, times: int) -> Figure:
             before = len(_unknown(fleet))
             for neighbour in group.fill(2.0):
                 neighbour.wait(GIVE_UP_S)
-            _until(lambda before=before: len(_unknown(fleet)) > before, "a frame that is unknown")
+            until(lambda before=before: len(_unknown(fleet)) > before, "a frame that is unknown")
             lost = _unknown(fleet)[before]
             stream = f"result/{lost['pipeline']}"
-            _until(lambda stream=stream, lost=lost: _after(fleet, stream, lost), "a good result")
+            until(lambda stream=stream, lost=lost: _after(fleet, stream, lost), "a good result")
             first = _after(fleet, stream, lost)[0]
             took_s.append((first["mono_ms"] + sum(first["latency_ms"].values()) - lost["mono_ms"]) / 1000)
             time.sleep(1.0)
@@ -123,14 +110,12 @@ def _running(folder: Path, program: Sequence[str]) -> Iterator[Any]:
     picture_bundle(folder / "models" / "still")
     (folder / "profiles").mkdir()
     (folder / "profiles" / "in-children.toml").write_text(PROFILE, encoding="utf-8")
-    (folder / "pictures").mkdir()
-    cv2.imwrite(str(folder / "pictures" / "a.png"), np.zeros((48, 64, 3), np.uint8))
+    cameras = stills(folder, np.zeros((48, 64, 3), np.uint8), "still", {"gate": "", "yard": ""})
     with closing(Broker(folder)) as broker, closing(Subscriber(broker.port)) as fleet:
-        cameras = "".join(CAMERA.format(name=name, folder=folder, fps=FPS) for name in ("gate", "yard"))
         config = folder / "edged.toml"
         config.write_text(CONFIG.format(folder=folder, port=broker.port) + cameras, encoding="utf-8")
         with closing(DaemonProcess(config, program=program).start()):
-            _until(lambda: all(len(fleet.of(f"result/{name}")) > FPS for name in ("gate", "yard")), "both pipelines")
+            until(lambda: all(len(fleet.of(f"result/{name}")) > FPS for name in ("gate", "yard")), "both pipelines")
             yield fleet
 
 
@@ -150,12 +135,3 @@ def _unknown(fleet: Any) -> list[dict[str, Any]]:
 
 def _after(fleet: Any, stream: str, lost: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in fleet.of(stream) if one["status"] == "ok" and one["mono_ms"] > lost["mono_ms"]]
-
-
-def _until(fact: Callable[[], object], what: str) -> None:
-    until_s = time.monotonic() + GIVE_UP_S
-    while not fact():
-        if time.monotonic() > until_s:
-            message = f"cannot measure: {what} did not come within {GIVE_UP_S:g} s"
-            raise RuntimeError(message)
-        time.sleep(0.005)

@@ -8,26 +8,33 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import json
+import math
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from edged.domain.errors import BundleError, ConfigError, EdgedError
+from edged.domain.errors import BundleError, ConfigError, DeviceError, EdgedError
 from edged.telemetry import logs
 
 CONFIG = Path("/etc/edged/edged.toml")
 DONE, FAULT, WRONG_REQUEST = 0, 1, 2
 AGAIN = 75
 """Safe mode is over, and the whole daemon shall be started: EX_TEMPFAIL of sysexits.h, "try again later"."""
+MOST_PIXELS = 2**26
+"""Of a picture in a file: 192 MB in memory, and more than cameras have."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb and give the exit status; every error is one line on standard error."""
+    # Read by OpenCV when it is loaded, in children too: a few kilobytes of a picture can stand for gigabytes.
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
     given = _parser().parse_args(arguments)
     verb: Callable[[argparse.Namespace], int] = given.verb
     try:
@@ -74,7 +81,8 @@ def run(given: argparse.Namespace) -> int:
     finally:
         lock.release()
     if daemon.starts_again and not given.safe:
-        start_again()
+        # A configuration that cannot be read by then does not say where the last good one is kept.
+        start_again({"STATE_DIRECTORY": str(loaded.config.state.directory), **os.environ})
     return AGAIN if given.safe and not signals else DONE
 
 
@@ -91,12 +99,8 @@ def check(given: argparse.Namespace) -> int:
     from edged.assembly.check import check_all  # noqa: PLC0415
 
     report = check_all(given.config)
-    if given.json:
-        _print_json(report.document())
-    else:
-        for line in report.lines():
-            print(line)
-    if report.configuration:
+    _say(_json(report.document()) if given.json else "\n".join(report.lines()))
+    if report.is_wrong:
         return WRONG_REQUEST
     return FAULT if report.faults else DONE
 
@@ -211,14 +215,25 @@ def _sysroot(given: argparse.Namespace) -> Path:
 
 
 def _show(given: argparse.Namespace, document: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> None:
-    if given.json:
-        _print_json(document)
-    else:
-        print(text(document))
+    _say(_json(document) if given.json else text(document))
 
 
-def _print_json(document: dict[str, Any]) -> None:
-    print(json.dumps(document, indent=1, ensure_ascii=False))
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False)
+
+
+def _say(text: str) -> None:
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # the name of a file may be no text
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # Python would try to write the rest once more at its end, and say so in its own way.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        message = f"cannot write the answer: {error.strerror}, expected a place that takes it"
+        raise DeviceError(message) from error
 
 
 def _complain(error: EdgedError, status: int) -> int:
@@ -250,6 +265,14 @@ class _TellVersion(argparse.Action):
         parser.exit()
 
 
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 <= (seconds := float(text)) < math.inf:
+            return seconds
+    message = f"cannot use {text!r}, expected a number of seconds, or 0: until Ctrl-C"
+    raise argparse.ArgumentTypeError(message)
+
+
 Option = tuple[tuple[str, ...], dict[str, Any]]
 
 _JSON: Option = (("--json",), {"action": "store_true", "help": "one JSON document on standard output"})
@@ -262,7 +285,10 @@ _SYSROOT: Option = (
     ("--sysroot",),
     {"type": Path, "default": Path("/"), "metavar": "DIR", "help": "another machine's files: proc, sys, dev, etc"},
 )
-_SECONDS: Option = (("--seconds",), {"type": float, "default": None, "metavar": "N", "help": "end after so long"})
+_SECONDS: Option = (
+    ("--seconds",),
+    {"type": _seconds, "default": None, "metavar": "N", "help": "end after so long; 0: at Ctrl-C"},
+)
 _BROKER: Option = (
     ("--broker",),
     {

@@ -6,18 +6,19 @@ orders/device.json, orders/group-<name>.json    the envelope that was judged las
 from __future__ import annotations
 
 import base64
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from edged.domain.errors import RejectedError
+from edged.domain.strict import read_json
 from edged.telemetry import logs
 from edged.update.desired import Audience, Desired, Order, configuration, parse, resolve
 from edged.update.disk import Disk
 from edged.update.records import folder_on_disk, replace_file
 
 ORDERS = "orders"
+ENVELOPE_DEPTH = 4
 
 _LOG = logging.getLogger("edged.updating")
 
@@ -64,7 +65,7 @@ class Accepted:
         except OSError:
             return
         try:
-            self._known[audience] = (envelope, parse(base64.b64decode(json.loads(envelope)["payload"])))
+            self._known[audience] = (envelope, parse(base64.b64decode(read_json(envelope, ENVELOPE_DEPTH)["payload"])))
         except (ValueError, KeyError, TypeError, RejectedError) as error:
             # The broker still holds it, and tells it again.
             logs.event(_LOG, "order.forgotten", level=logging.ERROR, audience=audience, error=error)

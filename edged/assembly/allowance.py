@@ -26,8 +26,14 @@ class Allowance:
         self._noted_ns = clock.monotonic_ns()
         self._limit_mb = mb_per_day
         self._budget = None if mb_per_day is None else Budget(mb_per_day * MB, clock, _spent(self._file))
-        self.outbox = outbox if self._budget is None else MeteredOutbox(outbox, self._budget)
+        self._metered = None if self._budget is None else MeteredOutbox(outbox, self._budget)
+        self.outbox = outbox if self._metered is None else self._metered
         """Where everything is put that the budget is about."""
+
+    def spend(self, stream: str, size: int) -> None:
+        """Count what goes out beside the outbox, in bytes without topic and headers."""
+        if self._metered is not None:
+            self._metered.spend(stream, size)
 
     @property
     def thinned(self) -> Mapping[str, int]:

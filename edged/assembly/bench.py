@@ -7,7 +7,6 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 import psutil
 
 from edged.assembly.candidate import ENDED, FAILED, LOADED, SAMPLES, Order
+from edged.assembly.own_child import start_child
 from edged.control.benchmark import Effort, Later, Outcome, Run, Sample, Unfit, overdue
 from edged.control.downfall import death, failure
 from edged.hardware.spare import waiting_ns
@@ -28,8 +28,6 @@ By the clock it may have been longer: what waits for a processor disturbs nobody
 """
 
 PROGRAM = "from edged.assembly.candidate import main; main()"
-ELSEWHERE = "/"
-"""In its working directory Python would look for modules first."""
 TAIL_BYTES = 2000
 LEAST_WORK_S = 0.01
 """What the kernel counts processor time in."""
@@ -78,16 +76,7 @@ class _Child:
 
     def __init__(self, order: Order, log: Any) -> None:
         self._log = log
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, with our own words
-            [sys.executable, "-c", PROGRAM, order.text()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            cwd=ELSEWHERE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            # A group of its own: a Ctrl-C at the terminal is not for it, and whatever it starts ends with it.
-            start_new_session=True,
-        )
+        self._process = start_child(PROGRAM, order.text(), stdin=subprocess.PIPE, log=log)
         self._heard = b""
         self._worked_s = 0.0
 

@@ -16,6 +16,7 @@ from edged.assembly.sharing import Shares
 from edged.config.plugins import brought
 from edged.config.schema import Config, Objective, Remote
 from edged.config.share import shipped
+from edged.control.admission import need_mb
 from edged.control.choose import choose
 from edged.control.figures import HERE, Table, figures_of
 from edged.control.objective import budget_mb
@@ -134,11 +135,12 @@ def ladder(
     *,
     holds: bool = True,
     waits: bool = True,
+    freed_mb: float = 0.0,
 ) -> Ladder:
     """Choose among the bundle's variants on this box. ``running`` is the rung whose place the chosen one would take.
 
-    What failed lately is left alone for a while, unless ``holds`` is false; what is not compiled for its device yet cannot run, unless
-    ``waits`` is false.
+    ``freed_mb`` is what another model would give back for it. What failed lately is left alone for a while, unless ``holds`` is false; what
+    is not compiled for its device yet cannot run, unless ``waits`` is false.
     """
     compiling = box.engines.compiling
     faults = variant_faults(bundle)
@@ -153,7 +155,7 @@ def ladder(
         sizes={v.id: size_bytes(bundle, v) for v in bundle.manifest.variant},
         figures=figures,
         unfit=_unfit(known, bundle, box),
-        budget_mb=_budget_mb(box, _memory_mb(figures, running)),
+        budget_mb=_budget_mb(box, freed_mb + _memory_mb(figures, running)),
         running=running,
         elsewhere=compiling.elsewhere if compiling is not None else (),
         unready=compiling.unready(bundle, waits=waits) if compiling is not None else {},
@@ -194,6 +196,11 @@ def size_bytes(bundle: Bundle, variant: Variant) -> int:
         return bundle.path_of(variant).stat().st_size
     except OSError:
         return 0
+
+
+def own_mb(bundle: Bundle, rung: Rung) -> float:
+    """Give the memory that a rung takes, as it was measured, or else by the size of its file."""
+    return rung.figures.peak_memory_mb if rung.figures else need_mb(size_bytes(bundle, rung.variant))
 
 
 def _unfit(known: Known, bundle: Bundle, box: Box) -> dict[tuple[str, str, int | None], str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,10 +12,10 @@ from edged.assembly.box import Box, ladder, size_bytes
 from edged.assembly.compiling import Compiling
 from edged.assembly.engines import MEASURING_RUNS, WARMING_RUNS, figures
 from edged.assembly.jobs import feel
+from edged.assembly.side_part import SidePart
 from edged.control.benchmark import hindrance
 from edged.domain.bundle import Bundle
 from edged.domain.errors import EdgedError
-from edged.domain.health import Reason
 from edged.domain.message import Draft
 from edged.domain.ports import Clock, Outbox
 from edged.domain.variant import Rung
@@ -24,7 +23,7 @@ from edged.engines.engine_cache import Key
 from edged.engines.providers import BUILT
 from edged.fleet.topics import ALERT, Stamper, rfc3339
 from edged.hardware.spare import LEAST_NICE
-from edged.pipeline.line import NEVER_STUCK_NS, Line
+from edged.pipeline.line import Line
 from edged.telemetry import logs
 
 PART = ".building"
@@ -59,16 +58,11 @@ class Job:
         return f"{self.rung.variant.id} of {self.bundle.manifest.name} for {self.rung.accelerator}"
 
 
-class Building:
+class Building(SidePart):
     """A part of the daemon. ``bundles`` gives the models that are asked for, ``lines`` who is told when one is ready.
 
     ``news`` is another number when models may have changed: each look reads every file of every model.
     """
-
-    ended = True
-    """Nobody waits for it."""
-    working = False
-    heartbeat_ns = NEVER_STUCK_NS
 
     def __init__(
         self,
@@ -82,6 +76,7 @@ class Building:
         *,
         settle_s: float = SETTLE_S,
     ) -> None:
+        super().__init__("edged-building")
         self._box, self._compiling, self._bundles, self._lines = box, compiling, bundles, lines
         self._news, self._seen, self._again_ns = news, (-1, -1), 0
         self._outbox, self._stamper = outbox, stamper
@@ -90,8 +85,6 @@ class Building:
         self._failures: dict[Key, tuple[int, int]] = {}
         """How often in a row, and when it may be tried again."""
         self._child: Any = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="edged-building", daemon=True)
 
     def __repr__(self) -> str:
         return f"<Building: {'compiles' if self._child is not None else 'waits'}, {self._compiling!r}>"
@@ -99,27 +92,14 @@ class Building:
     def start(self) -> None:
         """Begin, in the background."""
         self._compiling.cache.sweep()
-        self._thread.start()
+        super().start()
 
     def stop(self) -> None:
         """Ask it to end; a child in hand is ended at once."""
-        self._stop.set()
+        super().stop()
         child = self._child
         if child is not None:
             child.process.kill()
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the end."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def reload(self) -> None:
-        """Nothing: it looks by itself."""
-
-    def reasons(self) -> Sequence[Reason]:
-        """Nothing: another rung serves, and the ladder says what it waits for."""
-        return ()
 
     def step(self) -> bool:
         """Compile what is most wanted, if the box lets it; False when there was nothing to do."""

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import logging
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ class Records:
                 return Kept(stored["features"], about["fits"], about["seconds"], about["windows"], about["at_ms"])
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
             logs.event(_LOG, "calibration.forgotten", level=logging.ERROR, file=file, error=error)
             return None
 

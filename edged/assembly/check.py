@@ -11,10 +11,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from edged.assembly import sensors
+from edged.assembly.admitting import Admitting
 from edged.assembly.box import Box, ladder, model_folders, survey_for
 from edged.assembly.check_actions import DIALOUT, PORTS, action_faults, action_files, device_faults
+from edged.assembly.check_models import misfits
 from edged.assembly.lines import opener
 from edged.assembly.passed_over import expected_folders
+from edged.assembly.state import LOCK, is_held
 from edged.config import schema
 from edged.config.faults import nearest
 from edged.config.load import Fault, RejectedConfigError, load
@@ -31,21 +34,32 @@ CREDENTIALS = Path("/run/credentials/edged")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``configuration`` faults are the operator's text; ``faults`` are of bundles, devices and files that it names."""
+    """``configuration`` faults are the operator's text; ``faults`` are of bundles, devices and files that it names.
+
+    ``unfit`` are of pipelines that the memory has no room for now.
+    """
 
     configuration: tuple[Fault, ...]
     faults: tuple[Fault, ...]
     files: tuple[Path, ...]
+    unfit: tuple[Fault, ...] = ()
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether something that was asked for cannot be run as it stands there."""
+        return bool(self.configuration or self.unfit)
 
     def lines(self) -> Iterator[str]:
         """Give a line for each fault, or one that says that there is none."""
-        yield from (str(fault) for fault in (*self.configuration, *self.faults))
-        if not self.configuration and not self.faults:
+        faults = (*self.configuration, *self.unfit, *self.faults)
+        yield from map(str, faults)
+        if not faults:
             yield f"ok: {', '.join(map(str, self.files))}"
 
     def document(self) -> dict[str, Any]:
         """Give the same as ``edged.check/1``."""
-        faults = [(fault, "configuration") for fault in self.configuration] + [(fault, "box") for fault in self.faults]
+        faults = [(fault, "configuration") for fault in self.configuration]
+        faults += [(fault, "box") for fault in (*self.unfit, *self.faults)]
         return {
             "schema": "edged.check/1",
             "ok": not faults,
@@ -72,7 +86,7 @@ def check_all(file: Path) -> Report:
     config = loaded.config
     box, profile_faults = _survey(config, file)
     own = (*loaded.faults, *profile_faults, *_kinds(config, file))
-    return Report(own, tuple(_box_faults(config, box, file)), loaded.files)
+    return Report(own, tuple(_box_faults(config, box, file)), loaded.files, tuple(_unfit(config, box, file)))
 
 
 def _survey(config: Config, file: Path) -> tuple[Box | None, tuple[Fault, ...]]:
@@ -96,12 +110,28 @@ def _kinds(config: Config, file: Path) -> Iterator[Fault]:
             yield Fault(file, f"sink.{sink.name}.kind", message)
 
 
+def _unfit(config: Config, box: Box | None, file: Path) -> Iterator[Fault]:
+    """Sum up the memory as the daemon does before it loads anything; one that runs has done so, and takes its part of what is there."""
+    if box is None or _may_run(config.state.directory):
+        return
+    for name, reason in Admitting(box, SystemClock())(config).items():
+        yield Fault(file, f"pipeline.{name}", f"{reason.message}; {reason.remedy}", name)
+
+
+def _may_run(state: Path) -> bool:
+    try:
+        return is_held(state / LOCK)
+    except OSError:
+        return True
+
+
 def _box_faults(config: Config, box: Box | None, file: Path) -> Iterator[Fault]:
     catalogue = find_bundles(model_folders(config))
     for refused in catalogue.refused:
         yield from (Fault(refused.folder, "", line) for line in refused.faults)
     for pipeline in config.pipeline:
         yield from _model_faults(pipeline, catalogue, box, file)
+        yield from _misfits(pipeline, config, catalogue, file)
     for source in config.source:
         yield from _source_faults(source, file)
     yield from _remote_faults(config, catalogue, file)
@@ -128,6 +158,19 @@ def _model_faults(pipeline: schema.Pipeline, catalogue: Catalogue, box: Box | No
             f"cannot run {pipeline.model!r} on this box: every variant is refused; run: edged explain {pipeline.model}"
         )
         yield Fault(file, key, message, pipeline.name)
+
+
+def _misfits(pipeline: schema.Pipeline, config: Config, catalogue: Catalogue, file: Path) -> Iterator[Fault]:
+    """Tell what its models cannot answer, and what is wrong with those of its cascades."""
+    found = {name: bundles[0] for name, bundles in catalogue.bundles.items()}
+    if pipeline.model not in found:
+        return
+    for cascade in pipeline.then:
+        if (further := found.get(cascade.model)) is not None:
+            yield from (Fault(further.folder, "", line, pipeline.name) for line in verify(further))
+    source = next((one for one in config.source if one.name == pipeline.source), None)
+    for key, message in misfits(pipeline, source, found):
+        yield Fault(file, f"pipeline.{pipeline.name}.{key}", message, pipeline.name)
 
 
 def _remote_faults(config: Config, catalogue: Catalogue, file: Path) -> Iterator[Fault]:

@@ -22,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from edged.assembly.state import is_held
 from edged.pipeline.preroll import Item, Kind
 
 SCHEMA = "edged.recording/1"
@@ -131,16 +132,9 @@ def clip_name(wall_ns: int, pipeline: str, why: str) -> str:
 def is_being_written(part: Path) -> bool:
     """Whether a process writes this unfinished file now; one that was left behind by a power cut is nobody's."""
     try:
-        descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+        return is_held(part)
     except OSError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _sync_folder(folder: Path) -> None:

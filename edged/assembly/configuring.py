@@ -14,7 +14,7 @@ from edged.assembly.planner import FIXED_SECTIONS
 from edged.assembly.roster import Roster
 from edged.assembly.update_reports import UpdateReports
 from edged.config.load import Loaded, RejectedConfigError, load
-from edged.config.ordered import FOLDER, NEVER, SLOT, fragment
+from edged.config.ordered import FOLDER, SLOT, forbidden, fragment
 from edged.config.read import read_toml
 from edged.config.schema import Config
 from edged.domain.errors import ConfigError, DeviceError
@@ -90,9 +90,9 @@ class Configuring:
     def check(self, file: Path) -> str | None:
         """Give why an ordered file cannot be used; None when the daemon would take it without a fault that it has not now."""
         try:
-            never = [name for name in read_toml(file) if name in NEVER]
+            never = forbidden(read_toml(file))
             if never:
-                return f"it has {', '.join(f'[{name}]' for name in never)}, expected sections that an order may have"
+                return f"it has {', '.join(never)}, expected what an order may have"
             after = load(self._daemon.file, ordered=file)
         except ConfigError as error:
             return str(error.args[0])

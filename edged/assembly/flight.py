@@ -11,9 +11,8 @@ from math import nan
 import numpy as np
 
 from edged.assembly.history_store import HistoryStore
-from edged.domain.health import Reason
+from edged.assembly.side_part import SidePart
 from edged.domain.ports import Clock
-from edged.pipeline.line import NEVER_STUCK_NS
 from edged.telemetry.history import MAX_COLUMNS, Block
 
 PART = ".flight"
@@ -27,12 +26,11 @@ _NS_PER_S, _NS_PER_MS = 1_000_000_000, 1_000_000
 _LOG = logging.getLogger("edged.history")
 
 
-class FlightRecorder:
-    """A part of the daemon. ``sample`` gives the figures of now by column, ``runs`` whether there are pipelines to record."""
+class FlightRecorder(SidePart):
+    """A part of the daemon. ``sample`` gives the figures of now by column, ``runs`` whether there are pipelines to record.
 
-    working = False
-    heartbeat_ns = NEVER_STUCK_NS
-    """A card that takes half a minute to sync costs rows, not the service."""
+    A card that takes half a minute to sync costs rows, not the service.
+    """
 
     def __init__(
         self,
@@ -44,6 +42,7 @@ class FlightRecorder:
         *,
         tick_s: float = TICK_S,
     ) -> None:
+        super().__init__("edged-flight")
         self._sample, self._store, self._boot, self._clock, self._runs = sample, store, boot_id, clock, runs
         self._tick_ns = int(tick_s * _NS_PER_S)
         self._index: dict[str, int] = {}
@@ -53,39 +52,14 @@ class FlightRecorder:
         self._due_rows = FIRST_ROWS
         self._lock = threading.Lock()
         """Of the rows in hand: the dashboard shows them, too."""
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def __repr__(self) -> str:
         return f"<FlightRecorder: {len(self._index)} columns, {len(self._rows)} s in hand>"
-
-    def start(self) -> None:
-        """Begin, in the background."""
-        self._thread = threading.Thread(target=self._run, name="edged-flight", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ask it to end; what it has in hand is kept."""
-        self._stop.set()
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait until what it had in hand was written."""
-        if self._thread is None:
-            return True
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def reload(self) -> None:
-        """Nothing: columns come and go by themselves."""
 
     @property
     def ended(self) -> bool:
         """Nobody waits for it, unless nothing else runs: then the box is there to be watched."""
         return self._runs()
-
-    def reasons(self) -> tuple[Reason, ...]:
-        """Nothing: a disk that takes nothing is told by those who need it more."""
-        return ()
 
     def tick(self) -> None:
         """Take one row, and keep the block when it is full."""

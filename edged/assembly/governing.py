@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
+from edged.assembly.side_part import SidePart
 from edged.assembly.telling import Teller
 from edged.control.governor import Pipeline as Governed
 from edged.control.governor import Standing, Step, Taken, decide, failed
@@ -43,12 +44,8 @@ class Move:
     began_ns: int
 
 
-class Governing:
+class Governing(SidePart):
     """A part of the daemon. ``feel`` gives one round of signals, ``lines`` what runs; not ``enabled`` it only looks."""
-
-    ended = True
-    """Nobody waits for it."""
-    working = False
 
     def __init__(
         self,
@@ -62,6 +59,7 @@ class Governing:
         standing: Standing | None = None,
     ) -> None:
         """``standing`` is where it begins; default: with nothing taken."""
+        super().__init__("edged-governing")
         self._tick_s = tick_s
         self._lines, self._feel, self._teller, self._clock, self._enabled = lines, feel, teller, clock, enabled
         self._standing = standing or Standing()
@@ -72,32 +70,14 @@ class Governing:
         self._moves: dict[tuple[str, Kind], Move] = {}
         self._done: SimpleQueue[tuple[Move, EdgedError | None]] = SimpleQueue()
         self._beat_ns = NEVER_STUCK_NS
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def __repr__(self) -> str:
         return f"<Governing: {WORDS[self._pressure.level]}, {sum(self._standing.taken.values())} steps taken>"
 
     def start(self) -> None:
         """Begin, in the background. May be started again after it was stopped."""
-        self._stop.clear()
         self._beat_ns = self._clock.monotonic_ns()
-        self._thread = threading.Thread(target=self._run, name="edged-governing", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ask it to end; what was done less of stays so until the pipelines end, too."""
-        self._stop.set()
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the end."""
-        if self._thread is None:
-            return True
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def reload(self) -> None:
-        """Nothing: it looks by itself."""
+        super().start()
 
     @property
     def heartbeat_ns(self) -> int:

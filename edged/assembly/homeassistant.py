@@ -132,8 +132,10 @@ class Withdrawal:
 
     topics: tuple[str, ...] = ()
 
-    def __init__(self, config: Config) -> None:
-        self._note, self._device = config.state.directory / NOTE, config.device.id
+    def __init__(self, config: Config, pending: Callable[[], int]) -> None:
+        """``pending`` says how many documents wait for the broker: what the earlier start told last may be among them."""
+        self._note, self._device, self._pending = config.state.directory / NOTE, config.device.id, pending
+        self._is_online = False
         self._send: Send | None = None
 
     def connect(self, send: Send) -> None:
@@ -141,20 +143,21 @@ class Withdrawal:
         self._send = send
 
     def became(self, state: LinkState) -> None:
-        """Publish nothing in the place of what was announced, and of what nobody keeps up to date any more."""
+        """Publish nothing in the place of what was announced."""
+        self._is_online = state.phase == "online"
         topic, _ = announced(self._note)
-        if state.phase == "online" and self._send is not None:
-            if topic:
-                self._send(topic, b"")
-                self._send(out(self._device, STATES), b"")
-            drop_note(self._note)
+        if self._is_online and topic and self._send is not None:
+            self._send(topic, b"")
 
     def take(self, _inbound: Inbound) -> bool:
         """Leave everything to others."""
         return False
 
     def tick(self) -> None:
-        """Nothing is ever due."""
+        """Publish nothing in the place of what nobody keeps up to date any more, once no older word of it can come behind that."""
+        if self._is_online and not self._pending() and self._send is not None and self._note.exists():
+            self._send(out(self._device, STATES), b"")
+            drop_note(self._note)
 
 
 def announced(note: Path) -> tuple[str, dict[str, str]]:

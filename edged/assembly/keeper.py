@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edged.assembly import cameras
+from edged.assembly.amiss import lesser, not_renewed
 from edged.assembly.drifting import Drifting
-from edged.assembly.models import Opened
+from edged.assembly.intake import Intake
+from edged.assembly.models import Opened, rank
 from edged.assembly.refine import Followed, FurtherModel, refinements
 from edged.assembly.supply import Supply
 from edged.assembly.suspecting import fault
@@ -27,36 +27,13 @@ from edged.domain.ports import Clock, Sink
 from edged.domain.variant import Rung
 from edged.hardware import heap
 from edged.pipeline.companion import Companion
-from edged.pipeline.inlet import Inlet
 from edged.pipeline.line import Gate
 from edged.pipeline.loop import Loop, Refinement, Stillness
-from edged.pipeline.mailbox import Mailbox
-from edged.pipeline.need import Needs
-from edged.pipeline.reader import Reader
 from edged.pipeline.rules import Rules
 from edged.pipeline.selftest import Lie, SelfTest
 from edged.pipeline.turns import Turn
 from edged.pipeline.window import Windower
 from edged.pipeline.worker import Worker
-from edged.telemetry import logs
-
-if TYPE_CHECKING:
-    from edged.assembly.tap import Tap
-
-_LOG = logging.getLogger("edged.keeper")
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """One pipeline's end of its source."""
-
-    mailbox: Mailbox
-    reader: Reader
-    inlet: Inlet
-    needs: Needs
-    is_pictures: bool
-    tap: Tap | None = None
-    """What records it; None where nothing is recorded."""
 
 
 class Keeper:
@@ -195,23 +172,23 @@ class Keeper:
         loop = self.worker.steps
         with self._renewing:
             try:
-                # In this order: what was opened must not be left open when the other cannot be had.
-                is_more = isinstance(loop, Loop) and self._renew_further()
-                newer = self._newer() if isinstance(loop, Loop) else None
+                if isinstance(loop, Loop):
+                    self._renew(loop)
             except EdgedError as error:
                 self.worker.note = not_renewed(error, self._settings.name, self._clock)
                 return
-            if is_more or (newer is not None and _cut(newer) != self._windows):
-                # What looks closer, or the reader, has to change with the loop.
-                if newer is not None:
-                    newer.model.engine.close()
-                self.worker.rebuild()
-            elif newer is not None and isinstance(loop, Loop):
-                self._intake.needs.tell(self._settings.name, cameras.need(self._settings, newer.model_input))
-                # A loop that failed meanwhile is built anew, on what is newest then.
-                if loop.swap(newer.model):
-                    self._takes_over(newer)
             self.worker.note = self._lesser
+
+    def _renew(self, loop: Loop) -> None:
+        # In this order: what was opened must not be left open when the other cannot be had.
+        is_more, newer = self._renew_further(), self._newer()
+        if is_more or (newer is not None and _cut(newer) != self._windows):
+            # What looks closer, or the reader, has to change with the loop.
+            if newer is not None:
+                newer.model.engine.close()
+            self.worker.rebuild()
+        elif newer is not None:
+            self._exchange(loop, newer)
 
     def descend(self, less: Less) -> None:
         """Go on with the rung that ``less`` asks for: opened beside the one that runs, or after it where memory holds one alone.
@@ -235,19 +212,26 @@ class Keeper:
         if self._supply.goes_first(opened, rung):
             self.worker.rebuild()
             return
-        other = self.fitted(self._supply.open_rung(opened.bundle, rung, opened.rungs))
+        other = self.fitted(self._ranked(self._supply.open_rung(opened.bundle, rung, opened.rungs)))
         if _cut(other) != self._windows:
             other.model.engine.close()
             self.worker.rebuild()
             return
+        self._exchange(loop, other, tells=False)
+
+    def _exchange(self, loop: Loop, opened: Opened, *, tells: bool = True) -> None:
+        """Warm it up beside the one that runs, and swap between two frames.
+
+        A loop that failed meanwhile is built anew, on what is newest then.
+        """
         try:
-            warm_up(other)
+            warm_up(opened)
         except EdgedError:
-            other.model.engine.close()
+            opened.model.engine.close()
             raise
-        self._intake.needs.tell(self._settings.name, cameras.need(self._settings, other.model_input))
-        if loop.swap(other.model):
-            self._takes_over(other, tells=False)
+        self._intake.needs.tell(self._settings.name, cameras.need(self._settings, opened.model_input))
+        if loop.swap(opened.model):
+            self._takes_over(opened, tells=tells)
 
     def _turn(self) -> Callable[[], Turn] | None:
         """Give what is held while it computes: nothing where an accelerator does, which may hang and takes nobody's processor."""
@@ -283,9 +267,8 @@ class Keeper:
         """Open the model and what refines its answers; all of them or none."""
         settings, building = self._settings, self.worker.building
         self._further = ()
-        opened = self.fitted(
-            self._supply.open(settings.model, settings.pin, building, settings.objective, less=self.less)
-        )
+        wanted = settings.model, settings.pin, building, settings.objective
+        opened = self.fitted(self._ranked(self._supply.open(*wanted, less=self.less)))
         try:
             refine = refinements(settings, self._followed, self._open_further, self._blame)
         except EdgedError:
@@ -295,7 +278,12 @@ class Keeper:
         return opened, refine
 
     def _open_further(self, name: str) -> Opened:
-        return self._supply.open(name, None, self.worker.building)
+        return self._ranked(self._supply.open(name, None, self.worker.building))
+
+    def _ranked(self, opened: Opened) -> Opened:
+        """Tell the engine how important this pipeline is, where others run something on its device."""
+        rank(opened.model, self._settings.priority)
+        return opened
 
     def _blame(self, opened: Opened) -> None:
         self._blamed = opened
@@ -310,7 +298,7 @@ class Keeper:
             whole = self._supply.ladder(bundle, None, None)
             newer, _ = self._supply.better(bundle, None, None, _above(runs.rung, whole.runnable), whole)
             if newer is not None:
-                further.swap(newer)
+                further.swap(self._ranked(newer))
         return False
 
     def _newer(self) -> Opened | None:
@@ -318,13 +306,16 @@ class Keeper:
         settings, rung = self._settings, self._rung
         bundle = self._supply.bundle(settings.model)
         if rung is None or bundle.folder != self._running:
+            if self._supply.makes_way(bundle, settings.pin, settings.objective, self._opened):
+                self.worker.rebuild()
+                return None
             newer = self._supply.open(settings.model, settings.pin, objective=settings.objective, less=self.less)
         else:
             found = self._better(bundle, rung)
             if found is None:
                 return None
             newer = found
-        return self.fitted(newer) if self._is_trusted(newer) else None
+        return self.fitted(self._ranked(newer)) if self._is_trusted(newer) else None
 
     def _better(self, bundle: Bundle, rung: Rung) -> Opened | None:
         """Open a better rung of what runs; None when there is none, or none opens, or the loop is built anew for it."""
@@ -366,10 +357,13 @@ def _above(rung: Rung, order: Sequence[Rung]) -> Sequence[Rung]:
 
 
 def warm_up(opened: Opened) -> None:
-    """Run once on nothing, so that the first frame does not pay for what a runtime does late; not what would remember it."""
-    if not opened.bundle.state_of(opened.variant):
+    """Run once on nothing, so that the first frame does not pay for what a runtime does late.
+
+    Not what would remember it; nor what a server runs, which is warm, and whose line is no matter of the model.
+    """
+    if not opened.bundle.state_of(opened.variant) and not opened.rung.remote:
         engine = opened.model.engine
-        engine.infer([np.zeros(spec.shape, spec.dtype) for spec in engine.inputs])
+        engine.infer([np.zeros([max(1, size) for size in spec.shape], spec.dtype) for spec in engine.inputs])
 
 
 def windower(opened: Opened) -> Windower | None:
@@ -382,19 +376,3 @@ def _cut(opened: Opened) -> tuple[int, int, int] | None:
     """Give length, stride and channels of its windows; None for pictures."""
     window = opened.model_input
     return (window.length, window.stride, window.channels) if isinstance(window, WindowInput) else None
-
-
-def lesser(pipeline: str, passed_over: str, unmet: str, clock: Clock) -> Reason | None:
-    """Say that better variants do not open, or that what runs does not meet the objective, if so."""
-    shows = "edged explain shows the ladder"
-    if passed_over:
-        message = f"runs a lesser variant since better ones do not open: {passed_over}"
-        return Reason("variant-fallback", pipeline, message, clock.monotonic_ns(), shows)
-    return Reason("objective-unmet", pipeline, unmet, clock.monotonic_ns(), shows) if unmet else None
-
-
-def not_renewed(error: EdgedError, pipeline: str, clock: Clock) -> Reason:
-    """Say that the model that runs stays, although another was looked for."""
-    logs.event(_LOG, "model.kept", level=logging.WARNING, pipeline=pipeline, error=error)
-    message = f"keeps the model that runs: {error.args[0]}"
-    return Reason("model-kept", pipeline, message, clock.monotonic_ns(), error.remedy)

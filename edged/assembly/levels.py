@@ -18,6 +18,9 @@ NS_PER_S = 1_000_000_000
 MAX_REASONS, MAX_TEXTS = 24, 24 * 640
 """Of health: with messages, and remedies, of so many characters in all it stays below 128 KiB in any script."""
 
+DOCTOR = "edgectl doctor looks further"
+"""What to do where nobody knows better: a reason that ends with what happened leaves people alone with it."""
+
 
 def health(grade: Grade, reasons: Sequence[Reason], mono_ns: int, wall_ns: int) -> dict[str, Any]:
     """Say how the box is. ``mono_ns`` and ``wall_ns`` are now; ``since`` is dated from them.
@@ -38,7 +41,7 @@ def health(grade: Grade, reasons: Sequence[Reason], mono_ns: int, wall_ns: int) 
                 "component": reason.component,
                 "message": _short(reason.message, limit),
                 "since": rfc3339(wall_ns - (mono_ns - reason.since_mono_ns)),
-                "remedy": _short(reason.remedy, limit),
+                "remedy": _short(reason.remedy or DOCTOR, limit),
             }
             for reason in reasons
         ],

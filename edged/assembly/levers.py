@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
-from edged.assembly.keeper import Intake, Keeper
+from edged.assembly.intake import Intake
+from edged.assembly.keeper import Keeper
 from edged.config import schema
 from edged.control.descent import reach
 from edged.pipeline.gate import OFF, STRICTNESS, MotionGate

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edged.assembly import cameras, plugins, sensors
 from edged.assembly.adapters import adapter
+from edged.assembly.audience import Audience, Hall
 from edged.assembly.drifting import Drifting
 from edged.assembly.exchange import tell_exchange
-from edged.assembly.keeper import Intake, Keeper
+from edged.assembly.intake import Intake
+from edged.assembly.keeper import Keeper
 from edged.assembly.learning import Learning, Learnings
 from edged.assembly.levers import PipelineLevers
 from edged.assembly.models import Opened
@@ -20,10 +22,8 @@ from edged.assembly.secrets import secret
 from edged.assembly.supply import Supply
 from edged.assembly.suspecting import tell_lie
 from edged.config import schema
-from edged.config.plugins import load_plugin
 from edged.domain.errors import ConfigError
-from edged.domain.ports import Clock, Outbox, Sink, Source
-from edged.fleet.documents import event_body
+from edged.domain.ports import Clock, Outbox, Source
 from edged.fleet.topics import Stamper
 from edged.pipeline.companion import Companion
 from edged.pipeline.condition import Moving, Then, When
@@ -38,20 +38,11 @@ from edged.pipeline.rules import Rule, Rules, Timing
 from edged.pipeline.selftest import SelfTest
 from edged.pipeline.turns import Turns
 from edged.pipeline.worker import Worker
-from edged.sinks.action import Act, Actions
-from edged.sinks.asked import COMMANDED, SnapshotOnCommand
-from edged.sinks.due import Due
-from edged.sinks.glance import Glance
-from edged.sinks.report import ReportSink
-from edged.sinks.traced import TracedReport
-from edged.telemetry.metrics import PipelineMetrics
+from edged.sinks.action import Act
 from edged.telemetry.trace import Tracer
 
 if TYPE_CHECKING:
     from edged.assembly.recording import Recording
-
-OUTBOX_WAIT_S = 5.0
-"""How long a pipeline on a finite source waits for the outbox: nothing of a recording may be lost, and nobody waits for it."""
 
 PICTURES = (schema.CameraSource, schema.FileSource, schema.ImagesSource)
 """The sources of pictures."""
@@ -89,18 +80,11 @@ class Lines:
         beside what runs. Without ``recording`` nothing is recorded, without a ``tracer`` nothing traced. ``handler`` gives configured
         actions by name.
         """
-        self._handler = handler
-        self._recording, self._tracer = recording, tracer
-        self._selftest_s, self._is_looked_at, self._is_updated = selftest_s, is_looked_at, is_updated
-        self._state = state
-        self._turns = turns
-        self._learnings = learnings
-        self._snapshots = snapshots
-        self._supply = supply
-        self._broker = broker
-        self._outbox = outbox
-        self._stamper = stamper
-        self._clock = clock
+        self._hall = Hall(outbox, stamper, clock, snapshots, tracer, handler, is_looked_at)
+        self._recording, self._selftest_s, self._is_updated = recording, selftest_s, is_updated
+        self._state, self._turns, self._learnings = state, turns, learnings
+        self._supply, self._broker = supply, broker
+        self._outbox, self._stamper, self._clock = outbox, stamper, clock
 
     def build(self, source: schema.Source, pipelines: Sequence[schema.Pipeline]) -> Line:
         """Build the line of a source and those that read it; nothing runs yet."""
@@ -115,15 +99,12 @@ class Lines:
         readers = [intake.reader for intake in intakes]
         feed = Feed(source.name, open_it, self._clock, readers=readers, **feed_settings(source))
         gate = Gate([pipeline.name for pipeline in pipelines], feed.start)
-        return Line(
-            feed,
-            [
-                self._pipeline(
-                    pipeline, intake, feed, gate, self._learning(pipeline, source), is_alone=len(pipelines) == 1
-                )
-                for pipeline, intake in zip(pipelines, intakes, strict=True)
-            ],
-        )
+        is_alone = len(pipelines) == 1
+        made = [
+            self._pipeline(settings, source, intake, feed, gate, is_alone=is_alone)
+            for settings, intake in zip(pipelines, intakes, strict=True)
+        ]
+        return Line(feed, made)
 
     def _intake(self, source: schema.Source, settings: schema.Pipeline, mailbox: Mailbox, needs: Needs) -> Intake:
         keep = cameras.wants_snapshots(settings)
@@ -131,41 +112,63 @@ class Lines:
         tap = self._recording.tap(settings, source, inlet) if self._recording else None
         return Intake(mailbox, Reader(mailbox), inlet, needs, isinstance(source, PICTURES), tap)
 
-    def _learning(self, settings: schema.Pipeline, source: schema.Source) -> Learning | None:
-        return self._learnings.of(settings, source) if self._learnings else None
-
     def _pipeline(
+        self,
+        settings: schema.Pipeline,
+        source: schema.Source,
+        intake: Intake,
+        feed: Feed,
+        gate: Gate,
+        *,
+        is_alone: bool,
+    ) -> Pipeline:
+        audience = Audience(settings, intake, self._hall)
+        learning = self._learnings.of(settings, source) if self._learnings else None
+        keeper = self._keeper(settings, intake, feed, gate, audience, learning)
+        worker = keeper.worker = self._worker(settings, intake, keeper, is_alone=is_alone)
+        levers = PipelineLevers(settings, intake, keeper)
+        levers.pipeline = made = Pipeline(
+            settings.name,
+            worker,
+            intake.mailbox,
+            audience.metrics,
+            keeper.renew,
+            None if intake.mailbox.lossless and is_alone else intake.reader,
+            audience.snapshot,
+            audience.actions,
+            learning,
+            drift=keeper.drifting,
+            levers=levers,
+            glance=audience.glance,
+            companion=keeper.companion,
+            record=intake.tap.ask if intake.tap else None,
+        )
+        return made
+
+    def _keeper(
         self,
         settings: schema.Pipeline,
         intake: Intake,
         feed: Feed,
         gate: Gate,
+        audience: Audience,
         learning: Learning | None,
-        *,
-        is_alone: bool,
-    ) -> Pipeline:
-        mailbox, reader = intake.mailbox, intake.reader
-        metrics = PipelineMetrics()
-        asked = self._asked(settings, intake)
-        actions = self._actions(settings)
-        report = self._report_sink(settings, mailbox.lossless)
-        glance = Glance(intake.inlet) if self._is_looked_at else None
-        beside: tuple[Sink | None, ...] = (glance, intake.tap)
-        traced = TracedReport(report, self._tracer, self._clock) if self._tracer else report
-        sinks: tuple[Sink, ...] = (metrics, traced, asked, *(one for one in beside if one is not None), *actions)
+    ) -> Keeper:
         rules = Rules([rule(settings.name, one) for one in settings.rule])
-        watching = partial(self._watching, settings, intake, sinks)
-        keeper = Keeper(settings, intake, gate, self._supply, rules, watching, self._clock)
+        keeper = Keeper(settings, intake, gate, self._supply, rules, audience.sinks, self._clock)
         keeper.fitted = learning.fitted if learning else _as_it_is
         keeper.drifting = self._drifting(settings, feed)
         keeper.companion = Companion() if self._is_updated else None
         keeper.suspects = partial(tell_lie, settings.name, self._outbox, self._stamper)
-        keeper.selftest = self._selftest(settings.name, keeper, report)
+        keeper.selftest = self._selftest(settings.name, keeper, audience)
         keeper.turn = partial(self._turns.turn, settings.priority) if self._turns else None
         keeper.exchanged = partial(tell_exchange, settings.name, self._outbox, self._stamper)
+        return keeper
+
+    def _worker(self, settings: schema.Pipeline, intake: Intake, keeper: Keeper, *, is_alone: bool) -> Worker:
         # On a recording the source waits for its slowest reader: while one mends, that must not stop the others.
-        give_way = reader.shut if mailbox.lossless and not is_alone else None
-        worker = keeper.worker = Worker(
+        give_way = intake.reader.shut if intake.mailbox.lossless and not is_alone else None
+        worker = Worker(
             settings.name,
             keeper.build,
             self._clock,
@@ -174,33 +177,13 @@ class Lines:
             is_replaceable=keeper.is_replaceable,
         )
         worker.rested = keeper.rested
-        levers = PipelineLevers(settings, intake, keeper)
-        waits = mailbox.lossless and is_alone
-        snapshot = asked.ask if intake.is_pictures else None
-        aside = actions[0] if actions else None
-        levers.pipeline = made = Pipeline(
-            settings.name,
-            worker,
-            mailbox,
-            metrics,
-            keeper.renew,
-            None if waits else reader,
-            snapshot,
-            aside,
-            learning,
-            drift=keeper.drifting,
-            levers=levers,
-            glance=glance,
-            companion=keeper.companion,
-            record=intake.tap.ask if intake.tap else None,
-        )
-        return made
+        return worker
 
-    def _selftest(self, pipeline: str, keeper: Keeper, report: ReportSink) -> SelfTest | None:
+    def _selftest(self, pipeline: str, keeper: Keeper, audience: Audience) -> SelfTest | None:
         period_s = self._selftest_s
         if period_s is None:
             return None
-        return SelfTest(pipeline, period_s, self._clock, keeper.lied, lambda: report.told)
+        return SelfTest(pipeline, period_s, self._clock, keeper.lied, lambda: audience.report.told)
 
     def _drifting(self, settings: schema.Pipeline, feed: Feed) -> Drifting | None:
         if self._state is None or not settings.drift.watch:
@@ -208,38 +191,6 @@ class Lines:
         drifting = Drifting(settings.name, settings.drift, self._state, self._outbox, self._stamper)
         drifting.is_unwell = lambda: feed.trouble is not None
         return drifting
-
-    def _watching(self, settings: schema.Pipeline, intake: Intake, sinks: tuple[Sink, ...]) -> tuple[Sink, ...]:
-        return sinks + self._snapshot_sink(settings, intake)
-
-    def _asked(self, settings: schema.Pipeline, intake: Intake) -> SnapshotOnCommand:
-        def taker() -> Sink:
-            folder = (self._snapshots or Path()) / settings.name
-            wanted: Mapping[str, cameras.Where] = {COMMANDED: "mqtt"}
-            return cameras.snapshot_sink_of(wanted, intake.inlet, folder, self._outbox, self._stamper)
-
-        return SnapshotOnCommand(intake.inlet, taker)
-
-    def _actions(self, settings: schema.Pipeline) -> tuple[Actions, ...]:
-        wanted = {rule.name: rule.action for rule in settings.rule if rule.action}
-        if not wanted:
-            return ()
-        return (Actions(settings.name, wanted, self._action, partial(event_body, stamper=self._stamper), self._clock),)
-
-    def _action(self, name: str) -> Act:
-        act: Act = self._handler(name) or load_plugin("edged.actions", name)
-        return act
-
-    def _snapshot_sink(self, settings: schema.Pipeline, intake: Intake) -> tuple[Sink, ...]:
-        if self._snapshots is None or not cameras.wants_snapshots(settings):
-            return ()
-        folder = self._snapshots / settings.name
-        return (cameras.snapshot_sink(settings, intake.inlet, folder, self._outbox, self._stamper),)
-
-    def _report_sink(self, settings: schema.Pipeline, lossless: bool) -> ReportSink:  # noqa: FBT001 - named at its only call
-        due = Due(settings.report.results, settings.report.at_least_every_s)
-        wait_s = OUTBOX_WAIT_S if lossless else 0.0
-        return ReportSink(self._outbox, self._stamper, due, qos=settings.report.qos, wait_s=wait_s)
 
 
 def _as_it_is(opened: Opened) -> Opened:

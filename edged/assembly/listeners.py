@@ -38,14 +38,17 @@ class Listeners:
         parts: tuple[Wanted, ...] = self._sinks.parts(config) if self._sinks is not None else ()
         return parts
 
-    def beside(self, pipelines: Callable[[], Sequence[Pipeline]]) -> Beside | None:
-        """Give Home Assistant's side, or what takes it back; None when nothing is announced, nor shall be."""
+    def beside(self, pipelines: Callable[[], Sequence[Pipeline]], pending: Callable[[], int]) -> Beside | None:
+        """Give Home Assistant's side, or what takes it back; None when nothing is announced, nor shall be.
+
+        ``pending`` says how many documents of the box wait for the broker.
+        """
         if self._config.homeassistant.enabled:
             made: Beside = adapter("edged.assembly.homeassistant").HomeAssistant(
                 self._config, pipelines, self._ears, self._stamper
             )
             return made
         if (self._config.state.directory / NOTE).is_file():
-            taken: Beside = adapter("edged.assembly.homeassistant").Withdrawal(self._config)
+            taken: Beside = adapter("edged.assembly.homeassistant").Withdrawal(self._config, pending)
             return taken
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 
 from edged.assembly.bench import Rest, measure
@@ -11,6 +10,7 @@ from edged.assembly.box import Box
 from edged.assembly.candidate import Order
 from edged.assembly.figures_store import FiguresStore
 from edged.assembly.jobs import Job, feel, jobs, name_of, record
+from edged.assembly.side_part import SidePart
 from edged.assembly.supply import Supply
 from edged.assembly.witness import Witness
 from edged.control.benchmark import (
@@ -24,9 +24,8 @@ from edged.control.benchmark import (
 )
 from edged.control.pace import pause_s
 from edged.domain.figures import Subject
-from edged.domain.health import Reason
 from edged.domain.ports import Clock
-from edged.pipeline.line import NEVER_STUCK_NS, Line
+from edged.pipeline.line import Line
 from edged.telemetry import logs
 
 PART = ".measuring"
@@ -46,13 +45,8 @@ Key = tuple[Subject, int]
 _LOG = logging.getLogger("edged.measuring")
 
 
-class Measuring:
+class Measuring(SidePart):
     """A part of the daemon: measures what ``supply`` has opened, and asks the lines to look again when something was learned."""
-
-    ended = True
-    """Nobody waits for it."""
-    working = False
-    heartbeat_ns = NEVER_STUCK_NS
 
     def __init__(
         self,
@@ -66,6 +60,7 @@ class Measuring:
         settle_s: float = SETTLE_S,
         measures: Callable[[Order, Effort, Rest], Outcome] = measure,
     ) -> None:
+        super().__init__("edged-measuring")
         self._box, self._store, self._supply, self._lines, self._clock = box, store, supply, lines, clock
         self._effort = effort or BACKGROUND
         self._settle_s = settle_s
@@ -77,33 +72,10 @@ class Measuring:
         self._told = store.revision
         self._seen = (-1, -1)
         self._again_ns = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="edged-measuring", daemon=True)
         self._doing = "waits"
 
     def __repr__(self) -> str:
         return f"<Measuring: {self._doing}, {self._store!r}>"
-
-    def start(self) -> None:
-        """Begin, in the background."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ask it to end; a child in hand is ended at once."""
-        self._stop.set()
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the end."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def reload(self) -> None:
-        """Nothing: it looks by itself."""
-
-    def reasons(self) -> Sequence[Reason]:
-        """Nothing: without figures the profile's order holds."""
-        return ()
 
     def step(self) -> bool:
         """Measure the most urgent candidate, if the box lets it; False when there was none."""

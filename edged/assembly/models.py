@@ -18,7 +18,7 @@ from edged.control.remote import far_digest
 from edged.domain.bundle import Bundle, ImageInput, Variant, WindowInput
 from edged.domain.errors import BundleError, ConfigError, DeviceError, EdgedError
 from edged.domain.frame import Frame
-from edged.domain.ports import Engine
+from edged.domain.ports import Engine, Queued
 from edged.domain.result import ModelRef, Output
 from edged.domain.tensor import Array
 from edged.domain.variant import Identity, Ladder, Rung
@@ -137,6 +137,12 @@ def open_rung(bundle: Bundle, rung: Rung, engines: Engines | None = None) -> Mod
     except EdgedError:
         engine.close()
         raise
+
+
+def rank(model: Model, priority: int) -> None:
+    """Say how important a model's user is, where its engine's device serves others too."""
+    if isinstance(model.engine, Queued):
+        model.engine.priority = priority
 
 
 def _bind(bundle: Bundle, rung: Rung, engine: Engine) -> Model:

@@ -32,6 +32,8 @@ from edged.hardware.readings import read
 from edged.telemetry import logs
 
 LEVEL_PRIORITY, TELEMETRY_PRIORITY = 0, 2
+BESIDE = "beside"
+"""What counts as a stream of its own in the day's budget: what is said beside the box's documents, such as to Home Assistant."""
 MODELS_EVERY_S = 2.0
 """How soon a model that went live, or one that was refused, is told."""
 UNSYNCED = "clock-unsynced"
@@ -101,17 +103,9 @@ class FleetOffice:
         self._ills = ills
         self._settle = settle
         self._orders = orders
-        self._link = Link(
-            replace(link_settings(config), beside=beside.topics if beside else ()),
-            outbox,
-            clock,
-            orders.take if beside is None else self._take,
-            *(() if beside is None else (beside.became,)),
-            boot_id=stamper.boot_id,
-            password=partial(secret, config.mqtt.password_file),
-        )
+        self._link = self._linked(config)
         if beside is not None:
-            beside.connect(self._link.send_beside)
+            beside.connect(self._send_beside)
         self._probe = ProcessProbe(config.state.directory)
         self._interval_ns = int(config.telemetry.interval_s * NS_PER_S)
         self._telemetry_ns = clock.monotonic_ns()
@@ -190,6 +184,10 @@ class FleetOffice:
         if self._beside is None or not self._beside.take(inbound):
             self._orders.take(inbound)
 
+    def _send_beside(self, topic: str, payload: bytes) -> None:
+        self._allowance.spend(BESIDE, len(payload))
+        self._link.send_beside(topic, payload)
+
     def _reason(self, trouble: Trouble) -> Reason:
         since_ns = self._since_ns.get((trouble.code, trouble.component), self._clock.monotonic_ns())
         return Reason(trouble.code, trouble.component, trouble.message, since_ns, trouble.remedy)
@@ -211,6 +209,18 @@ class FleetOffice:
             write_note(self._unsynced, self._stamper.boot_id.encode())
         else:
             drop_note(self._unsynced)
+
+    def _linked(self, config: Config) -> Link:
+        beside = self._beside
+        return Link(
+            replace(link_settings(config), beside=beside.topics if beside else ()),
+            self._outbox,
+            self._clock,
+            self._orders.take if beside is None else self._take,
+            *(() if beside is None else (beside.became,)),
+            boot_id=self._stamper.boot_id,
+            password=partial(secret, config.mqtt.password_file),
+        )
 
     def _say_health(self, grade: Grade, reasons: Sequence[Reason]) -> None:
         key = (grade, levels.same_health(reasons))

@@ -27,6 +27,8 @@ from edged.update.records import replace_file
 HANDLED = "commands.json"
 REFUSALS_PER_S, REFUSALS_AT_ONCE = 2.0, 20.0
 """A sender that writes nonsense all day must not fill the outbox with answers to it; what is done is always answered."""
+IN_A_ROW = 2.0
+"""What has to rest may be done again at once: the first one was perhaps asked for too early."""
 PATIENCE_S = 10.0
 """Surveying the box and planning what runs takes a second or two on the slowest board."""
 MAX_STREAMS = 32
@@ -75,6 +77,7 @@ class Orders:
         self._begun = threading.Event()
         self._patience_s = patience_s
         self._refusals = Bucket(REFUSALS_AT_ONCE, self._clock.monotonic_ns())
+        self._rests: dict[str, Bucket] = {}
         self._streams: set[str] = {REPLY}
         self._ignored: set[str] = set()
         self.counts: Counter[str] = Counter()
@@ -112,7 +115,20 @@ class Orders:
             return command
         wall_ms = self._clock.wall_ns() // NS_PER_MS
         refused = judge(command, self._handled, wall_ms, retained=inbound.retained)
-        return refused or self._written_down(command, wall_ms) or command
+        return refused or self._too_soon(command) or self._written_down(command, wall_ms) or command
+
+    def _too_soon(self, command: Command) -> Refused | None:
+        """Refuse what has to rest."""
+        rest_s, now_ns = VERBS[command.verb].rest_s, self._clock.monotonic_ns()
+        if not rest_s:
+            return None
+        bucket = self._rests.setdefault(command.verb, Bucket(IN_A_ROW, now_ns))
+        if bucket.take(1.0, now_ns, 1.0 / rest_s, IN_A_ROW, above=0.999):
+            return None
+        message = (
+            f"cannot {command.verb} again so soon, expected it once in {rest_s:g} s; what was made lies on the box"
+        )
+        return Refused("too-soon", message, command.id, command.verb)
 
     def _written_down(self, command: Command, wall_ms: int) -> Refused | None:
         """Remember the command before it is done: a kill in between must not make it happen twice."""

@@ -22,7 +22,7 @@ from edged.domain.ports import Clock
 
 FIXED_SECTIONS = (
     *("device", "state", "mqtt", "outbox", "telemetry", "governor", "models", "profiles", "serving", "record"),
-    *("homeassistant", "sink"),
+    *("homeassistant", "sink", "updates", "tracing", "engine", "remote"),
 )
 """What a reload does not change: it takes a restart."""
 

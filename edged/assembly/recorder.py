@@ -14,6 +14,7 @@ from edged.assembly.clip_ring import Ring
 from edged.assembly.record_items import event_item, input_item, result_item, unseen
 from edged.assembly.record_requests import Requests
 from edged.assembly.roll import Around, Roll, Subject
+from edged.assembly.side_part import SidePart
 from edged.assembly.tap import Tap, Waiting, What
 from edged.domain.errors import DeviceError
 from edged.domain.health import Reason
@@ -47,11 +48,12 @@ class Tools:
     lossless: bool
 
 
-class Recorder:
+class Recorder(SidePart):
     """A part of the daemon. ``tap`` may be called on any thread."""
 
     def __init__(self, tools: Tools, clock: Clock, wanted: Sequence[str] = ()) -> None:
         """``wanted`` names the pipelines that shall be recorded; none is all."""
+        super().__init__("edged-recorder")
         self._tools, self._clock, self._wanted = tools, clock, tuple(wanted)
         self._taps: dict[str, Tap] = {}
         self._rolls: dict[Tap, Roll] = {}
@@ -63,7 +65,6 @@ class Recorder:
         self._fault: Reason | None = None
         self._behind: Reason | None = None
         self._behind_ns = 0
-        self._thread: threading.Thread | None = None
 
     def __repr__(self) -> str:
         return f"<Recorder {self._tools.ring!r}: {list(self._rolls.values())}, {len(self._waiting)} waiting>"
@@ -80,8 +81,7 @@ class Recorder:
     def start(self) -> None:
         """Begin; also again, after a reload that had left nothing to record."""
         self._hurry_ns, self._waiting.is_closed = NEVER_STUCK_NS, False
-        self._thread = threading.Thread(target=self._run, name="edged-recorder", daemon=True)
-        self._thread.start()
+        super().start()
 
     def stop(self) -> None:
         """Nothing yet: the last events come from lines that are stopping, too."""
@@ -90,28 +90,7 @@ class Recorder:
         """Finish what is being recorded, and end."""
         self._hurry_ns = self._clock.monotonic_ns() + HURRY_NS
         self._waiting.close()
-        if self._thread is None:
-            return True
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def reload(self) -> None:
-        """Nothing: what it records is told to it by the lines."""
-
-    @property
-    def heartbeat_ns(self) -> int:
-        """Never stuck: a disk that hangs is no reason to start what sees and decides anew."""
-        return NEVER_STUCK_NS
-
-    @property
-    def ended(self) -> bool:
-        """Always: nobody waits for it."""
-        return True
-
-    @property
-    def working(self) -> bool:
-        """Never: it gives no results."""
-        return False
+        return super().join(timeout_s)
 
     def reasons(self) -> Sequence[Reason]:
         """Say that the disk refuses, and which pipelines there are not."""

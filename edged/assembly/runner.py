@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any
 
 from edged.assembly.adapters import adapter
+from edged.assembly.side_part import SidePart
 from edged.config.actions import Action, GpioAction, Interlock
 from edged.domain.errors import EdgedError
 from edged.domain.health import Reason
 from edged.domain.ports import Clock
-from edged.pipeline.line import NEVER_STUCK_NS
 from edged.sinks.actuate import Actuator, Guard, source_of
 from edged.telemetry import logs
 
@@ -35,13 +35,8 @@ Document = dict[str, Any]
 Opens = Callable[[Action, threading.Event], Actuator]
 
 
-class Runner:
-    """Implements ``edged.daemon.Part``."""
-
-    working = False
-    heartbeat_ns = NEVER_STUCK_NS
-    ended = True
-    """It has no end of its own and sees nothing: nobody waits for it."""
+class Runner(SidePart):
+    """A part of the daemon: one action of its configuration."""
 
     def __init__(
         self,
@@ -52,6 +47,7 @@ class Runner:
         before: Runner | None = None,
     ) -> None:
         """``before`` had the action until the configuration changed: what was not done yet is done here."""
+        super().__init__(f"edged-act-{settings.name}")
         self._settings, self._opens, self._note, self._clock, self._before = settings, opens, note, clock, before
         self._lasts = isinstance(settings, GpioAction) and settings.hold_s is None
         self._guard = Guard(getattr(settings, "on", ("start",)), settings.at_most_per_min, lasts=self._lasts)
@@ -60,10 +56,9 @@ class Runner:
         self._again_s: float | None = None
         self._inbox: queue.Queue[Document | None] = queue.Queue(WAITING)
         self._overdue: dict[tuple[str, str], Document] = {}
-        self._stop, self._ending = threading.Event(), threading.Event()
+        self._ending = threading.Event()
         self._troubles: dict[str, tuple[int, int, str]] = {}
         self._refused = ""
-        self._thread = threading.Thread(target=self._run, name=f"edged-act-{settings.name}", daemon=True)
 
     def __repr__(self) -> str:
         return f"<Runner {self._settings.name}: {self._settings.kind}, {self._inbox.qsize()} waiting>"
@@ -73,7 +68,7 @@ class Runner:
         for document in self._before.left() if self._before is not None else ():
             self.hear(document)
         self._before = None
-        self._thread.start()
+        super().start()
 
     def hear(self, document: Document) -> None:
         """Keep an event for the thread; left out when too many wait, but for the end of what lasts."""
@@ -88,27 +83,23 @@ class Runner:
     def left(self) -> Iterator[Document]:
         """Give what was heard and is not done any more; nothing while the thread is still at it."""
         with suppress(queue.Empty):
-            while not self._thread.is_alive():
+            while self._thread is None or not self._thread.is_alive():
                 document = self._inbox.get_nowait()
                 if document is not None:
                     yield document
 
     def stop(self) -> None:
         """Wait for nothing any more; what pipelines say while they stop is still heard."""
-        self._stop.set()
+        super().stop()
 
     def join(self, timeout_s: float) -> bool:
         """Do what waits, leave the world as it shall be without edged, and end."""
-        if self._thread.ident is None:
+        if self._thread is None:
             return True
         self._ending.set()
         with suppress(queue.Full):  # one that has so much to do sees it without being woken
             self._inbox.put_nowait(None)
-        self._thread.join(max(timeout_s, LEAST_S) if isinstance(self._settings, GpioAction) else timeout_s)
-        return not self._thread.is_alive()
-
-    def reload(self) -> None:
-        """Another configuration is another part."""
+        return super().join(max(timeout_s, LEAST_S) if isinstance(self._settings, GpioAction) else timeout_s)
 
     def reasons(self) -> tuple[Reason, ...]:
         """Say what was not done lately, and why."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from edged.assembly.box import Box
 from edged.assembly.roster import Roster
+from edged.assembly.warmth import is_slowed, warm
 from edged.control.steps import KINDS, WORDS
 from edged.domain.device import Accelerator
 from edged.domain.health import Grade
@@ -21,6 +22,7 @@ from edged.domain.ports import Clock
 from edged.fleet.outbox import Outbox, OutboxStats
 from edged.hardware.process import ProcessProbe, Usage
 from edged.hardware.readings import Readings, read
+from edged.hardware.thermal import Temperature
 from edged.pipeline.line import Line, Pipeline
 from edged.pipeline.loop import Loop
 from edged.telemetry.exposition import Family, Kind, Sample, render, sample
@@ -210,6 +212,13 @@ def _one(look: Callable[[Scene], float | None]) -> Look:
     return lambda scene: [sample(look(scene))]
 
 
+def _warm(look: Callable[[Temperature], float | None]) -> Look:
+    return lambda scene: (
+        sample(look(heat), accelerator=one.kind, number=str(place))
+        for place, one, heat in warm(scene.accelerators, scene.readings.temperatures)
+    )
+
+
 def _bytes(mib: float | None) -> float | None:
     return None if mib is None else mib * _BYTES_PER_MIB
 
@@ -296,6 +305,18 @@ ROWS: tuple[Row, ...] = (
             sample(int(one.usable), accelerator=one.kind, number=str(index))
             for index, one in enumerate(scene.accelerators)
         ),
+    ),
+    Row(
+        "edged_accelerator_temperature_celsius",
+        "gauge",
+        "Of an accelerator that has a thermometer.",
+        _warm(lambda heat: heat.temp_c),
+    ),
+    Row(
+        "edged_accelerator_throttled",
+        "gauge",
+        "1 while an accelerator is so warm that it is slowed down.",
+        _warm(lambda heat: _flag(is_slowed(heat))),
     ),
     Row(
         "edged_temperature_celsius",

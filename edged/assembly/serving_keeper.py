@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from edged.api.refusal import RefusedError
 from edged.api.shelf import Shelf
 from edged.assembly.roster import Roster
+from edged.assembly.side_part import SidePart
 from edged.domain.health import Reason
 from edged.domain.ports import Clock
-from edged.pipeline.line import NEVER_STUCK_NS
 
 PART = "serving"
 LOOK_S = 0.1
@@ -20,49 +20,32 @@ AGAIN_S = 60.0
 """When a model that could not be loaded is tried again."""
 
 
-class ModelKeeper:
+class ModelKeeper(SidePart):
     """Keeps ``models`` loaded on a shelf; ``is_behind`` pipelines, whose models come first."""
 
     def __init__(
         self, shelf: Shelf, models: Sequence[str], roster: Roster, clock: Clock, *, is_behind: bool = True
     ) -> None:
+        super().__init__("edged-serving")
         self._is_behind = is_behind
         self._shelf, self._models, self._roster, self._clock = shelf, tuple(models), roster, clock
         self._refused: dict[str, Reason] = {}
         self._wanted = set(models)
-        self._stop = threading.Event()
         self._wake = threading.Event()
         self._since_ns = clock.monotonic_ns()
-        self._thread = threading.Thread(target=self._run, name="edged-serving", daemon=True)
 
     def __repr__(self) -> str:
         return f"<ModelKeeper {self._shelf!r}>"
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
     def stop(self) -> None:
         """Unload everything."""
-        self._stop.set()
+        super().stop()
         self._wake.set()
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait until everything is unloaded."""
-        if self._thread.ident is None:
-            return True
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
 
     def reload(self) -> None:
         """Look for newer models of all that is loaded, and try again what failed."""
         self._wanted = {*self._models, *(served.brought.name for served in self._shelf.loaded())}
         self._wake.set()
-
-    @property
-    def heartbeat_ns(self) -> int:
-        """Nothing of the box depends on it: a model may take minutes to be tried."""
-        return NEVER_STUCK_NS
 
     @property
     def ended(self) -> bool:

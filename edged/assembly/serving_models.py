@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from edged.api.ports import Brought
+from edged.api.sequences import Sequences, Step
 from edged.assembly.adapters import adapter
 from edged.assembly.admitting import Admitting
-from edged.assembly.models import Opened
+from edged.assembly.models import Opened, rank
 from edged.assembly.supply import Supply
 from edged.domain.bundle import ImageInput
-from edged.domain.errors import BudgetError, BundleError, EdgedError, FrameError
+from edged.domain.errors import BudgetError, EdgedError, FrameError
 from edged.domain.frame import Frame, Stamp
 from edged.domain.ports import Clock
 from edged.domain.result import Output
@@ -29,6 +30,7 @@ from edged.domain.variant import Rung
 from edged.hardware import heap
 from edged.pipeline.line import Line
 from edged.pipeline.loop import Loop
+from edged.pipeline.memory import RememberingEngine
 from edged.pipeline.model import Model
 from edged.pipeline.turns import Turns
 from edged.update.manifest import find_bundles
@@ -124,9 +126,6 @@ class BoxModels:
 
     def _serving(self, opened: Opened) -> Opened:
         """Give the model on one thread: so many instances at once do more than so many threads, by 1.6 times in CPU time."""
-        if opened.bundle.state_of(opened.variant):
-            message = f"cannot serve {opened.bundle.manifest.name!r}: it remembers what it saw, expected a model that does not"
-            raise BundleError(message, remedy="run it in a pipeline")
         threads = self._supply.shared_threads(opened) or 1
         if opened.rung.accelerator != "cpu" or opened.rung.threads == threads:
             return opened
@@ -178,8 +177,13 @@ class BroughtModel:
 
     @property
     def most(self) -> int:
-        """As many as there are processors; an accelerator does one thing at a time."""
-        return self._guests.places if self._rung.accelerator == "cpu" else 1
+        """As many as there are processors; an accelerator does one thing at a time, and who remembers goes step by step."""
+        return self._guests.places if self._rung.accelerator == "cpu" and not self.remembers else 1
+
+    @property
+    def remembers(self) -> bool:
+        """Whether outputs are carried to inputs."""
+        return bool(self._opened.bundle.state_of(self._opened.variant))
 
     def turn(self) -> AbstractContextManager[None]:
         """Give the turn on a processor; an accelerator takes nobody's."""
@@ -193,6 +197,7 @@ class BroughtModel:
             raise BudgetError(message)
         opened = self._opened
         model = first or self._supply.open_rung(opened.bundle, self._rung, opened.rungs).model
+        rank(model, LAST)
         instance = BoxInstance(model, self._clock, is_picture=isinstance(opened.model_input, ImageInput))
         try:
             instance.warm_up()
@@ -213,17 +218,26 @@ class BoxInstance:
 
     def __init__(self, model: Model, clock: Clock, *, is_picture: bool) -> None:
         self._model, self._clock, self._is_picture = model, clock, is_picture
+        self._sequences = Sequences()
 
     def warm_up(self) -> None:
         """Run once on nothing, so that the first request does not pay for what a runtime does late."""
         specs = self._model.engine.inputs
-        self.infer([np.zeros([max(1, size) if size != FREE else 1 for size in one.shape], one.dtype) for one in specs])
+        nothing = [np.zeros([max(1, size) if size != FREE else 1 for size in one.shape], one.dtype) for one in specs]
+        self._model.engine.infer(nothing)
 
-    def infer(self, tensors: Sequence[Array]) -> list[Array]:
-        """Run the engine."""
-        return self._model.engine.infer(tensors)
+    def infer(self, tensors: Sequence[Array], step: Step | None = None) -> list[Array]:
+        """Run the engine; one that remembers, on the memory of the step's sequence."""
+        engine = self._model.engine
+        if not isinstance(engine, RememberingEngine) or step is None:
+            return engine.infer(tensors)
+        now_ns = self._clock.monotonic_ns()
+        engine.recall(self._sequences.recall(step, now_ns))
+        outputs = engine.infer(tensors)
+        self._sequences.keep(step, engine.memory, now_ns)
+        return outputs
 
-    def answer(self, given: bytes | Frame) -> Output:
+    def answer(self, given: bytes | Frame, step: Step | None = None) -> Output:
         """Decode the picture, if it is one, and take it the way of a pipeline's frame."""
         frame = given if isinstance(given, Frame) else self._frame(given)
         model = self._model
@@ -232,7 +246,7 @@ class BoxInstance:
         except EdgedError as error:
             # A pipeline that meets this has the wrong source; here it is the client that sent the wrong thing.
             raise FrameError(str(error.args[0])) from error
-        return model.decoder.decode(model.engine.infer(tensors), tensors, frame)
+        return model.decoder.decode(self.infer(tensors, step), tensors, frame)
 
     def close(self) -> None:
         """Give the engine back."""

@@ -22,7 +22,7 @@ from edged.assembly.secrets import secret
 from edged.assembly.serving import Ground
 from edged.assembly.serving_keeper import PART, ModelKeeper
 from edged.assembly.serving_models import BoxModels, Guests
-from edged.assembly.serving_ready import unready
+from edged.assembly.serving_ready import unmet, unready
 from edged.config.schema import Config
 from edged.config.serving import Grpc, Http, Listener
 from edged.daemon import Part, Wanted
@@ -58,7 +58,7 @@ class Offers:
         serving = config.serving
         batches = Batches(serving.max_batch, serving.max_delay_ms / 1000)
         self._shelf = Shelf(models, ground.clock, queue=serving.queue, freeing=heap.freeing, batches=batches)
-        condition = Condition(self.health, self.unready)
+        condition = Condition(self.health, self.unready, lambda: unmet(ground.roster))
         self.handlers = Handlers(
             version("edged"),
             self._shelf,

@@ -1,9 +1,10 @@
-"""Whether the box is ready: every pipeline's model is loaded and its source is live. Values in, reasons out."""
+"""Whether the box is ready: every pipeline's model is loaded, and its source live; and what meets no objective. Values in, reasons out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edged.assembly.amiss import UNMET
 from edged.assembly.roster import Roster
 from edged.domain.health import Reason
 from edged.pipeline.line import Line
@@ -19,6 +20,11 @@ def unready(roster: Roster, now_ns: int) -> tuple[Reason, ...]:
     for line in roster.lines():
         told.update({(reason.code, reason.component): reason for reason in _waits(line, now_ns)})
     return tuple(told.values())
+
+
+def unmet(roster: Roster) -> tuple[Reason, ...]:
+    """Give the pipelines that run with less than their objective asks for."""
+    return tuple(reason for reason in roster.reasons if reason.code == UNMET)
 
 
 def _waits(line: Line, now_ns: int) -> Iterator[Reason]:

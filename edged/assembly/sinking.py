@@ -6,13 +6,13 @@ One that is slow or fails costs the box nothing but a reason in its health.
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from edged.assembly.ears import Ears
 from edged.assembly.office import link_settings
+from edged.assembly.side_part import SidePart
 from edged.config.plugins import load_plugin
 from edged.config.schema import Config, Sink
 from edged.daemon import Wanted
@@ -20,7 +20,6 @@ from edged.domain.errors import EdgedError
 from edged.domain.health import Reason
 from edged.domain.message import Draft
 from edged.domain.ports import Clock, DocumentSink
-from edged.pipeline.line import NEVER_STUCK_NS
 from edged.sinks.box import SinkBox
 
 FAILING = "sink-failing"
@@ -57,19 +56,18 @@ class Sinks:
         return SinkPart(settings.name, opens, self._ears, self._clock)
 
 
-class SinkPart:
-    """One sink. Implements edged.daemon.Part."""
+class SinkPart(SidePart):
+    """One sink; what waits for it is delivered while the parts stop."""
 
     def __init__(self, name: str, opens: Opens, ears: Ears, clock: Clock, *, again_s: float = AGAIN_S) -> None:
         """``opens`` is called on the part's own thread, and again ``again_s`` after it failed."""
+        super().__init__(f"edged-sink-{name}")
         self._name, self._opens, self._ears, self._clock = name, opens, ears, clock
         self._again_s = again_s
         self._sink: DocumentSink | None = None
         self._inbox: queue.Queue[Told | None] = queue.Queue(WAITING)
         self._why, self._since_ns = "", clock.monotonic_ns()
         self.left_out = 0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"edged-sink-{name}", daemon=True)
 
     def __repr__(self) -> str:
         return f"<SinkPart {self._name}: {self._sink!r}, {self._inbox.qsize()} waiting, {self.left_out} left out>"
@@ -77,7 +75,7 @@ class SinkPart:
     def start(self) -> None:
         """Begin to listen; the package is imported on the thread."""
         self._ears.listen(self.hear)
-        self._thread.start()
+        super().start()
 
     def hear(self, draft: Draft) -> None:
         """Keep a document for the thread; left out when too many wait."""
@@ -88,13 +86,13 @@ class SinkPart:
 
     def stop(self) -> None:
         """Open nothing any more; what pipelines say while they stop is still heard."""
-        self._stopping.set()
+        super().stop()
 
     def join(self, timeout_s: float) -> bool:
         """Deliver what waits, and end."""
-        self._stopping.set()
+        self._stop.set()
         self._ears.forget(self.hear)
-        if self._thread.ident is None:
+        if self._thread is None:
             return True
         try:
             # A sink that was never opened takes nothing, and needs no word to end.
@@ -102,26 +100,7 @@ class SinkPart:
         except queue.Full:
             if self._sink is not None:
                 return False
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def reload(self) -> None:
-        """Another configuration is another part."""
-
-    @property
-    def heartbeat_ns(self) -> int:
-        """Nothing of the box depends on it."""
-        return NEVER_STUCK_NS
-
-    @property
-    def ended(self) -> bool:
-        """It has no end of its own, and holds nobody up: what waits is delivered while the parts stop."""
-        return True
-
-    @property
-    def working(self) -> bool:
-        """It sees nothing."""
-        return False
+        return super().join(timeout_s)
 
     def reasons(self) -> Sequence[Reason]:
         """Say that it delivers nothing, and why."""
@@ -146,7 +125,7 @@ class SinkPart:
                 self._sink, self._why = self._opens(), ""
             except Exception as error:  # noqa: BLE001 - as above
                 self._why = f"cannot be opened: {_words(error)}"
-                if self._stopping.wait(self._again_s):
+                if self._stop.wait(self._again_s):
                     return
         while (told := self._inbox.get()) is not None:
             self._call(partial(self._sink.take, *told))

@@ -51,6 +51,21 @@ class Lock:
             self._file = -1
 
 
+def is_held(file: Path) -> bool:
+    """Whether a process holds a file's lock; nobody holds one that is not there. Raises OSError where the file may not be opened."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _lock_file(directory: Path) -> int:
     try:
         return os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -64,9 +79,22 @@ def _lock_file(directory: Path) -> int:
 
 
 def keep_config(config: Config) -> None:
-    """Write down the configuration that runs, to fall back on when its file cannot be read one day."""
+    """Write down the configuration that runs, to fall back on when its file, which says where the state is, cannot be read one day."""
     content = json.dumps(config.model_dump(mode="json", exclude_unset=True)).encode()
-    file = config.state.directory / KEPT_CONFIG
+    for folder in dict.fromkeys((config.state.directory, _given() or config.state.directory)):
+        _keep(folder / KEPT_CONFIG, content)
+
+
+def kept_config() -> Config | None:
+    """Give the last configuration that ran, or None. It is looked for where the service manager keeps edged's state."""
+    file = (_given() or DEFAULT) / KEPT_CONFIG
+    try:
+        return Config.model_validate(json.loads(file.read_bytes()))
+    except (OSError, ValueError, ValidationError, ConfigError):
+        return None
+
+
+def _keep(file: Path, content: bytes) -> None:
     try:
         if not file.exists() or file.read_bytes() != content:
             replace_file(LocalDisk(), file, content)
@@ -74,11 +102,7 @@ def keep_config(config: Config) -> None:
         logs.event(_LOG, "config.unkept", level=logging.WARNING, error=error)
 
 
-def kept_config() -> Config | None:
-    """Give the last configuration that ran, or None. It is looked for where the service manager keeps edged's state."""
+def _given() -> Path | None:
+    """Give the state directory that the service manager names, the first of several."""
     named = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    file = (Path(named) if named else DEFAULT) / KEPT_CONFIG
-    try:
-        return Config.model_validate(json.loads(file.read_bytes()))
-    except (OSError, ValueError, ValidationError, ConfigError):
-        return None
+    return Path(named) if named else None

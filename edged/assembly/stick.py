@@ -19,7 +19,7 @@ _LOG = logging.getLogger("edged.updating")
 
 
 class Stick:
-    """``look`` is one thread's: a stick that is pulled out while it is read may hold that up for a while."""
+    """``look`` is one thread's, which a stick that is pulled out meanwhile, or a share that is away, may hold up for long."""
 
     def __init__(self, folder: Path, own: Sequence[Audience], take: Callable[[Audience, bytes], None]) -> None:
         """``folder`` is the repository; ``take`` is given what lies there for one of the box's ``own`` audiences, once."""

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from edged.assembly.box import Box, free_mb, ladder
+from edged.assembly.box import Box, free_mb, ladder, own_mb
 from edged.assembly.models import Opened, open_best, open_rung, try_bundle
 from edged.assembly.uses import USUAL, Use
 from edged.config.schema import Objective
 from edged.control.descent import NOTHING_LESS, Less, descend
 from edged.control.fallback import Way, way_of
 from edged.domain.bundle import Bundle
-from edged.domain.errors import BudgetError, BundleError, DeviceError, EngineLostError
+from edged.domain.errors import BudgetError, BundleError, DeviceError, EdgedError, EngineLostError
 from edged.domain.ports import Clock
 from edged.domain.variant import Identity, Ladder, Rung
 from edged.hardware import heap
@@ -34,6 +34,12 @@ Waits = Callable[[], None]
 """Called every second while others have their turn, and when the own begins: a box with many models takes minutes to try them all."""
 
 _LOG = logging.getLogger("edged.supply")
+
+
+class BusyError(EdgedError):
+    """Others have their turn, which may take minutes: ask again."""
+
+    code = "busy"
 
 
 class Supply:
@@ -176,6 +182,18 @@ class Supply:
             raise BudgetError(message)
         return True
 
+    def makes_way(self, bundle: Bundle, pin: str | None, objective: Objective | None, opened: Opened | None) -> bool:
+        """Whether what runs has to go before another release of its model is opened: memory holds one alone, and gets the other's back.
+
+        What nobody measured yet is judged by the size of its file: a release that is new to the box has no figures.
+        """
+        room_mb = free_mb(self._box)
+        if opened is None or room_mb is None or not self.frees(opened):
+            return False
+        freed_mb = own_mb(opened.bundle, opened.rung)
+        alone = ladder(bundle, self._box, pin, objective, freed_mb=freed_mb).runnable[:1]
+        return any(room_mb < own_mb(bundle, rung) <= room_mb + freed_mb for rung in alone)
+
     def frees(self, opened: Opened | None) -> bool:
         """Whether the memory of what was opened comes back when its pipeline lets it go: not where others go on with all of it."""
         return opened is None or self._box.engines.shares.frees(opened.model.engine)
@@ -255,12 +273,18 @@ class Supply:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Keep models from being brought in from folders meanwhile; what is told of them is built anew afterwards."""
-        with self._turn(lambda: None):
-            try:
-                yield
-            finally:
-                self.looks += 1
+        """Keep models from being brought in from folders meanwhile; what is told of them is built anew afterwards.
+
+        Raises BusyError, at once, while one is being brought in.
+        """
+        if not self._lock.acquire(blocking=False):
+            message = "cannot take an order up now: a model is being brought in from a folder, expected nobody at it"
+            raise BusyError(message)
+        try:
+            yield
+        finally:
+            self._lock.release()
+            self.looks += 1
 
     @contextmanager
     def _turn(self, waits: Waits) -> Iterator[None]:

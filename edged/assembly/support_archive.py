@@ -7,22 +7,30 @@ import hashlib
 import io
 import json
 import os
+import re
 import tarfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from edged.assembly.support_sources import Kind, Piece
+from edged.assembly.within import within
 from edged.config.read import parse_toml
 from edged.domain.errors import ConfigError, DeviceError, EdgedError
+from edged.fleet.topics import rfc3339
 from edged.telemetry.redaction import Redaction
 
 SCHEMA = "edged.support/1"
 MANIFEST = "manifest.json"
+PREFIX, SUFFIX = "edged-support-", ".tar.gz"
+READ_S = 20.0
+"""Of one file: a disk that hangs costs what lies on it, and not the archive."""
+NS_PER_S = 1_000_000_000
 ROOM_BYTES, HEAD_BYTES = 65_536, 400
 """For the manifest, and for what a member takes besides its content, packed."""
 MB = 1_000_000
@@ -69,6 +77,11 @@ class Gathered:
         """About how large the archive becomes."""
         return ROOM_BYTES // 16 + sum(member.packed_bytes for member in self.members)
 
+    def told(self) -> dict[str, Any]:
+        """Give it as the manifest has it."""
+        named = sorted(self.members, key=lambda member: member.name)
+        return {"members": [member.told() for member in named], "left_out": [one.told() for one in self.left_out]}
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -110,23 +123,18 @@ def gather(pieces: Iterable[Piece], max_bytes: int) -> Gathered:
     return Gathered(tuple(members), tuple(left_out))
 
 
-def write(file: Path, gathered: Gathered, about: dict[str, Any], at_s: int) -> Written:
+def write(file: Path, gathered: Gathered, device: str, at_ns: int) -> Written:
     """Write the archive, for its owner's eyes alone. Raises DeviceError when the disk does not take it.
 
     Args:
         file: where it shall lie; what lies there is replaced.
         gathered: what goes in.
-        about: what the manifest says of the box.
-        at_s: the time of every file in it, Unix time in seconds.
+        device: whose it is.
+        at_ns: the time of every file in it, and of the archive, Unix time in nanoseconds.
     """
-    folder = file.name.removesuffix(".tar.gz")
-    manifest = {
-        "schema": SCHEMA,
-        **about,
-        "members": [member.told() for member in sorted(gathered.members, key=lambda member: member.name)],
-        "left_out": [one.told() for one in gathered.left_out],
-    }
-    first = Member(MANIFEST, "", _json(manifest), 0)
+    folder, at_s = file.name.removesuffix(SUFFIX), at_ns // NS_PER_S
+    about = {"at": rfc3339(at_ns), "device": device, "version": version("edged"), "user": os.geteuid()}
+    first = Member(MANIFEST, "", _json({"schema": SCHEMA, **about, **gathered.told()}), 0)
     beside = file.with_name(f".{file.name}.new")
     try:
         with (
@@ -147,6 +155,11 @@ def write(file: Path, gathered: Gathered, about: dict[str, Any], at_s: int) -> W
     return Written(file, len(content), hashlib.sha256(content).hexdigest())
 
 
+def name_of(device: str, at_ns: int) -> str:
+    """Name an archive by its box and its time."""
+    return f"{PREFIX}{device}-{re.sub(r'[-:]', '', rfc3339(at_ns))[:15]}Z{SUFFIX}"
+
+
 @cache
 def known_keys() -> frozenset[str]:
     """Give every key that a configuration may have, at whatever depth, but those below which packages have keys of their own."""
@@ -159,7 +172,7 @@ def known_keys() -> frozenset[str]:
 def _had(piece: Piece) -> tuple[Any, str]:
     """Read a piece; otherwise say why it cannot be had."""
     try:
-        return piece.read(), ""
+        return within(READ_S, piece.read), ""
     except EdgedError as error:
         return None, str(error)
     except FileNotFoundError:

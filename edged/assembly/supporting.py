@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from edged.assembly import levels
 from edged.assembly.roster import Roster
-from edged.assembly.support_archive import gather, write
+from edged.assembly.support_archive import PREFIX, SUFFIX, gather, name_of, write
 from edged.assembly.support_sources import Place, pieces
 from edged.domain.errors import DeviceError
 from edged.domain.ports import Clock
-from edged.fleet.topics import INVENTORY, MODELS, rfc3339
+from edged.fleet.topics import INVENTORY, MODELS
 from edged.hardware import heap
 
 FOLDER = "support"
 MAX_BYTES, KEPT = 8_000_000, 2
 """What the daemon makes and keeps: commands may come again and again, and the box has other uses for its disk and memory."""
-NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +36,7 @@ class Support:
         with heap.freeing():
             gathered = gather(pieces(Place(self.state, self.file, self.told())), MAX_BYTES)
             _make_room(folder)
-            about_box = about(self.device, rfc3339(at_ns))
-            written = write(folder / name_of(self.device, at_ns), gathered, about_box, at_ns // NS_PER_S)
+            written = write(folder / name_of(self.device, at_ns), gathered, self.device, at_ns)
         return {
             "path": str(written.file),
             "bytes": written.size_bytes,
@@ -64,23 +59,13 @@ def told(
     }
 
 
-def about(device: str, at: str) -> dict[str, Any]:
-    """Give what the manifest says of the box."""
-    return {"at": at, "device": device, "version": version("edged"), "user": os.geteuid()}
-
-
-def name_of(device: str, at_ns: int) -> str:
-    """Name an archive by its box and its time."""
-    return f"edged-support-{device}-{re.sub(r'[-:]', '', rfc3339(at_ns))[:15]}Z.tar.gz"
-
-
 def _make_room(folder: Path) -> None:
     """Let the oldest archives go, so that with the next one there are as many as are kept."""
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        made = sorted(folder.glob("edged-support-*.tar.gz"), key=lambda file: file.stat().st_mtime)
+        made = sorted(folder.glob(f"{PREFIX}*{SUFFIX}"), key=lambda file: file.stat().st_mtime)
         # Those that were torn, since edged was ended while it wrote them, go too.
-        for file in (*made[: max(0, len(made) - KEPT + 1)], *folder.glob(".edged-support-*")):
+        for file in (*made[: max(0, len(made) - KEPT + 1)], *folder.glob(f".{PREFIX}*")):
             file.unlink(missing_ok=True)
     except OSError as error:
         message = f"cannot make room in {folder}: {error.strerror}, expected a folder that edged may write"
