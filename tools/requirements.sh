@@ -4,7 +4,7 @@
 set -eu
 
 if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
-    echo "cannot set up edged: $("$PYTHON" --version 2>&1 || echo "no $PYTHON"), expected Python 3.10 or newer; name another with PYTHON=python3.12" >&2
+    echo "cannot set up edged: $("$PYTHON" -c 'import sys; print("Python %d.%d" % sys.version_info[:2])' 2>/dev/null || echo "no $PYTHON"), expected Python 3.10 or newer; name another with PYTHON=python3.12" >&2
     exit 2
 fi
 if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then

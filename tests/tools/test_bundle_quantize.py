@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -182,12 +184,21 @@ def test_a_folder_without_manifest_says_what_to_do_first(tmp_path: Path, capsys:
     assert "make one of a model file first: edgectl bundle new FILE" in capsys.readouterr().err
 
 
-def test_a_table_for_people_names_every_variant(
-    persons: Path, assets: Path, capsys: pytest.CaptureFixture[str]
+def test_a_person_sees_what_is_being_done_and_then_a_table_of_every_variant(
+    persons: Path, assets: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def noted(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+        assert not quiet
+        yield told.append
+
+    monkeypatch.setattr("edgectl.bundle.terminal.progress", noted)
     assert main(["bundle", "quantize", str(persons), "--calibrate", str(assets / "images")]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in ("fp32", "int8", "dynamic", "fp16", "agreement", "plot:"))
+    assert [line.partition(":")[0] for line in told] == ["fp32", "int8", "dynamic", "fp16"]
 
 
 STAND_IN = """#!/bin/sh

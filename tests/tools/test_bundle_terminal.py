@@ -8,6 +8,8 @@ import typer
 
 from edgectl.bundle import terminal
 from edgectl.bundle.inputs import Guess
+from edged.config.share import shipped
+from fakes.ptyscreen import PtyScreen
 
 
 def asked(monkeypatch: pytest.MonkeyPatch, answer: str, key: str, guess: Guess | None) -> Any:
@@ -41,6 +43,17 @@ def test_an_answer_is_read_as_the_kind_of_value_that_belongs_there(
 def test_an_answer_that_is_no_number_is_refused() -> None:
     with pytest.raises(typer.BadParameter, match="'many' is no int"):
         terminal.parsed("many", 3)
+
+
+@pytest.mark.slow
+def test_what_is_being_done_shows_on_a_terminal() -> None:
+    screen = PtyScreen("bundle", "verify", str(shipped("models") / "sensor-forecast"))
+    try:
+        screen.until(lambda shown: "tflite-fp32" in shown and "no fault" not in shown, "the variant that is verified")
+        screen.until(lambda shown: "onnx-fp16" in shown, "the table of all")
+        assert screen.end("") == 0
+    finally:
+        screen.close()
 
 
 def test_a_long_cell_is_whole_when_piped(capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,7 +115,7 @@ def test_a_recording_is_bounded(
 ) -> None:
     monkeypatch.setattr("edgectl.camera.record.MAX_BYTES", 1000)
     said = look(f"{camera.url}/ok", "--seconds", "30", "--record", tmp_path / "a.mp4", "--json")
-    assert json.loads(said.out)["pictures"]["seconds"] < 5
+    assert json.loads(said.out)["pictures"]["seconds"] < 20
     with av.open(str(tmp_path / "a.mp4")) as recording:
         assert recording.streams.video[0].codec_context.width == 320
 

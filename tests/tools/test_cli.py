@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import edged
 from edgectl.cli import VERBS, main
 
 LOADED = """
@@ -46,3 +50,26 @@ def test_a_misspelt_verb_is_told_with_the_nearest(capsys: pytest.CaptureFixture[
 def test_verbs_stand_in_the_order_of_their_names() -> None:
     names = [name for name, _ in VERBS]
     assert names == sorted(names)
+
+
+def test_a_version_is_told_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.split()[0] == "edgectl"
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Name what a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (one.name for one in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def test_the_daemon_imports_nothing_that_the_tools_are_made_of() -> None:
+    (place,) = edged.__path__
+    files = [file for file in Path(place).rglob("*.py") if file.parent.name != "demo" and file.name != "demo.py"]
+    assert len(files) > 100
+    tools = {"typer", "click", "rich", "matplotlib", "edgectl"}
+    found = {file.name: {name.partition(".")[0] for name in imported(file)} & tools for file in files}
+    assert {name: names for name, names in found.items() if names} == {}

@@ -19,7 +19,7 @@ from edged.config import schema
 from edged.config.load import load
 from edged.domain.errors import ConfigError
 from edged.update.manifest import find_bundles
-from fakes.devicetree import build
+from fakes.devicetree import build, plant
 
 TREE = """\
 etc/machine-id = 0123456789abcdef0123456789abcdef
@@ -69,6 +69,11 @@ def test_cameras_are_told_from_their_metadata_and_from_decoders_and_ports_have_n
     assert found.cameras == (CAMERA,)
     assert found.ports == (Device(Path("/dev/ttyACM0"), "ttyACM0"), PORT)
     assert found.accelerators == ()
+
+
+def test_accelerators_are_told_with_their_state(tmp_path: Path) -> None:
+    found = look(plant("raspberry-pi-4-coral-usb3", tmp_path))
+    assert found.accelerators == ("Coral USB Accelerator (ready)",)
 
 
 def test_nobody_gets_every_camera_and_no_port(bundles: Bundles, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``edgectl doctor --hardware`` on the real sandbox, with the double of an Edge TPU and boxes made to order."""
+"""``edgectl doctor hardware`` on the real sandbox, with the double of an Edge TPU and boxes made to order."""
 
 from __future__ import annotations
 

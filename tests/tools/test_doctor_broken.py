@@ -12,7 +12,6 @@ import threading
 import venv
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -31,7 +30,7 @@ from fakes.daemon import PROGRAM
 from fakes.mjpeg import JpegCamera
 from fakes.patient import Patient, Row, make_patient
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
-from fakes.serialline import Sensor
+from fakes.talker import Talker
 
 pytestmark = pytest.mark.slow
 
@@ -40,35 +39,10 @@ NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--groups=44")
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
-    made = brokers.mosquitto(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def camera() -> Iterator[JpegCamera]:
     made = JpegCamera()
     yield made
     made.close()
-
-
-@contextmanager
-def speaking(sensor: Sensor, line: bytes, every_s: float) -> Iterator[None]:
-    """Let a sensor say something again and again."""
-    ended = threading.Event()
-
-    def speak() -> None:
-        while not ended.wait(every_s):
-            sensor.fill_once(line)
-
-    thread = threading.Thread(target=speak)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 class TestDisk:
@@ -172,7 +146,7 @@ class TestSources:
         assert 10 < row["details"]["fps"] < 60
 
     def test_a_camera_that_gives_less_than_is_asked(self, tmp_path: Path, camera: JpegCamera) -> None:
-        source = f'[[source]]\nname = "dock"\nkind = "camera"\nurl = "{camera.url}/stream"\nfps = 200\n'
+        source = f'[[source]]\nname = "dock"\nkind = "camera"\nurl = "{camera.url}/slow"\nfps = 200\n'
         box = make_patient(tmp_path, body=source)
         row = box.finds("cameras", "rate", "warn")
         (wanted,) = re.findall(r"^sudoedit \S+  # (fps = \d+) below source 'dock'", row["remedy"])
@@ -184,20 +158,20 @@ class TestSources:
     def test_a_serial_port_that_is_not_there_and_then_one_that_is_silent(
         self, tmp_path: Path, request: pytest.FixtureRequest
     ) -> None:
-        port = tmp_path / "ttyUSB0"
+        port, speaks = tmp_path / "ttyUSB0", threading.Event()
         box = make_patient(tmp_path, body=self.SERIAL.format(port=port))
         row = box.finds("serial", "heard")
         assert row["evidence"] == f"{port} is not there"
         assert row["remedy"].endswith("or plug it in")
 
-        sensor = Sensor(port)
+        sensor = Talker(port, lambda _at: b"1.5\n" if speaks.is_set() else b"", rate_hz=50)
         request.addfinalizer(sensor.close)
         silent = box.finds("serial", "heard")
         assert "no sample in 2.5 s" in silent["evidence"]
         assert silent["remedy"].endswith("or look at the sensor's power and cable")
 
-        with speaking(sensor, b"1.5\n", every_s=0.02):
-            assert 40 <= box.finds("serial", "heard", "ok")["details"]["rate_hz"] <= 60
+        speaks.set()
+        assert 40 <= box.finds("serial", "heard", "ok")["details"]["rate_hz"] <= 60
 
     def test_a_camera_that_the_daemon_may_not_open(self, tmp_path: Path) -> None:
         root = tmp_path / "machine"

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,9 +88,7 @@ def ruled(folder: Path) -> BrokerProcess:
 
 class TestBroker:
     def test_a_wrong_password(self, tmp_path: Path, start: Start) -> None:
-        known = tmp_path / "known"
-        subprocess.run(["mosquitto_passwd", "-b", "-c", str(known), DEVICE, "right"], check=True)
-        broker = start("allow_anonymous false", f"password_file {known}")
+        broker = start(*brokers.knowing(tmp_path, {DEVICE: "right"}))
         (tmp_path / "secret").write_text("not-this-one\n")
         box = make_patient(tmp_path, broker.port, mqtt=f'password_file = "{tmp_path / "secret"}"')
         row = box.finds("broker", "login")
@@ -128,15 +125,11 @@ class TestBroker:
             "pattern write edged/v1/d/%u/out/#\npattern read edged/v1/d/%u/in/#\npattern read edged/v1/g/line-a/in/#\n"
             "user fleet\ntopic readwrite edged/#\n"
         )
-        known = tmp_path / "known"
-        subprocess.run(["mosquitto_passwd", "-b", "-c", str(known), DEVICE, "right"], check=True)
-        subprocess.run(["mosquitto_passwd", "-b", str(known), "fleet", "right"], check=True)
-        broker = start(
-            "allow_anonymous false", f"password_file {known}", f"acl_file {rules}", "message_size_limit 5000"
-        )
+        known = brokers.knowing(tmp_path, {DEVICE: "right", "fleet": "right"})
+        broker = start(*known, f"acl_file {rules}", "message_size_limit 5000")
         (tmp_path / "secret").write_text("right\n")
         fleet = Subscriber(broker.port, login=("fleet", "right"))
-        fleet.client.publish("edged/v1/g/line-a/in/desired", "{}", 1, retain=True).wait_for_publish(5)
+        fleet.client.publish("edged/v1/g/line-a/in/desired", "{}", 1, retain=True).wait_for_publish(30)
         fleet.close()
         box = make_patient(tmp_path, broker.port, mqtt=f'password_file = "{tmp_path / "secret"}"')
         box.edits(f'id = "{DEVICE}"', f'id = "{DEVICE}"\ngroups = ["line-a"]')
@@ -201,6 +194,12 @@ class TestCertificates:
 
         assert of(box, "broker", "tls")["status"] == "ok"
 
+    def test_one_that_ends_soon_is_a_warning(self, tmp_path: Path, start: Start, plant: Authority) -> None:
+        broker = start(*encrypted(plant.sign("broker", names="IP:127.0.0.1", days=10)))
+        row = of(make_patient(tmp_path, broker.port, mqtt=f'tls = {{ ca = "{plant.pair.cert}" }}'), "broker", "tls")
+        assert row["status"] == "warn"
+        assert re.fullmatch(r"renew the broker's certificate within (9|10) days, and restart the broker", row["remedy"])
+
     def test_one_of_another_authority(self, tmp_path: Path, start: Start, plant: Authority) -> None:
         other = Authority(tmp_path, "Other CA")
         broker = start(*encrypted(plant.sign("broker", names="IP:127.0.0.1", days=90)))
@@ -243,9 +242,7 @@ class TestBesideTheDaemon:
     def test_a_connection_that_the_daemon_holds_counts_as_its_login_and_its_camera_is_not_opened_again(
         self, tmp_path: Path, start: Start, camera: JpegCamera, run: Run
     ) -> None:
-        known = tmp_path / "known"
-        subprocess.run(["mosquitto_passwd", "-b", "-c", str(known), DEVICE, "right"], check=True)
-        broker = start("allow_anonymous false", f"password_file {known}")
+        broker = start(*brokers.knowing(tmp_path, {DEVICE: "right"}))
         (tmp_path / "secret").write_text("right\n")
         picture_bundle(tmp_path / "models" / "still")
         http = f'[http]\nlisten = "127.0.0.1:{brokers.free_port()}"'
@@ -281,7 +278,7 @@ class TestBesideTheDaemon:
         secret = folder / "passwords" / DEVICE
         Session(broker.port, secret).close()
         fleet = Subscriber(broker.port, login=("fleet", (folder / "passwords" / "fleet").read_text().strip()))
-        fleet.client.publish(f"edged/v1/d/{DEVICE}/in/command", '{"id":"1"}', 1).wait_for_publish(5)
+        fleet.client.publish(f"edged/v1/d/{DEVICE}/in/command", '{"id":"1"}', 1).wait_for_publish(30)
         fleet.close()
 
         box = make_patient(tmp_path, broker.port, mqtt=f'password_file = "{secret}"')

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,49 +13,32 @@ from typing import Any
 
 import pytest
 
-from edgectl.checks import account, cameras, coral, daemon, disk, heat, packages, permissions, service, system
+from edgectl.checks import (
+    account,
+    cameras,
+    coral,
+    daemon,
+    packages,
+    permissions,
+    serials,
+    service,
+    system,
+)
 from edgectl.checks.rows import Check, Ground, Row
 from edgectl.checks.run import run
 from edgectl.checks.table import GROUPS, TABLE
 from edgectl.doctor import examine, survey
-from edged.assembly.box import Box
 from edged.assembly.state import Lock
-from edged.config.schema import Config
-from edged.domain.device import Evidence, Finding
 from edged.domain.errors import DeviceError
 from edged.hardware.runtimes import InstalledRuntime
 from edged.update.trust import EARLIEST_MS
-from fakes.box import inventory, profile
 from fakes.devicetree import build, plant
+from fakes.doctored import LITERT, files, ground, live, status_of
+from fakes.webcam import Webcam
 
-LITERT = InstalledRuntime("tflite", "ai-edge-litert", "2.3.0")
 OLD = InstalledRuntime("tflite", "tflite-runtime", "2.17.1")
 ACCOUNTS = "root:x:0:0::/root:/bin/sh\nedged:x:990:990::/var/lib/edged:/usr/sbin/nologin\n"
 GROUP = "root:x:0:\nvideo:x:44:\ndialout:x:20:edged\nedged:x:990:\n"
-
-
-def ground(root: Path, **sections: Any) -> Ground:
-    """Stand on a made-up machine's files."""
-    document = {"device": {"id": "press-07"}, "state": {"directory": str(root / "state")}, **sections}
-    box = Box(inventory(), profile({"accelerator": "cpu"}), (), is_this_machine=False)
-    return Ground(Config.model_validate(document), box, root=root)
-
-
-def live(tmp_path: Path, **sections: Any) -> Ground:
-    """Stand on this machine."""
-    made = ground(tmp_path, **sections)
-    return replace(made, box=replace(made.box, is_this_machine=True), root=Path("/"))
-
-
-def files(root: Path, contents: Mapping[str, str]) -> Path:
-    for name, content in contents.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content)
-    return root
-
-
-def status_of(rows: Iterator[Row] | tuple[Row, ...]) -> dict[str, tuple[str, str]]:
-    return {row.check: (row.status, row.remedy) for row in rows}
 
 
 class TestRunning:
@@ -116,7 +97,7 @@ class TestRunning:
         second = threading.Event()
 
         def waits(_ground: Ground) -> Iterator[Row]:
-            yield Row("a", "x", "ok" if second.wait(5) else "fail", "")
+            yield Row("a", "x", "ok" if second.wait(30) else "fail", "")
 
         def comes(_ground: Ground) -> Iterator[Row]:
             second.set()
@@ -287,21 +268,35 @@ class TestPermissions:
 
 
 class TestCameras:
-    def test_formats_are_asked_for_one_by_one_until_the_driver_has_no_more(self) -> None:
-        def ioctl(_descriptor: int, number: int, answer: bytearray) -> int:
-            assert (number, len(answer)) == (cameras.ENUM_FMT, 64)
-            index, kind = struct.unpack_from("=II", answer)
-            assert kind == cameras.CAPTURE
-            if index == 2:
-                raise OSError(22, "Invalid argument")
-            answer[44:48] = (b"YUYV", b"MJPG")[index]
-            return 0
+    @pytest.fixture
+    def node(self, tmp_path: Path) -> Path:
+        (tmp_path / "video0").touch()
+        return tmp_path / "video0"
 
-        assert cameras.formats(3, ioctl) == ["YUYV", "MJPG"]
+    def test_the_formats_of_a_camera_are_told(self, node: Path) -> None:
+        assert cameras.formats(node, Webcam().ioctl) == ("ok", "MJPG, YUYV", "")
 
-    def test_what_is_no_camera_says_so(self, tmp_path: Path) -> None:
-        with (tmp_path / "file").open("wb") as file, pytest.raises(OSError, match="Inappropriate ioctl"):
-            cameras.formats(file.fileno(), fcntl.ioctl)
+    def test_what_is_no_camera_says_so(self, node: Path) -> None:
+        status, evidence, remedy = cameras.formats(node)
+        assert (status, evidence) == ("fail", f"{node} is no camera: Inappropriate ioctl for device")
+        assert remedy.startswith("edgectl camera list")
+
+    def test_a_cameras_second_node_fails(self, node: Path) -> None:
+        assert cameras.formats(node, Webcam(device_caps=0x04A0_0000).ioctl)[0] == "fail"
+
+    def test_a_node_that_does_not_open_is_judged_elsewhere(self, node: Path) -> None:
+        node.unlink()
+        assert cameras.formats(node)[0] == "skipped"
+
+
+def test_a_serial_port_that_is_named_in_the_order_of_plugging_in_gets_the_name_that_lasts(tmp_path: Path) -> None:
+    root = build("dev/ttyUSB0\ndev/serial/by-id/usb-FTDI-if00-port0 -> ../../ttyUSB0", tmp_path)
+    source = {"name": "s", "kind": "serial", "port": f"{root}/dev/ttyUSB0", "format": "csv", "columns": ["x"]}
+    there = replace(live(tmp_path, source=[source]), root=root, daemon=daemon.Daemon(runs=True))
+    row = next(row for row in serials.rows(there) if row.check == "name")
+    assert row.status == "warn"
+    wanted = f'|"{root}/dev/ttyUSB0"|"{root}/dev/serial/by-id/usb-FTDI-if00-port0"|'
+    assert row.remedy == f"sudo sed -i 's{wanted}' {there.file}"
 
 
 class TestDaemon:
@@ -313,54 +308,6 @@ class TestDaemon:
         assert daemon.look(there, file) == daemon.Daemon(runs=True, pid=os.getpid())
         lock.release()
         assert not daemon.look(there, file).runs
-
-
-class TestHeat:
-    def test_a_pi_that_is_short_of_voltage_and_held_back_says_both(self, tmp_path: Path) -> None:
-        there = survey(root=plant("raspberry-pi-4-coral-usb3", tmp_path))
-        found = status_of((*heat.temperature(there), *heat.throttling(there), *heat.power(there)))
-        assert {name: status for name, (status, _) in found.items()} == {
-            "temperature": "ok",
-            "throttling": "warn",
-            "under-voltage": "fail",
-        }
-
-    def test_a_cap_on_the_frequency_is_told_with_the_command_that_lifts_it(self, tmp_path: Path) -> None:
-        policy = "sys/devices/system/cpu/cpufreq/policy0"
-        root = build(f"{policy}/cpuinfo_max_freq = 2000000\n{policy}/scaling_max_freq = 1000000", tmp_path)
-        (row,) = heat.throttling(ground(root))
-        assert (row.status, row.evidence.split()[5]) == ("warn", "50%")
-        assert "scaling_max_freq" in row.remedy
-
-    def test_heat_fails(self, tmp_path: Path) -> None:
-        alarm = Finding("temperature-high", (Evidence("sys/x", "99000"),), "improve the cooling")
-        there = ground(tmp_path)
-        hot = replace(there, box=replace(there.box, inventory=replace(inventory(), warnings=(alarm,))))
-        (row,) = heat.temperature(hot)
-        assert (row.status, row.evidence) == ("fail", "sys/x = 99000")
-
-
-class TestDisk:
-    @pytest.mark.parametrize(("life", "status"), [("0x01 0x02", "ok"), ("0x09 0x01", "warn"), ("0x0b 0x01", "fail")])
-    def test_wear_of_emmc_is_told_in_tenths(self, tmp_path: Path, life: str, status: str) -> None:
-        row = next(iter(disk.wear(ground(build(f"sys/block/mmcblk0/device/life_time = {life}", tmp_path)))))
-        assert (row.check, row.status) == ("wear", status)
-
-    def test_errors_that_a_file_system_met_fail(self, tmp_path: Path) -> None:
-        rows = list(disk.wear(ground(build("sys/fs/ext4/mmcblk0p2/errors_count = 3", tmp_path))))
-        assert [(row.check, row.status) for row in rows] == [("wear", "skipped"), ("errors", "fail")]
-
-    def test_writes_are_timed_and_leave_nothing_behind(self, tmp_path: Path) -> None:
-        there = live(tmp_path)
-        there.config.state.directory.mkdir()
-        row = next(row for row in disk.rows(there) if row.check == "fsync")
-        assert row.details["writes"] == disk.FSYNCS
-        assert 0 < row.details["p50_ms"] <= row.details["worst_ms"]
-        assert not list(there.config.state.directory.iterdir())
-
-    def test_a_state_directory_that_the_daemon_will_make_is_no_fault(self, tmp_path: Path) -> None:
-        (row,) = disk.rows(live(tmp_path))
-        assert row.status == "skipped"
 
 
 def test_a_system_without_glibc_and_a_processor_without_wheels_fail(tmp_path: Path) -> None:
@@ -393,13 +340,3 @@ def test_a_configuration_that_cannot_be_used_is_told_and_what_needs_none_is_chec
     assert faults[0].remedy == f"sudoedit {config} && edged check --config {config}"
     assert [row.status for row in rows if row.group == "broker"] == ["skipped"]
     assert [row.check for row in rows if row.group == "heat"] == ["temperature", "throttling", "under-voltage"]
-
-
-@pytest.mark.parametrize(("is_own", "owner"), [(True, "-o alice "), (False, "-o alice -g alice ")])
-def test_a_folder_that_root_makes_is_the_daemons(
-    *, is_own: bool, owner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alice = SimpleNamespace(name="alice", is_own=is_own, may=lambda _place, _wanted: False)
-    monkeypatch.setattr(disk, "daemon_account", lambda _ground: alice)
-    (row,) = disk.rows(live(tmp_path))
-    assert row.remedy == f"sudo install -d {owner}-m 700 {tmp_path / 'state'}"

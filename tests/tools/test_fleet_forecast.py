@@ -115,7 +115,8 @@ def test_a_box_that_told_nothing_of_itself_refuses_it(bundle: Bundle) -> None:
 def test_where_the_memory_does_not_suffice_it_is_told(bundle: Bundle) -> None:
     boxes = [device("a", {**told(bundle, measured("large-tflite-int8", FAST)), "memory_free_mb": -20})]
     found = one(forecast(bundle, boxes, PROFILES))
-    assert found.variant != "large-tflite-int8" or (found.headroom_mb is not None and found.headroom_mb < 0)
+    assert (found.memory_mb, found.headroom_mb) == (50.0, -20.0)
+    assert "with memory 50 of 30 MiB" in found.unmet
 
 
 def test_afterwards_the_prediction_stands_beside_what_happened(bundle: Bundle) -> None:

@@ -68,9 +68,10 @@ def test_what_is_announced_is_read_again_and_anything_else_breaks_nothing() -> N
     fleet.heard(topic, payload)
     assert fleet.announced == {"winter": Announced("winter", "parts", ("line-a",), (), 12.5, is_over=False)}
     assert fleet.told == {}
+    wrongs = (b"[]", b"{}", b"{", b"[" * 100_000, json.dumps({"begun_s": "soon", "is_over": 1}).encode())
+    for number, wrong in enumerate(wrongs, 1):
+        fleet.heard(topic, wrong)
+        assert (list(fleet.announced), fleet.refused) == (["winter"], number)
     fleet.heard(topic, b"")
     assert fleet.announced == {}
-    for wrong in (b"[]", b"{}", b"{", json.dumps({"begun_s": "soon", "is_over": 1}).encode()):
-        fleet.heard(topic, wrong)
-    assert (fleet.announced, fleet.refused) == ({}, 4)
     assert read("a", {"model": "parts", "begun_s": 1, "is_over": True}).is_over

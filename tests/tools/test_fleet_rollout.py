@@ -134,6 +134,14 @@ def test_frames_without_an_answer_hold_it_too() -> None:
     assert decide(PLAN, STAGES, fleet(blind), NOW_S).status is Status.PAUSED
 
 
+def test_boxes_that_drift_since_hold_it_unless_nobody_asks_for_that() -> None:
+    drifting = [*came(CANARIES[:4], "committed", drifts=True), *came(CANARIES[4:], "committed")]
+    told = decide(PLAN, STAGES, fleet(drifting), NOW_S)
+    assert told == Decision(Status.PAUSED, 0, "16 of 20 boxes are well, expected 95%; 4 succeeded with worse figures")
+    lenient = PLAN.model_copy(update={"gates": PLAN.gates.model_copy(update={"drift": False})})
+    assert decide(lenient, STAGES, fleet(drifting), NOW_S).status is not Status.PAUSED
+
+
 def test_a_box_that_never_comes_to_an_end_failed() -> None:
     late = came(CANARIES[:1], "downloading", ago_s=90_000.0)[0]
     assert late.outcome(NOW_S, PLAN.timeout_s) is Outcome.TIMED_OUT

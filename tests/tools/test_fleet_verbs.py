@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import paho.mqtt.publish as mqtt
 import pytest
 
 from edgectl.cli import main
+from edgectl.fleet.boxes import look
+from edgectl.fleet.plan import read_plan
+from edgectl.fleet.rivals import announced
+from edgectl.fleet.settings import read_settings
 from edgectl.repo.work import Work
 from edged.config.share import shipped
 from edged.domain.strict import read_json
 from edged.update.desired import parse
 from fakes import brokers
 from fakes.fleetbox import FleetBox
+from fakes.ptyscreen import PtyScreen
 from fakes.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -96,6 +104,40 @@ def test_a_rollout_brings_the_release_to_every_box(desk: Desk, capsys: pytest.Ca
     assert told[-1]["state"] == "finished"
 
 
+def bars(shown: str) -> list[list[str]]:
+    """Give the table's rows: mark and stage, boxes, bar, and the three counts."""
+    return [line.split() for line in shown.splitlines() if "█" in line or "▓" in line or "░" in line or "▒" in line]
+
+
+def test_on_a_terminal_the_bars_move_until_every_box_has_it(desk: Desk) -> None:
+    boxes = [desk.box(f"box-{number}", ends="probation") for number in range(10)]
+    screen = PtyScreen(
+        "fleet", "rollout", str(desk.plan), "--every-s", "0.1", "--config", str(desk.config), columns=100
+    )
+
+    screen.until(
+        lambda shown: (
+            bars(shown) == [["▸", "canary", "2", "▓" * 40, "0", "0", "2"], ["all", "8", "░" * 40, "0", "0", "0"]]
+        ),
+        "the canaries under way, nobody else ordered",
+    )
+    first = next(box for box in boxes if box.seqs)
+    first.ends = "committed"
+    first.again()
+    screen.until(
+        lambda shown: bars(shown)[0] == ["▸", "canary", "2", "█" * 20 + "▓" * 20, "1", "0", "1"], "half of its bar"
+    )
+    for box in boxes:
+        box.ends = "committed"
+        box.again()
+    assert screen.end("") == 0
+
+    last = screen.text()
+    assert "finished" in last
+    assert bars(last) == [["canary", "2", "█" * 40, "2", "0", "0"], ["all", "8", "█" * 40, "8", "0", "0"]]
+    assert last.splitlines()[0] == f"autumn: sensor-forecast {desk.version}"
+
+
 def test_canaries_that_fail_end_it_and_the_others_receive_nothing(desk: Desk) -> None:
     boxes = [desk.box(f"box-{number}", ends="rolled-back") for number in range(10)]
     assert desk.run("rollout", str(desk.plan), "--every-s", "0.1") == 1
@@ -148,6 +190,47 @@ def test_a_second_rollout_of_the_model_to_the_same_boxes_is_refused_until_the_fi
     assert len(box.seqs) == 1
     assert desk.run("abort", "autumn") == 0
     assert desk.run("rollout", str(winter), "--once") == 0
+
+
+def announce(desk: Desk, name: str, begun_s: float) -> None:
+    plan = read_plan(desk.plan).model_copy(update={"name": name})
+    topic, payload = announced(plan, begun_s, is_over=False)
+    mqtt.single(topic, payload, 1, retain=True, hostname="127.0.0.1", port=desk.broker.port)
+
+
+def test_of_two_rollouts_begun_within_a_moment_one_goes_on_though_their_clocks_differ(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other's clock is a day late: it reads that it was first, and goes on; so this one must not, though it has begun."""
+    box = desk.box("box-0", ends="probation")
+    ended: list[int] = []
+    first = threading.Thread(target=lambda: ended.append(desk.run("rollout", str(desk.plan), "--every-s", "0.1")))
+    first.start()
+    until(lambda: box.seqs, "the first has ordered")
+
+    announce(desk, "winter", time.time() - 86_400)
+    first.join(20.0)
+
+    assert ended == [2]
+    assert "winter rolls sensor-forecast out to box-0" in capsys.readouterr().err
+    assert len(box.seqs) == 1
+    fleet = look(read_settings(desk.config))
+    assert list(fleet.announced) == ["winter"]
+
+
+def test_a_rollout_that_is_run_again_after_its_end_counts_as_new(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.box("box-0")
+    assert desk.run("rollout", str(desk.plan), "--every-s", "0.1") == 0
+    assert look(read_settings(desk.config)).announced["autumn"].is_over
+    announce(desk, "winter", time.time())
+    capsys.readouterr()
+
+    assert desk.run("rollout", str(desk.plan), "--once") == 2
+
+    assert "winter rolls sensor-forecast out to box-0" in capsys.readouterr().err
+    assert look(read_settings(desk.config)).announced["autumn"].is_over
 
 
 def test_who_looks_on_orders_nothing(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,6 +114,29 @@ def test_the_figures_of_the_ordered_version_are_compared(broker: Broker) -> None
     assert (broker.sees().p95_ratio, broker.sees().error_share) == (1.5, 0.01)
 
 
+@pytest.mark.parametrize(
+    ("changes", "drifts"),
+    [
+        ({}, True),
+        ({"code": "stalled"}, False),
+        ({"component": "bearing"}, False),
+        ({"since": "2026-11-18T11:00:00.000Z"}, False),
+        ({"since": None}, False),
+    ],
+    ids=["drift", "another reason", "another model's pipeline", "from before the order", "undated"],
+)
+def test_drift_counts_where_the_model_runs_and_from_the_order_on(
+    broker: Broker, changes: dict[str, Any], drifts: bool
+) -> None:
+    broker.runner().step(broker.fleet, NOW_S)
+    broker.box("press-07", {"name": "parts", "state": "committed", "desired": {"seq": 1}})
+    ladders = [{"model": "parts", "pipelines": ["gate"]}, {"model": "vibration", "pipelines": ["bearing"]}]
+    broker.tells("press-07", "inventory", profile="pi", models=ladders)
+    reason = {"code": "drift", "component": "gate", "since": "2026-11-18T12:00:00.000Z", **changes}
+    broker.tells("press-07", "health", state="degraded", reasons=[reason])
+    assert broker.sees().drifts is drifts
+
+
 def test_orders_for_other_models_stay(broker: Broker) -> None:
     broker.publish(
         topic_of(PRESS), enveloped(next_order(PRESS, None, {"vibration": OTHER}, Given("jane", "", NOW_S, 60)))
@@ -127,6 +150,16 @@ def test_a_broker_that_forgot_an_order_does_not_make_the_next_one_old(broker: Br
     broker.box("press-07", {"name": "other", "desired": {"seq": 41, "audience": "device:press-07"}})
     broker.runner().step(broker.fleet, NOW_S)
     assert broker.fleet.orders[PRESS].seq == 42
+
+
+def test_a_box_that_tells_the_highest_number_ends_no_orders_for_its_group(broker: Broker) -> None:
+    group = Audience("group", "line-a")
+    for name, seq in (("press-07", 41), ("liar", 2**53)):
+        broker.box(name, {"name": "other", "desired": {"seq": seq, "audience": "group:line-a"}})
+
+    payload = next_order(group, None, {"parts": RELEASE}, Given("", "", NOW_S, 60), broker.fleet.seen_seq(group))
+
+    assert parse(payload).seq == 42
 
 
 def test_an_abort_orders_what_ran_before_once(broker: Broker) -> None:

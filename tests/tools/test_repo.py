@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,7 +22,9 @@ from edgectl.repo.status import rows
 from edgectl.repo.work import Work
 from edged.assembly.courier import Courier, CourierSettings
 from edged.domain.errors import ConfigError, EdgedError
+from edged.fleet.fetch import Transport
 from edged.fleet.folder import FolderTransport
+from edged.fleet.https import HttpTransport
 from edged.fleet.repository import Repository
 from edged.update.desired import Audience
 from edged.update.disk import LocalDisk
@@ -53,7 +58,7 @@ def offering(work: Work, tmp_path: Path, version: str = "1.0.0", weights: bytes 
     return published(work)
 
 
-def courier(work: Work, state: Path) -> Courier:
+def courier(work: Work, state: Path, way: Transport | None = None) -> Courier:
     state.mkdir(exist_ok=True)
     root = state / "root.json"
     root.write_bytes((work.public / "metadata" / "1.root.json").read_bytes())
@@ -62,12 +67,12 @@ def courier(work: Work, state: Path) -> Courier:
         CourierSettings("memory", root, state, DEVICE.name),
         TrustFile(state, LocalDisk()),
         clock,
-        start=lambda order: InProcess(order, FolderTransport(work.public)),
+        start=lambda order: InProcess(order, way or FolderTransport(work.public)),
     )
 
 
-def followed(work: Work, state: Path, wish: Wish) -> bytes:
-    own = courier(work, state)
+def followed(work: Work, state: Path, wish: Wish, way: Transport | None = None) -> bytes:
+    own = courier(work, state, way)
     order = own.judge(signed_order(wish, work.public, work.keys), DEVICE).models["parts"]
     assert order is not None
     return own.fetch(order).path.read_bytes()
@@ -82,6 +87,20 @@ def code(attempt: Callable[[], object]) -> str:
 def test_a_box_follows_an_order_for_what_was_added_signed_and_published(work: Work, tmp_path: Path) -> None:
     offering(work, tmp_path)
     content = followed(work, tmp_path / "state", Wish(DEVICE, ("parts=1.0.0",)))
+    assert len(content) == find_release(work.public, "parts").length
+
+
+def test_any_web_server_can_hand_out_what_was_published(work: Work, tmp_path: Path) -> None:
+    """One that knows nothing but folders: neither ranges nor tags."""
+    offering(work, tmp_path)
+    plain = partial(SimpleHTTPRequestHandler, directory=str(work.public))
+    with ThreadingHTTPServer(("127.0.0.1", 0), plain) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        way = HttpTransport(f"http://127.0.0.1:{server.server_port}/")
+        content = followed(work, tmp_path / "state", Wish(DEVICE, ("parts=1.0.0",)), way)
+        server.shutdown()
+        serving.join()
     assert len(content) == find_release(work.public, "parts").length
 
 

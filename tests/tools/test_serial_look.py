@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgectl.serial import look
-from edgectl.serial.look import read
+from edgectl.serial.look import Read, read
+from edgectl.serial.record import write
+from edgectl.timing import timing
+from edged.assembly.lines import opener
+from edged.config.schema import CsvSource
 from edged.domain.errors import SourceLostError
 from edged.domain.frame import Samples, Stamp
 from fakes.clock import FakeClock
@@ -56,6 +61,19 @@ def test_a_sensor_that_is_lost_is_told_with_what_came() -> None:
     clock = FakeClock()
     told = read(Sensor(clock, 3, is_lost=True), clock, 5)
     assert (told.timing.count, told.lost) == (30, "cannot read serial port on: unplugged, expected bytes")
+
+
+def test_what_was_kept_reads_again_sample_for_sample(tmp_path: Path) -> None:
+    values = np.array([[1.5, -2.25], [3.1234567, 1e-7], [9.8, 0.0]], np.float32)
+    times_s = np.array([7.0, 7.005, 7.5])
+    write(tmp_path / "a.csv", Read(timing([7.0]), values, times_s, {}), ("t", "x"))
+    source = CsvSource.model_validate(
+        {"name": "a", "kind": "csv", "path": tmp_path / "a.csv", "columns": ["t", "x"], "time": "time_s"}
+    )
+    block = opener(source, FakeClock())().read()
+    assert isinstance(block, Samples)
+    assert np.array_equal(block.values, values)
+    assert np.diff(block.times_s) == pytest.approx([0.005, 0.495])
 
 
 def test_a_silent_sensor_has_no_figures() -> None:

@@ -7,7 +7,6 @@ import json
 import re
 import shlex
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def test_a_bound_leaves_out_what_is_least_telling(box: SecretBox, capsys: pytest
     ("more", "status", "said"),
     [
         (("--max-mb", "0.01"), 2, "expected 0.2 to 1000"),
-        (("-o", "absent/a.tar.gz"), 1, "expected a disk that takes it"),
+        (("-o", "absent/a.tar.gz"), 2, "is no folder, expected one; make it"),
         (("--config", "absent.toml"), 2, "expected a configuration"),
     ],
 )
@@ -91,20 +90,27 @@ def test_what_cannot_be_done_is_one_line(
     assert said in line
 
 
+def test_a_check_that_breaks_costs_itself_alone_and_is_told(
+    box: SecretBox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(_file: Path) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("edgectl.support.check_all", breaks)
+    assert support(box, "--json", "-o", "a.tar.gz") == 0
+    assert {"check.json", "models.json"} <= {one["name"] for one in json.loads(capsys.readouterr().out)["members"]}
+    with tarfile.open("a.tar.gz") as tar:
+        told = json.load(tar.extractfile("a/check.json"))  # type: ignore[arg-type] # it is a file
+    assert told["error"] == "ZeroDivisionError()"
+    assert "breaks" in " ".join(told["at"])
+
+
 def test_what_cameras_saw_is_left_out_of_what_the_daemon_says() -> None:
     said = {
         "device": "press-07",
         "pipelines": [{"name": "gate", "answer": "person 0.9", "scores": [1], "events": [2], "unknown": 3}],
     }
     assert without_answers(said) == {"device": "press-07", "pipelines": [{"name": "gate", "unknown": 3}]}
-
-
-@pytest.fixture
-def screens() -> Iterator[list[PtyScreen]]:
-    made: list[PtyScreen] = []
-    yield made
-    for one in made:
-        one.close()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from edgectl.fleet.view import Device
 from edgectl.watch import columns, page, terminal
 from edgectl.watch.boxes import Boxes, Row, happening, rows_of
 from edgectl.watch.inside import told
-from edgectl.watch.live import headline
+from edgectl.watch.live import headline, look_on
 from edgectl.watch.view import View, pressed
 from edgectl.watch.where import broker_of
 from edged.domain.errors import ConfigError
@@ -186,9 +187,49 @@ def test_a_number_takes_four_characters_at_most(value: float) -> None:
     assert len(columns.milliseconds(value)) <= 4
 
 
-def test_a_control_character_in_a_name_reaches_no_terminal() -> None:
-    line = page.line_of(Row("a\x1b[2Jb", "x", "ok"), 80)
-    assert "\x1b" not in line.plain
+HOSTILE = "\x1b[2J\x1b]0;gone\x07\x9b31m\u202eb\r\n"
+
+
+class Paper:
+    """Implements edgectl.watch.live.Surface: keeps what is drawn, and presses the keys that it was given."""
+
+    def __init__(self, *keys: str) -> None:
+        self.size, self.drawn, self._keys = (80, 24), list[str](), [*keys, "q"]
+
+    def draw(self, lines: list[str]) -> None:
+        self.drawn += lines
+
+    def keys(self, within_s: float) -> list[str]:  # noqa: ARG002 - the port's
+        return [self._keys.pop(0)]
+
+
+def test_whatever_a_box_calls_itself_nothing_of_it_steers_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    boxes, name = Boxes(), f"evil{HOSTILE}"
+    reason = dict.fromkeys(("code", "component", "message", "remedy"), HOSTILE)
+    about = inventory({HOSTILE: HOSTILE}, governed={HOSTILE: {"level": HOSTILE, "rung": HOSTILE, "reason": HOSTILE}})
+    hear(boxes, "status", {"state": "online"}, box=name)
+    hear(boxes, "health", {"state": HOSTILE, "reasons": [reason]}, box=name)
+    hear(boxes, "inventory", {**about, "profile": HOSTILE, "versions": {"edged": HOSTILE}}, box=name)
+    hear(boxes, "models", models(HOSTILE), box=name)
+    hear(boxes, "telemetry", telemetry({HOSTILE: {**figures(state=HOSTILE), "drops": {HOSTILE: 3}}}), box=name)
+    hear(boxes, "event/x", event(HOSTILE, HOSTILE, HOSTILE, HOSTILE, f"2026-11-21T{HOSTILE}"), box=name)
+    paper = Paper("enter", "down")
+
+    look_on(paper, boxes, lambda: True, "broker:1883", 1.0)
+
+    shown = "\n".join(paper.drawn)
+    assert shown.count("evil?[2J") >= 2, "the fleet's page and the box's own"
+    # Colours are the program's own.
+    assert set(re.sub(r"\x1b\[[0-9;]*m", "", shown)) & set("\x1b\x07\x9b\u202e\r") == set()
+    assert "\x1b[2J" not in shown
+
+
+def test_figures_that_no_box_has_end_nothing() -> None:
+    huge = {**figures(1e308), "drops": {"a": 1e308, "b": 1e308, "c": -1e308}, "latency_ms": {"age": {"p50": -1e308}}}
+    row = only_row(box(telemetry=telemetry({"people": huge}, temp_c=1e308)))
+    assert row.drops == 10**18
+    assert page.fitted(page.line_of(row, 80), 80).cell_len <= 80
 
 
 def test_a_selection_stays_on_its_pipeline_when_the_order_changes() -> None:

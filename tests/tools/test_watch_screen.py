@@ -12,7 +12,6 @@ import pytest
 
 from edgectl.cli import main
 from edgectl.watch import verb
-from fakes import brokers
 from fakes.brokers import BrokerProcess
 from fakes.daemon import DEVICE, DaemonProcess, write_config
 from fakes.ptyscreen import PtyScreen
@@ -25,13 +24,6 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "watch.md").read_text(enc
 MANY, ONE = re.findall(r"^```\n(\d+ box.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 STEP = "does less: variant from int8 to small-int8"
 MANY_BOXES = 200
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
-    made = brokers.mosquitto(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -66,14 +58,6 @@ def happen(boxes: ToldBoxes) -> None:
     alert = {"schema": "edged.alert/1", "code": "governor-step", "component": "bearing", "message": STEP}
     boxes.tell("press-07", "event/people", event("people", "at-the-gate", "start"), retain=False)
     boxes.tell("press-08", "alert", {**alert, "at": AT.replace(":11.", ":12.")}, retain=False)
-
-
-@pytest.fixture
-def screens() -> Iterator[list[PtyScreen]]:
-    made: list[PtyScreen] = []
-    yield made
-    for one in made:
-        one.close()
 
 
 def show(screens: list[PtyScreen], broker: BrokerProcess, *words: str, columns: int = 80, lines: int = 24) -> PtyScreen:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from edgectl import audit_actions
+from edgectl.options import CONFIG, FAULT, AsJson, ConfigFile, StateFolder
+from edgectl.page import console
+from edgectl.plain import print_json
 from edged.config.load import load
 from edged.domain.errors import ConfigError
 from edged.domain.strict import unix_ms
@@ -23,9 +23,7 @@ from edged.update.disk import LocalDisk
 from edged.update.journal import Entry, read_journal
 from edged.update.records import Records
 
-CONFIG = Path("/etc/edged/edged.toml")
 NS_PER_MS = 1_000_000
-FAULT = 1
 
 app = typer.Typer(
     help="Tell which digest of which model gave the results of a moment, and by whose order.",
@@ -38,10 +36,10 @@ app = typer.Typer(
 def run(
     at: Annotated[str, typer.Option(help="The moment, RFC 3339 such as 2026-11-21T08:30:00Z. Default: now.")] = "",
     model: Annotated[str, typer.Option(help="This model alone.")] = "",
-    config: Annotated[Path | None, typer.Option(help=f"The configuration (default: {CONFIG}).")] = None,
-    state: Annotated[Path | None, typer.Option(help="The state directory. Default: the configuration's.")] = None,
+    config: ConfigFile = None,
+    state: StateFolder = None,
     actions: Annotated[bool, typer.Option("--actions", help="What was done about events instead.")] = False,  # noqa: FBT002 - a flag
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - as above
+    as_json: AsJson = False,  # noqa: FBT002 - as above
 ) -> None:
     """Tell what was live, as the box's journal has it. Works beside a running daemon and without one; exit 1: the journal was altered."""
     at_ms = _moment(at)
@@ -54,7 +52,7 @@ def run(
     found = [one for one in live_at(_made(entries, folder), at_ms) if model in {"", one.model}]
     broken = [entry for entry in entries if entry.broken]
     if as_json:
-        sys.stdout.write(json.dumps(document(at_ms, found, entries), indent=1) + "\n")
+        print_json(document(at_ms, found, entries))
     else:
         _print(at_ms, found, entries)
     if broken:
@@ -79,21 +77,28 @@ def _made(entries: list[Entry], folder: Path) -> list[Entry]:
 
 
 def _print(at_ms: int, found: list[Served], entries: list[Entry]) -> None:
-    table = Table(title=f"live at {rfc3339(at_ms * NS_PER_MS)}")
-    for heading in ("model", "version", "digest of each variant", "since", "by order of"):
-        table.add_column(heading, overflow="fold")
+    page = console()
+    page.print(
+        f"{'live' if found else 'no model was live, as far as the journal tells,'} at {rfc3339(at_ms * NS_PER_MS)}"
+    )
     for one in found:
-        digests = "\n".join(f"{name}: sha256:{digest}" for name, digest in one.variants.items())
-        dated = "" if one.is_dated else " (clock unsynced)"
-        why = f"\n{one.event}: {one.reason}" if one.reason else ""
-        table.add_row(one.model, one.version, digests, rfc3339(one.since_ms * NS_PER_MS) + dated, _by(one) + why)
-    page = Console(markup=False)
-    page.print(table)
+        page.print(_about(one))
     for entry in entries:
         if entry.broken:
             page.print(f"{entry.file.name} line {entry.number}: {entry.broken}")
     if not any(entry.broken for entry in entries):
         page.print(f"the journal's {len(entries)} lines follow each other")
+
+
+def _about(one: Served) -> Text:
+    """Tell of a model in lines that 80 columns hold, a digest whole on one of them."""
+    dated = "" if one.is_dated else " (clock unsynced)"
+    text = Text("\n").append(f"{one.model} {one.version}", "bold")
+    text.append(f"\n  since {rfc3339(one.since_ms * NS_PER_MS)}{dated}, by order of {_by(one)}")
+    text.append(f"\n  {one.event}: {one.reason}" if one.reason else "")
+    for name, digest in one.variants.items():
+        text.append(f"\n  {name}\n    ").append(f"sha256:{digest}", "dim")
+    return text
 
 
 def _by(one: Served) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from edgectl.config.asks import printable
+from edgectl.page import Page
+from edgectl.plain import print_json
 from edged.assembly.acting import FOLDER
 from edged.fleet.topics import rfc3339
 from edged.update.journal import Entry, read_journal
@@ -25,7 +23,7 @@ def show(state: Path, until_ms: int | None, *, as_json: bool) -> bool:
     entries = list(read_journal(state / FOLDER))
     told = [entry for entry in entries if until_ms is None or _at_ms(entry) <= until_ms]
     if as_json:
-        sys.stdout.write(json.dumps(_document(told, entries), indent=1) + "\n")
+        print_json(_document(told, entries))
     else:
         _print(told, entries)
     return not any(entry.broken for entry in entries)
@@ -43,7 +41,7 @@ def _document(told: list[Entry], entries: list[Entry]) -> dict[str, Any]:
 
 def _print(told: list[Entry], entries: list[Entry]) -> None:
     # What a program or a server said stands in it: no markup, and nothing that steers the terminal.
-    page = Console(markup=False)
+    page = Page(markup=False)
     if told:
         page.print(_table(told))
     else:
@@ -62,9 +60,7 @@ def _table(told: list[Entry]) -> Table:
         table.add_column(heading, overflow="fold")
     for entry in told[-SHOWN:]:
         fields = _told(entry)
-        words = (
-            printable(str(fields.get(name) or "")) for name in ("action", "what", "pipeline", "rule", "phase", "why")
-        )
+        words = (str(fields.get(name) or "") for name in ("action", "what", "pipeline", "rule", "phase", "why"))
         table.add_row(rfc3339(_at_ms(entry) * NS_PER_MS), *words)
     return table
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from edgectl import bench_screen as screen
 from edgectl.bench_rows import compared
 from edgectl.bench_run import Bench, Result, bench, document, prepare, readings_now
+from edgectl.options import CONFIG, AsJson, ConfigFile
+from edgectl.page import Page
+from edgectl.plain import print_json
 from edged.assembly.box import model_folders
 from edged.assembly.explain import read_figures, read_objective
 from edged.config.load import load
@@ -23,7 +23,6 @@ from edged.domain.errors import BundleError, ConfigError
 from edged.domain.figures import Measured
 from edged.update.manifest import find_bundles, read_bundle
 
-CONFIG = Path("/etc/edged/edged.toml")
 LAST = "last"
 
 app = typer.Typer(
@@ -40,13 +39,13 @@ def run(  # noqa: PLR0917 - typer names them all
     model: Annotated[
         str, typer.Argument(help="A bundle's name or folder. Default: every model that is installed.")
     ] = "",
-    config: Annotated[Path | None, typer.Option(help=f"The configuration (default: {CONFIG}).")] = None,
+    config: ConfigFile = None,
     threads: Annotated[list[int] | None, typer.Option(min=1, help="Only with so many; may be given again.")] = None,
     seconds: Annotated[float, typer.Option(min=0.05, max=60, help="How long each runs, at least 30 calls.")] = 1.0,
     objective: Annotated[str, typer.Option(help="What to choose for, such as latency_ms=80,prefer=latency.")] = "",
     compare: Annotated[str, typer.Option(help="A kept run to compare with: a file, or 'last'.")] = "",
     plot: Annotated[Path | None, typer.Option(help="Draw the latencies into this PNG.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
     state: Annotated[Path | None, typer.Option(help="Keep the figures in this folder.")] = None,
 ) -> None:
     """Measure what each variant of a model does on this box, and which one is chosen.
@@ -62,7 +61,7 @@ def run(  # noqa: PLR0917 - typer names them all
     if plot is not None:
         _draw(plot, results, made)
     if as_json:
-        sys.stdout.write(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+        print_json(told)
         return
     _show(results, told, made)
 
@@ -92,7 +91,7 @@ def _measured(
 def _progress() -> Progress:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     # On standard error: what is measured may go into a file.
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    return Progress(*columns, console=Page(stderr=True), transient=True)
 
 
 def _show(results: list[Result], told: dict[str, object], made: Bench) -> None:

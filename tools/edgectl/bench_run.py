@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from edged.assembly.bench import measure
 from edged.assembly.box import Box, ladder, survey_for
 from edged.assembly.figures_store import FiguresStore
 from edged.assembly.jobs import Job, candidates, feel, name_of, record
-from edged.assembly.state import LOCK
+from edged.assembly.state import LOCK, is_held
 from edged.config.schema import Config, Objective
 from edged.control.benchmark import Effort, Outcome, Run, Unfit, disturbed_share, judge, summary
 from edged.control.figures import HERE, to_document
@@ -67,19 +66,10 @@ def prepare(config: Config, seconds: float, keep_in: Path | None = None) -> Benc
 def is_running(state: Path) -> bool:
     """Whether a daemon uses this state directory: it holds the lock then."""
     try:
-        file = os.open(state / LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
+        return is_held(state / LOCK)
     except OSError:
         # The service's state is closed to others: it may well run, and being polite costs only time.
         return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(file)
-    return False
 
 
 def bench(bundle: Bundle, made: Bench, threads: Sequence[int], objective: Objective, told: Told) -> Result:

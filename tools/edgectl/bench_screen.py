@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from edgectl import page
 from edgectl.bench_rows import Row
 
 WIDTH = 140
@@ -24,10 +24,9 @@ DPI = 120
 INCH_A_ROW, INCH_A_MODEL = 0.34, 0.7
 
 
-def console() -> Console:
+def console() -> page.Page:
     """Give the terminal, or a wide page where there is none."""
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=WIDTH)
+    return page.console(WIDTH, markup=True)
 
 
 def table(title: str, rows: Sequence[Row]) -> Table:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,13 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from edgectl import coverage_screen as screen
+from edgectl.options import CONFIG, AsJson, ConfigFile, StateFolder
+from edgectl.plain import print_json
 from edged.assembly.coverage_store import CoverageStore, day_name
 from edged.config.load import load
 from edged.domain.errors import ConfigError
 from edged.fleet.topics import rfc3339
 from edged.telemetry.coverage import MINUTE_MS, MINUTES_A_DAY, Minute, total
 
-CONFIG = Path("/etc/edged/edged.toml")
 EPOCH = date(1970, 1, 1)
 NS_PER_MINUTE = 60_000_000_000
 
@@ -35,10 +34,10 @@ app = typer.Typer(
 def run(
     pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
     day: Annotated[str, typer.Option(help="The day, as 2026-11-21; days begin at midnight UTC. Default: today.")] = "",
-    config: Annotated[Path | None, typer.Option(help=f"The configuration (default: {CONFIG}).")] = None,
-    state: Annotated[Path | None, typer.Option(help="The state directory. Default: the configuration's.")] = None,
+    config: ConfigFile = None,
+    state: StateFolder = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the day into this PNG.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Draw what a pipeline saw of a day: a row an hour, a cell a minute. Works beside a running daemon and without one."""
     now = datetime.now(timezone.utc)
@@ -49,7 +48,7 @@ def run(
     if plot is not None:
         _draw(plot, minutes, title)
     if as_json:
-        sys.stdout.write(json.dumps(document(pipeline, number, minutes), indent=1) + "\n")
+        print_json(document(pipeline, number, minutes))
         return
     page = screen.console()
     page.print(screen.grid(minutes, title))

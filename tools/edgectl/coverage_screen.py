@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.text import Text
 
+from edgectl import page
 from edged.telemetry.coverage import CAUSES, MINUTE_MS, Minute, Seconds
 
 HOURS, MINUTES = 24, 60
@@ -45,10 +45,9 @@ GAP = 3
 EMPTY = (255, 255, 255)
 
 
-def console() -> Console:
+def console() -> page.Page:
     """Give what a day is printed on."""
-    made = Console()
-    return made if made.is_terminal else Console(highlight=False, width=WIDTH)
+    return page.console(WIDTH)
 
 
 def shares_ms(minute: Minute) -> dict[str, int]:

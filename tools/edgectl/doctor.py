@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,15 +17,19 @@ from edgectl.checks.configuration import may_read
 from edgectl.checks.rows import Ground, Report, Row
 from edgectl.checks.run import run as run_checks
 from edgectl.checks.table import GROUPS, TABLE
+from edgectl.options import CONFIG, FAULT, AsJson, ConfigFile
+from edgectl.plain import as_json, print_json
 from edged.assembly.box import Box, survey_for
+from edged.assembly.within import within
 from edged.config.load import Fault, Loaded, RejectedConfigError, load
 from edged.config.schema import Config
 from edged.domain.errors import ConfigError
 from edged.fleet.topics import rfc3339
 
-CONFIG = Path("etc/edged/edged.toml")
 RECORD = "doctor.json"
-FAULT = 1
+LOOK_S, HARDWARE_S = 10.0, 30.0
+"""Of the first look, before any check has a deadline of its own: a disk may lie on a server that is away. A small board that is
+busy takes seconds for it."""
 
 app = typer.Typer(
     help="Say what is wrong with this box, what shows it, and what mends it.",
@@ -61,17 +65,18 @@ def examine(
 
 def survey(config: Path | None = None, root: Path = Path("/")) -> Ground:
     """Read the configuration as far as that goes, look at the hardware, and find the daemon."""
-    file = config or root / CONFIG
-    loaded, usable = _loaded(file, root, required=config is not None)
-    box, fault = _box(loaded.config, root, file)
-    running = daemon.look(loaded.config, file) if root == Path("/") else daemon.STOPPED
+    file = config or root / CONFIG.relative_to("/")
+    read = _read(file, root, required=config is not None)
+    box, fault = _box(read.loaded.config, root, file)
+    running = daemon.look(read.loaded.config, file) if root == Path("/") else daemon.STOPPED
     return Ground(
-        loaded.config,
+        read.loaded.config,
         box,
         root=root,
         file=file,
-        faults=(*loaded.faults, *fault),
-        is_configured=usable,
+        faults=(*read.loaded.faults, *fault),
+        is_configured=read.is_usable,
+        is_stuck=read.is_stuck,
         daemon=running,
     )
 
@@ -83,12 +88,12 @@ def run(  # noqa: PLR0917 - one argument for each flag
     walk: Annotated[bool, typer.Option("--walk", help="Ask to unplug and plug accelerators.")] = False,  # noqa: FBT002 - a flag
     login: Annotated[bool, typer.Option("--login", help="Log in at the broker though edged is online there.")] = False,  # noqa: FBT002 - a flag
     faults: Annotated[bool, typer.Option("--faults", help="Show only what warns or fails.")] = False,  # noqa: FBT002 - a flag
-    config: Annotated[Path | None, typer.Option(help=f"The configuration (default: /{CONFIG}).")] = None,
+    config: ConfigFile = None,
     sysroot: Annotated[Path, typer.Option(help="Another machine's files: what they tell is checked.")] = Path("/"),
     record: Annotated[
         Path | None, typer.Option(help=f"Where the report is kept (default: {RECORD} in the state directory).")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Check a box and say what mends what is wrong. Exit status 1 when anything fails."""
     from edgectl.doctor_screen import Screen  # noqa: PLC0415 - nothing is drawn for --json
@@ -101,7 +106,7 @@ def run(  # noqa: PLR0917 - one argument for each flag
     if screen is not None:
         screen.sum_up(report)
     else:
-        sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        print_json(document)
     if record is not None or report.ground.is_live:
         kept = _kept(record or report.ground.config.state.directory / RECORD, document)
         (sys.stderr if as_json else sys.stdout).write(f"{kept}\n")
@@ -117,26 +122,41 @@ def _wanted(groups: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in GROUPS if not asked or name in asked)
 
 
-def _loaded(file: Path, root: Path, *, required: bool) -> tuple[Loaded, bool]:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What could be read of the configuration; ``is_stuck``: the disk that it lies on does not answer."""
+
+    loaded: Loaded
+    is_usable: bool = True
+    is_stuck: bool = False
+
+
+def _read(file: Path, root: Path, *, required: bool) -> _Read:
     """Read it; one that cannot be used costs the checks that need it, and no others."""
-    if required and may_read(file) is None:
-        message = f"cannot read {file}: there is none, expected a configuration"
-        raise ConfigError(message, remedy="name one with --config, or leave that out for the defaults")
     try:
-        return load(file, root=root, required=False, named=False), True
+        if required and within(LOOK_S, partial(may_read, file)) is None:
+            message = f"cannot read {file}: there is none, expected a configuration"
+            raise ConfigError(message, remedy="name one with --config, or leave that out for the defaults")
+        return _Read(within(LOOK_S, partial(load, file, root=root, required=False, named=False)))
     except RejectedConfigError as error:
-        return Loaded(Config.model_validate({"device": {"id": "unnamed"}}), error.faults, ()), False
+        return _Read(_without(error.faults), is_usable=False)
+    except TimeoutError as error:
+        return _Read(_without((Fault(file, "", str(error.strerror)),)), is_usable=False, is_stuck=True)
+
+
+def _without(faults: tuple[Fault, ...]) -> Loaded:
+    return Loaded(Config.model_validate({"device": {"id": "unnamed"}}), faults, ())
 
 
 def _box(config: Config, root: Path, file: Path) -> tuple[Box, tuple[Fault, ...]]:
     """Look at the hardware; a profile that cannot be had, or read by whoever runs this, leaves the shipped ones."""
     try:
-        return survey_for(config, root), ()
-    except ConfigError as error:
+        return within(HARDWARE_S, partial(survey_for, config, root)), ()
+    except (ConfigError, TimeoutError) as error:
         device = config.device.model_copy(update={"profile": "auto"})
         shipped_alone = config.profiles.model_copy(update={"directories": ()})
         usable = config.model_copy(update={"device": device, "profiles": shipped_alone})
-        return survey_for(usable, root), (Fault(file, "device.profile", str(error.args[0])),)
+        return survey_for(usable, root), (Fault(file, "device.profile", str(error.args[-1])),)
 
 
 def _ask(question: str) -> bool:
@@ -154,7 +174,7 @@ def _nothing(_row: Row) -> None:
 def _kept(file: Path, report: dict[str, Any]) -> str:
     """Keep the report; gives where it lies, or why it does not."""
     try:
-        file.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        within(LOOK_S, partial(file.write_text, as_json(report), encoding="utf-8"))
     except OSError as error:
-        return f"not recorded in {file}: {error.strerror}"
+        return f"not recorded in {file}: {error.strerror}; --record names another place"
     return f"recorded in {file}"

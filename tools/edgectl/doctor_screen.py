@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.text import Text
 
 from edgectl.checks.rows import Report, Row, Status
 from edgectl.checks.run import ELSEWHERE, UNUSABLE
 from edgectl.checks.table import GROUPS
+from edgectl.page import console
 
-WIDTH = 120
 INDENT = 8
 MARKS: dict[Status, tuple[str, str]] = {
     "ok": ("ok", "green"),
@@ -21,7 +20,21 @@ WORDS: dict[Status, str] = {"fail": "failed", "warn": "to look at", "ok": "fine"
 
 COMMANDS = frozenset(
     (
-        *("curl", "edgectl", "for", "getent", "iostat", "journalctl", "ls", "nc", "openssl", "printf", "ps", "python3"),
+        *(
+            "curl",
+            "edgectl",
+            "for",
+            "getent",
+            "grep",
+            "iostat",
+            "journalctl",
+            "ls",
+            "nc",
+            "openssl",
+            "printf",
+            "ps",
+            "python3",
+        ),
         *("sudo", "sudoedit", "v4l2-ctl"),
     )
 )
@@ -32,8 +45,7 @@ class Screen:
     """Shows rows as they are found, below the name of their group."""
 
     def __init__(self, *, only_faults: bool = False) -> None:
-        made = Console(highlight=False)
-        self._page = made if made.is_terminal else Console(highlight=False, width=WIDTH)
+        self._page = console()
         self._only_faults = only_faults
         self._group = ""
         self._skipped: list[Row] = []
@@ -80,7 +92,7 @@ class Screen:
         if told.cell_len <= self._page.width:
             self._page.print(told)
         else:
-            self._page.print(head, soft_wrap=True)
+            self._indented(Text(f"{row.subject}: {checks}"), INDENT, Text(f"{mark:>{INDENT - 2}}  ", style=style))
             self._indented(Text(row.evidence, style="dim"), INDENT)
         if row.remedy and is_fault:
             self._remedy(row.remedy)
@@ -92,10 +104,12 @@ class Screen:
         else:
             self._indented(Text(f"→ {remedy}"), INDENT)
 
-    def _indented(self, text: Text, indent: int) -> None:
-        for line in text.wrap(self._page, self._page.width - indent):
+    def _indented(self, text: Text, indent: int, before: Text | None = None) -> None:
+        """Fold a text at its words; ``before`` stands in front of its first line."""
+        for number, line in enumerate(text.wrap(self._page, self._page.width - indent)):
             line.rstrip()
-            self._page.print(Text(" " * indent) + line, soft_wrap=True)
+            head = before if before is not None and number == 0 else Text(" " * indent)
+            self._page.print(head + line, soft_wrap=True)
 
 
 def is_command(remedy: str) -> bool:

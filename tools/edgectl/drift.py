@@ -5,7 +5,6 @@ Both read what the daemon writes into its state directory, so that it may run me
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from edgectl import drift_screen as screen
+from edgectl.options import CONFIG, AsJson, ConfigFile
+from edgectl.plain import print_json
 from edged.assembly.drift_files import DriftFiles, read_reference
 from edged.config.load import load
 from edged.config.schema import Config, Pipeline
@@ -22,7 +23,6 @@ from edged.pipeline.drift_learning import Row, learn
 from edged.pipeline.reference import Reference, with_about
 from edged.update.manifest import find_bundles
 
-CONFIG = Path("/etc/edged/edged.toml")
 OUTPUTS = "output."
 
 app = typer.Typer(
@@ -30,14 +30,13 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="The pipeline.", metavar="PIPELINE")]
-File = Annotated[Path | None, typer.Option(help=f"The configuration (default: {CONFIG}).")]
 
 
 @app.command("learn")
 def learn_verb(
     pipeline: Name,
     minutes: Annotated[float, typer.Option(min=0.1, help="How much of the latest figures to learn from.")] = 4320.0,
-    config: File = None,
+    config: ConfigFile = None,
 ) -> None:
     """Learn what is normal from the figures that the daemon has taken in the last minutes.
 
@@ -63,9 +62,9 @@ def learn_verb(
 @app.command("show")
 def show_verb(
     pipeline: Name,
-    config: File = None,
+    config: ConfigFile = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures along time into this PNG.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Show each feature's reference, its latest figures, and what has drifted."""
     settings, wanted = _settings(pipeline, config)
@@ -78,7 +77,7 @@ def show_verb(
     standing = files.read_state(reference)
     if as_json:
         told = [screen.cells(feature, rows, standing) for feature in reference.features]
-        sys.stdout.write(json.dumps({"about": dict(reference.about), "features": told}, indent=1) + "\n")
+        print_json({"about": dict(reference.about), "features": told})
     else:
         screen.shown(reference, rows, standing)
     if plot is not None:

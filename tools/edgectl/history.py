@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import re
 import sys
@@ -17,6 +16,9 @@ from typing import Annotated
 import typer
 
 from edgectl import history_screen as screen
+from edgectl.options import CONFIG, AsJson, ConfigFile, StateFolder
+from edgectl.page import console
+from edgectl.plain import print_json
 from edged.assembly.histories import Past, columns, past, recorded, span_ms
 from edged.assembly.history_store import HistoryStore
 from edged.config.load import load
@@ -26,7 +28,6 @@ from edged.fleet.topics import rfc3339
 from edged.telemetry.panels import PANELS, Panel, exactly
 from edged.telemetry.past import family
 
-CONFIG = Path("/etc/edged/edged.toml")
 UNITS_S = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 PICTURE_POINTS = 600
 PREFIX = "edged_"
@@ -58,9 +59,9 @@ def run(
         Path | None,
         typer.Option("--csv", help="Write every second as it was recorded into this file; - is standard output."),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help=f"The configuration (default: {CONFIG}).")] = None,
-    state: Annotated[Path | None, typer.Option(help="The state directory. Default: the configuration's.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
+    config: ConfigFile = None,
+    state: StateFolder = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Draw what the flight recorder kept. Works beside a running daemon, which is a minute ahead at most, and without one."""
     folder = state or load(config or CONFIG, required=config is not None, named=False).config.state.directory
@@ -77,13 +78,13 @@ def run(
     panels = _panels(metric or [], names)
     if csv_file is not None:
         _write(csv_file, store, begin_ms, end_ms, panels)
-    page = screen.console()
+    page = console(screen.WIDTH)
     points = PICTURE_POINTS if png is not None or as_json else screen.points(page)
     found = past(store, begin_ms, end_ms, points, panels)
     if png is not None:
         _draw(png, found)
     if as_json:
-        sys.stdout.write(json.dumps(found.document(), indent=1) + "\n")
+        print_json(found.document())
     elif png is None and csv_file is None:
         page.print(screen.drawn(found, page))
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from rich.console import Console
 from rich.text import Text
 
 from edgectl.braille import WIDE, braille
+from edgectl.page import Page
 from edged.assembly.histories import Past
 from edged.telemetry.history import Numbers
 from edged.telemetry.marks import Kind, Mark
@@ -35,18 +35,12 @@ MARKS: dict[Kind, tuple[str, str]] = {
 COLORS = ("cyan", "green", "yellow", "magenta", "blue", "red")
 
 
-def console() -> Console:
-    """Give what the past is printed on."""
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=WIDTH)
-
-
-def points(page: Console) -> int:
+def points(page: Page) -> int:
     """Give how many points a curve has room for."""
     return WIDE * (max(LEAST_WIDTH, page.width) - NAME - SCALE)
 
 
-def drawn(past: Past, page: Console) -> Text:
+def drawn(past: Past, page: Page) -> Text:
     """Draw all of it."""
     cells = points(page) // WIDE
     text = Text(no_wrap=True)

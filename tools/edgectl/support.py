@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,25 +12,24 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from edgectl.checks.rows import Ground
-from edgectl.doctor import CONFIG, examine, survey
+from edgectl.doctor import examine, survey
+from edgectl.options import AsJson, ConfigFile
+from edgectl.page import console
+from edgectl.plain import print_json
 from edged.assembly.check import check_all
 from edged.assembly.installed import models_document
-from edged.assembly.support_archive import MB, Gathered, gather, write
+from edged.assembly.support_archive import MB, READ_S, SCHEMA, Gathered, gather, name_of, write
 from edged.assembly.support_sources import Place, pieces
-from edged.assembly.supporting import about, name_of
+from edged.assembly.within import within
 from edged.domain.errors import ConfigError, EdgedError
 from edged.fleet.topics import rfc3339
 from edged.hardware.inventory import to_document
 
-FAULT = 1
-WIDTH = 120
 LEAST_MB, MOST_MB = 0.2, 1000.0
-NS_PER_S = 1_000_000_000
 SEEN = frozenset({"answer", "scores", "events"})
 """Of a pipeline, what is nobody's business who helps with the box."""
 
@@ -55,14 +54,17 @@ def run(
     log: Annotated[
         Path | None, typer.Option(help="edged's log file, where its log does not go to the journal.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help=f"The configuration (default: /{CONFIG}).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
+    config: ConfigFile = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """List what is in the archive, then write it. Works beside a running daemon and without one, and tells what may not be read."""
     if not LEAST_MB <= max_mb <= MOST_MB:
         message = f"cannot make an archive of {max_mb:g} MB, expected {LEAST_MB:g} to {MOST_MB:g}"
         raise ConfigError(message)
-    page, is_asked = _console(), sys.stdin.isatty() and sys.stdout.isatty() and not yes and not as_json
+    if output is not None and not output.absolute().parent.is_dir():
+        message = f"cannot write {output}: {output.absolute().parent} is no folder, expected one"
+        raise ConfigError(message, remedy="make it, or name another place with --output")
+    page, is_asked = console(), sys.stdin.isatty() and sys.stdout.isatty() and not yes and not as_json
     with page.status("looks at the box …") if page.is_terminal and not as_json else nullcontext():
         ground, told = _told(config, doctor=doctor)
     at_ns = time.time_ns()
@@ -73,12 +75,12 @@ def run(
         page.print(_table(gathered, file))
     if dry_run or (is_asked and not typer.confirm(f"Write {file}?", default=True)):
         if as_json:
-            _print_json({**_document(gathered, at_ns), "path": None, "bytes": gathered.packed_bytes, "sha256": None})
+            print_json({**_document(gathered, at_ns), "path": None, "bytes": gathered.packed_bytes, "sha256": None})
         return
-    written = write(file, gathered, about(ground.config.device.id, rfc3339(at_ns)), at_ns // NS_PER_S)
+    written = write(file, gathered, ground.config.device.id, at_ns)
     if as_json:
         more = {"path": str(file.absolute()), "bytes": written.size_bytes, "sha256": written.sha256}
-        _print_json({**_document(gathered, at_ns), **more})
+        print_json({**_document(gathered, at_ns), **more})
         return
     page.print(f"{file}: {written.size_bytes / MB:.2f} MB, sha256 {written.sha256}", soft_wrap=True)
     page.print(f"tar tzf {file} lists it; look through it before you send it", soft_wrap=True)
@@ -117,9 +119,11 @@ def without_answers(said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _answer(ask: Callable[[], Any]) -> Any:
     try:
-        return ask()
+        return within(READ_S, ask)
     except (EdgedError, OSError) as error:
         return {"error": str(error)}
+    except Exception as error:  # noqa: BLE001 - what breaks here is what whoever helps wants to see, with all the rest
+        return {"error": repr(error), "at": traceback.format_exc(limit=-3).splitlines()}
 
 
 def _table(gathered: Gathered, file: Path) -> Text | Table:
@@ -140,18 +144,4 @@ def _table(gathered: Gathered, file: Path) -> Text | Table:
 
 
 def _document(gathered: Gathered, at_ns: int) -> dict[str, Any]:
-    return {
-        "schema": "edged.support/1",
-        "at": rfc3339(at_ns),
-        "members": [member.told() for member in gathered.members],
-        "left_out": [one.told() for one in gathered.left_out],
-    }
-
-
-def _console() -> Console:
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=WIDTH)
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    return {"schema": SCHEMA, "at": rfc3339(at_ns), **gathered.told()}

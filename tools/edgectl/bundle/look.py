@@ -9,6 +9,7 @@ from edgectl.bundle import terminal
 from edgectl.bundle.check import check
 from edgectl.bundle.facts import read_facts
 from edgectl.bundle.pack import pack, unpacked
+from edgectl.plain import print_json
 from edged.domain.bundle import Bundle, Variant
 from edged.domain.errors import EdgedError
 from edged.update.manifest import read_bundle, sha256_of
@@ -19,7 +20,7 @@ def verify(place: Path, samples: Path | None, *, as_json: bool) -> bool:
     with unpacked(place) as bundle, terminal.progress(quiet=as_json) as tell:
         report = check(bundle, samples, tell)
     if as_json:
-        terminal.print_json(report.document())
+        print_json(report.document())
         return not report.faults
     rows = [(line.id, line.state, line.golden, line.parity, line.fault) for line in report.lines]
     terminal.print_table(("variant", "state", "golden", "parity", "why"), rows, f"{report.name} {report.version}")
@@ -34,7 +35,7 @@ def show(place: Path, *, as_json: bool) -> None:
     with unpacked(place) as bundle:
         document = _shown(bundle)
     if as_json:
-        terminal.print_json(document)
+        print_json(document)
         return
     manifest = document["manifest"]
     terminal.print_line(f"{manifest['name']} {manifest['version']}: {manifest['task']}, {manifest['license']}")
@@ -54,7 +55,7 @@ def pack_bundle(place: Path, folder: Path, *, as_json: bool) -> None:
     digest = sha256_of(file)
     if as_json:
         size = file.stat().st_size
-        terminal.print_json({"schema": "edgectl.bundle.pack/1", "file": str(file), "bytes": size, "sha256": digest})
+        print_json({"schema": "edgectl.bundle.pack/1", "file": str(file), "bytes": size, "sha256": digest})
     else:
         terminal.print_line(f"{file} {digest}")
 

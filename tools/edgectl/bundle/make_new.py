@@ -10,6 +10,7 @@ from edgectl.bundle import terminal
 from edgectl.bundle.draft import Draft, draft
 from edgectl.bundle.facts import read_facts
 from edgectl.bundle.new import write
+from edgectl.plain import print_json
 from edged.domain.errors import ConfigError
 
 NAMED = frozenset({"classification", "detection", "segmentation"})
@@ -39,7 +40,7 @@ def _tell(plan: Draft, folder: Path, *, as_json: bool) -> None:
     if as_json:
         answers = {one.key: {"value": one.value, "from": one.origin, "why": one.why} for one in plan.answers}
         document = {"schema": "edgectl.bundle.new/1", "name": plan.name, "folder": str(folder), "answers": answers}
-        terminal.print_json({**document, "variants": [dict(table) for _, table in plan.variants]})
+        print_json({**document, "variants": [dict(table) for _, table in plan.variants]})
         return
     rows = [(one.key, terminal.told(one.value), one.origin, one.why) for one in plan.answers if one.value]
     terminal.print_table(("key", "value", "from", "why"), rows)

@@ -15,6 +15,7 @@ from edgectl.bundle.plot import write_plot
 from edgectl.bundle.samples import read_samples
 from edgectl.bundle.work import Row, Work
 from edgectl.bundle.workshop import judge_files, quantize
+from edgectl.plain import print_json
 from edged.assembly.models import read_labels
 from edged.domain.bundle import Bundle, Variant
 from edged.domain.errors import BundleError, ConfigError, EdgedError
@@ -106,9 +107,7 @@ def _tell(wanted: Wanted, bundle: Bundle, rows: Sequence[Row], count: int, plot:
             "folder": str(bundle.folder),
             "samples": count,
         }
-        terminal.print_json(
-            {**document, "plot": str(plot) if plot else None, "variants": [row.document() for row in rows]}
-        )
+        print_json({**document, "plot": str(plot) if plot else None, "variants": [row.document() for row in rows]})
         return
     terminal.print_table(COLUMNS, [_cells(row) for row in rows], f"{bundle.manifest.name}: judged by {count} samples")
     if plot:

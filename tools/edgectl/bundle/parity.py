@@ -5,14 +5,14 @@ Where the reference itself is undecided, a difference says nothing of the varian
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from edged.domain.errors import ConfigError
-from edged.domain.result import Anomaly, Classes, Detection, Detections, Keypoints, Mask, Output, Values
+from edged.domain.result import Anomaly, Classes, Detection, Detections, Keypoints, Mask, Output, Values, by_kind
 from edged.pipeline.postprocess.agree import TOLD_SHARE, iou, pixels
 
 AGREE = 0.98
@@ -181,11 +181,6 @@ def _values(reference: Sequence[Values], got: Sequence[Values], min_score: float
         yield Figure("values agree", 1.0 - float(noise.max()), 1.0 - SPREAD)
 
 
-_COMPARISONS: dict[type[Output], Callable[[Any, Any, float], Iterator[Figure]]] = {
-    Classes: _classes,
-    Detections: _detections,
-    Keypoints: _keypoints,
-    Mask: _mask,
-    Anomaly: _anomaly,
-    Values: _values,
-}
+_COMPARISONS: Mapping[type[Output], Callable[[Any, Any, float], Iterator[Figure]]] = by_kind(
+    detections=_detections, classes=_classes, anomaly=_anomaly, keypoints=_keypoints, values=_values, mask=_mask
+)

@@ -1,18 +1,17 @@
-"""Tables, questions and progress for people; one JSON document for programs. The result goes to stdout, all else to stderr."""
+"""Tables, questions and progress for people. The result goes to standard output, all else to standard error."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from edgectl.bundle.inputs import Guess
+from edgectl.page import Page
 
 NUMBERS: dict[str, float] = {"channels": 0, "height": 0, "length": 0, "threshold": 0.0, "width": 0}
 """What is asked for without anything usual, and is no text."""
@@ -20,11 +19,6 @@ SHORT = 24
 """Characters up to which a cell stays on one line, however narrow the terminal."""
 PIPED_WIDTH = 240
 """Columns where no terminal tells its width: a table cut at 80 would lose what the next program looks for."""
-
-
-def print_json(document: Any) -> None:
-    """Print one document."""
-    sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False, default=list) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
@@ -50,7 +44,7 @@ def print_line(text: str) -> None:
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
     """Give what says what is being done: a spinner on a terminal's stderr, nothing anywhere else."""
-    console = Console(stderr=True)
+    console = Page(stderr=True)
     if quiet or not console.is_terminal:
         yield lambda _text: None
         return
@@ -91,8 +85,8 @@ def parsed(text: str, like: Any) -> Any:
         raise typer.BadParameter(message) from error
 
 
-def _console() -> Console:
-    return Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH, color_system=None)
+def _console() -> Page:
+    return Page(emoji=False) if sys.stdout.isatty() else Page(emoji=False, width=PIPED_WIDTH, color_system=None)
 
 
 def _box() -> Any:

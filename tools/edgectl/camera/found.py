@@ -6,17 +6,21 @@ import errno
 import fcntl
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from edgectl.camera.v4l2 import Device, Ioctl, describe
 from edgectl.holders import Holder, holders
+from edged.hardware.tree import Tree
 
 DEV = Path("/dev")
 LINKS = ("v4l/by-id", "v4l/by-path")
 """In this order: a serial number stays with the camera, a path with the plug."""
+CLASS, BY_ID = "sys/class/video4linux", f"dev/{LINKS[0]}"
+NO_CAMERA = re.compile(r"codec|isp|hevc|rpivid|vpu|-dec|-enc|unicam|rp1-cfe|m2m", re.IGNORECASE)
+"""Decoders, encoders and image processors of boards have video nodes, too; the raw receivers of a Raspberry Pi need libcamera."""
 BAYER = re.compile(r"BA81|GBRG|GRBG|RGGB|BYR2|(BG|GB|BA|RG)1[0246]|p[BGgR](AA|CC|EE)")
 """The names of raw sensor formats; pictures are made of them by the sensor's own pipeline."""
 RAW_ONLY = "raw sensor data: name it by GStreamer text, such as libcamerasrc ! video/x-raw,width=1280,height=720"
@@ -32,6 +36,11 @@ class Found:
     device: Device | None
     held: tuple[Holder, ...]
     why: str = ""
+
+    @property
+    def words(self) -> str:
+        """What it calls itself."""
+        return self.device.card if self.device else self.node.name
 
     @property
     def note(self) -> str:
@@ -60,6 +69,19 @@ def cameras(dev: Path = DEV, ioctl: Ioctl = fcntl.ioctl) -> tuple[Found, ...]:
     nodes = sorted(dev.glob("video[0-9]*"), key=lambda one: int(one.name.removeprefix("video")))
     found = (_found(node, dev, ioctl) for node in nodes)
     return tuple(one for one in found if one is not None)
+
+
+def unasked(tree: Tree) -> Iterator[Found]:
+    """List the cameras of another machine's files, where nobody can be asked: those nodes that give pictures as far as their names tell."""
+    names = {real: link for name in tree.names(BY_ID) if (real := tree.resolve(link := f"{BY_ID}/{name}")) is not None}
+    for node in tree.matching(CLASS, r"video\d+"):
+        card = tree.text(f"{CLASS}/{node}/name") or node
+        # A USB camera has one more node for its metadata, with a higher index.
+        if tree.has_node(f"dev/{node}") and not tree.integer(f"{CLASS}/{node}/index") and not NO_CAMERA.search(card):
+            name = Path("/", names.get(f"dev/{node}", f"dev/{node}"))
+            yield Found(
+                Path("/dev", node), name, Device(Path("/dev", node), card, "", "", is_planar=False, formats=()), ()
+            )
 
 
 def lasting(node: Path, dev: Path = DEV) -> Path:

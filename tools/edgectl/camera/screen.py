@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import cv2
-from rich.console import Console
 from rich.text import Text
 
 from edgectl.camera.look import REMEDIES, Seen
 from edgectl.camera.sees import View
 from edged.domain.tensor import Array
 
-PIPED_WIDTH = 240
 PREVIEW_COLUMNS, PREVIEW_ROWS = 64, 18
 """Small enough to stand on a screen of 24 rows with a few figures."""
 UPPER_HALF = "▀"
-
-
-def console() -> Console:
-    """Give the terminal, or a wide page where there is none."""
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=PIPED_WIDTH)
 
 
 def report(shown: str, seen: Seen, opened_ms: float) -> Text:

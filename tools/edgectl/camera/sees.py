@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgectl.hushed import hushed
 from edged.assembly.adapters import adapter
 from edged.assembly.box import ladder, model_folders, survey_for
 from edged.config.schema import Config
@@ -127,7 +125,7 @@ def _opened(bundle: Bundle, variants: Sequence[Variant]) -> tuple[Variant, Tenso
     for variant in variants:
         try:
             module = adapter(f"edged.engines.{variant.runtime}", variant.runtime)
-            with _hushed():
+            with hushed():
                 engine = module.open_engine(bundle.path_of(variant), threads=1)
         except EdgedError as error:
             reasons.append(f"{variant.id}: {error.args[0]}")
@@ -138,17 +136,3 @@ def _opened(bundle: Bundle, variants: Sequence[Variant]) -> tuple[Variant, Tenso
             engine.close()
     message = f"cannot open {bundle.manifest.name}: {'; '.join(reasons)}, expected a file that opens on the processor"
     raise BundleError(message, remedy=f"edged explain {bundle.manifest.name}")
-
-
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep off the terminal what a runtime's own code writes there when it opens a file; errors are raised, not written."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("wb") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgectl.bundle import terminal
+from edgectl.options import CONFIG, FAULT, AsJson, ConfigFile
+from edgectl.page import console
+from edgectl.plain import print_json
 from edged.assembly.adapters import adapter
 from edged.config.load import load
 from edged.domain.errors import ConfigError
@@ -15,8 +18,6 @@ from edged.domain.errors import ConfigError
 if TYPE_CHECKING:
     from edgectl.camera.looking import Told
 
-CONFIG = Path("/etc/edged/edged.toml")
-FAULT = 1
 MOST_S = 600.0
 COLUMN_NAMES = ("node", "camera", "format", "size", "rates", "held by", "note")
 
@@ -25,14 +26,14 @@ app = typer.Typer(help="List cameras, look through one, and see what a model wou
 
 @app.command("list")
 def list_cameras(
-    as_json_: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
+    as_json_: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """List the cameras of this box with every format, size and rate, and who holds them. Disturbs nobody."""
     from edgectl.camera.found import by_formats, cameras  # noqa: PLC0415 - only here
 
     found = cameras()
     if as_json_:
-        terminal.print_json({"schema": "edged.camera.list/1", "cameras": [one.told() for one in found]})
+        print_json({"schema": "edged.camera.list/1", "cameras": [one.told() for one in found]})
         return
     if not found:
         terminal.print_line(
@@ -61,9 +62,9 @@ def look(  # noqa: PLR0917 - typer names them all
     password_file: Annotated[
         Path | None, typer.Option(help="Holds the password; a file that is not there yet is asked for and written.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help=f"The configuration (default: {CONFIG}).")] = None,
+    config: ConfigFile = None,
     only_entry: Annotated[bool, typer.Option("--entry", help="Print the entry and nothing else.")] = False,  # noqa: FBT002 - a flag
-    as_json_: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
+    as_json_: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Look through a camera: rate, jitter, age, what is wrong with its picture, and the entry for the configuration.
 
@@ -84,7 +85,7 @@ def look(  # noqa: PLR0917 - typer names them all
     quiet = as_json_ or only_entry
     told: Told = looking.looked(source, seconds, files, model, settings, quiet=quiet)
     if as_json_:
-        terminal.print_json(told.document())
+        print_json(told.document())
     elif only_entry:
         terminal.print_line(told.entry)
     else:
@@ -96,7 +97,7 @@ def look(  # noqa: PLR0917 - typer names them all
 def _show(told: Told) -> None:
     from edgectl.camera import screen  # noqa: PLC0415 - for a person
 
-    page = screen.console()
+    page = console(terminal.PIPED_WIDTH)
     shown = told.seen.picture if told.view is None else told.view.picture
     if page.is_terminal and page.color_system and shown is not None:
         page.print(screen.preview(shown))

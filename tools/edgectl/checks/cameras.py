@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import os
-import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from edgectl.camera.v4l2 import Ioctl, describe
 from edgectl.checks.permissions import closed, device_of
-from edgectl.checks.rows import Ground, Row
+from edgectl.checks.rows import Ground, Row, Verdict
 from edged.assembly.lines import opener
 from edged.config import schema
 from edged.domain.errors import EdgedError
@@ -23,13 +23,6 @@ SETTLE = 3
 """Pictures that are not counted: the first ones wait in the driver, or come at once."""
 SLOW = 0.8
 """Below this share of the asked rate it is told."""
-ENUM_FMT = 0xC0405602
-"""VIDIOC_ENUM_FMT of linux/videodev2.h: _IOWR('V', 2, struct v4l2_fmtdesc), of 64 bytes."""
-FMTDESC_BYTES, PIXELFORMAT_AT = 64, 44
-CAPTURE = 1
-MOST_FORMATS = 32
-
-Ioctl = Callable[[int, int, Any], int]
 
 
 def rows(ground: Ground) -> Iterator[Row]:
@@ -43,39 +36,25 @@ def rows(ground: Ground) -> Iterator[Row]:
             yield shut
             continue
         if device is not None and device[0].exists():
-            yield Row("formats", source.name, *_formats(device[0]))
+            yield Row("formats", source.name, *formats(device[0]))
         if ground.daemon.runs:
             yield _told(source, ground)
         else:
             yield _looked(source, ground)
 
 
-def formats(descriptor: int, ioctl: Ioctl = fcntl.ioctl) -> list[str]:
-    """List the pixel formats of an open V4L2 device by their four letters; OSError when it is none. Takes nothing from who streams."""
-    found = []
-    for index in range(MOST_FORMATS):
-        answer = bytearray(struct.pack("=II", index, CAPTURE).ljust(FMTDESC_BYTES, b"\0"))
-        try:
-            ioctl(descriptor, ENUM_FMT, answer)
-        except OSError:
-            if index == 0:
-                raise
-            break
-        found.append(answer[PIXELFORMAT_AT : PIXELFORMAT_AT + 4].decode("ascii", "replace").strip())
-    return found
-
-
-def _formats(place: Path) -> tuple[Any, str, str]:
+def formats(place: Path, ioctl: Ioctl = fcntl.ioctl) -> Verdict:
+    """Judge what a node says that it gives. Takes nothing from who streams."""
+    remedy = "edgectl camera list  # then name one of them"
     try:
-        descriptor = os.open(place, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        device = describe(place, ioctl)
     except OSError as error:
+        if error.errno in {errno.ENOTTY, errno.EINVAL}:
+            return "fail", f"{place} is no camera: {error.strerror}", remedy
         return "skipped", f"{place}: {error.strerror}", ""
-    try:
-        return "ok", ", ".join(formats(descriptor)), ""
-    except OSError as error:
-        return "fail", f"{place} is no camera: {error.strerror}", "ls -l /dev/v4l/by-id/  # then name one of them"
-    finally:
-        os.close(descriptor)
+    if device is None:
+        return "fail", f"{place} gives no pictures: it is an encoder, or a camera's second node", remedy
+    return "ok", ", ".join(one.fourcc for one in device.formats), ""
 
 
 def _told(source: schema.CameraSource, ground: Ground) -> Row:

@@ -7,16 +7,21 @@ from pathlib import Path
 from shlex import quote
 
 from edgectl.checks.account import pwd_name
-from edgectl.checks.rows import Ground, Row
+from edgectl.checks.rows import Ground, Row, program
 from edged.assembly.check import check_all
 from edged.config.load import Fault
 
 ELSEWHERE = ("source.", "state.directory")
 """Keys of what other groups look at more closely."""
+STUCK = "grep -e nfs -e cifs -e fuse /proc/mounts  # whose server is away? Start it, or: sudo umount -f -l PLACE"
+"""Of a disk that does not answer: what tells of it asks the kernel, not the disk."""
 
 
 def rows(ground: Ground) -> Iterator[Row]:
     """Tell each fault with its file and key."""
+    if ground.is_stuck:
+        yield from (Row("file", "configuration", "fail", str(fault), STUCK) for fault in ground.faults)
+        return
     if not ground.is_live:
         yield from _told(ground.faults, ground)
         return
@@ -31,7 +36,8 @@ def rows(ground: Ground) -> Iterator[Row]:
     if readable is None:
         # All keys have a default: a box that only answers HTTP may have none.
         evidence = f"{ground.file} is not there: every key has its default"
-        yield Row("text", "configuration", "warn", evidence, f"sudoedit {quote(str(ground.file))}")
+        remedy = f"sudo {program()} config init --config {quote(str(ground.file))}"
+        yield Row("text", "configuration", "warn", evidence, remedy)
         faults = {fault: None for fault in faults if fault.file != ground.file or fault.key}
     yield from _told(tuple(faults), ground)
 

@@ -14,11 +14,12 @@ from typing import Any
 
 import psutil
 
+from edgectl.options import CONFIG
 from edged.assembly.state import LOCK
+from edged.assembly.within import within
 from edged.config.schema import Config
 
 PROGRAM = "edged"
-CONFIG = Path("/etc/edged/edged.toml")
 LOCKS = Path("/proc/locks")
 OVERVIEW = "/api/overview"
 ANSWER_S = 2.0
@@ -72,11 +73,11 @@ def _holder(lock: Path, file: Path) -> int | None:
     The kernel's list is read (proc(5), /proc/locks): to try the lock would hold up a daemon that starts at that moment.
     """
     try:
-        about = lock.stat()
+        about = within(ANSWER_S, lock.stat)
     except FileNotFoundError:
         return None
     except OSError:
-        # A folder of the daemon's own, and this is somebody else: a process that looks like it is as good as one can do.
+        # A folder of the daemon's own and this is somebody else, or a disk that hangs: a process that looks like it has to do.
         return next(_alike(file), None)
     place = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}"
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import statistics
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgectl.checks.account import daemon_account
+from edgectl.checks.nvme import Ioctl, health
 from edgectl.checks.rows import Ground, Row, Status
 from edgectl.checks.service import UNIT, settings
 
@@ -24,6 +26,8 @@ LEAST_INODES = 1000
 WORN = {1: "less than a tenth", 10: "nine tenths and more", 11: "all"}
 WORN_FROM, DEAD_FROM = 9, 11
 """JEDEC eMMC 5.1, DEVICE_LIFE_TIME_EST: tenths of the promised writes that are used; 11 is more than all."""
+WORN_PERCENT, ALL_PERCENT = 90, 100
+"""The same of an NVMe drive's Percentage Used, which goes on beyond 100."""
 
 
 def rows(ground: Ground) -> Iterator[Row]:
@@ -44,33 +48,46 @@ def rows(ground: Ground) -> Iterator[Row]:
     yield from _writable(state, ground)
 
 
-def wear(ground: Ground) -> Iterator[Row]:
+def wear(ground: Ground, ioctl: Ioctl = fcntl.ioctl) -> Iterator[Row]:
     """Tell how much of a flash chip's life is used, and of errors that its file system met."""
-    found = False
-    for name in ground.tree.matching("sys/block", r"mmcblk\d+"):
-        used = [int(part, 16) for part in (ground.tree.text(f"sys/block/{name}/device/life_time") or "").split()]
-        if not used or not any(used):
-            continue
-        found = True
-        worst = max(used)
-        shown = (
-            f"sys/block/{name}/device/life_time: {WORN.get(worst, f'{worst - 1} to {worst} tenths')} of its writes used"
-        )
-        status: Status = "fail" if worst >= DEAD_FROM else "warn" if worst >= WORN_FROM else "ok"
-        remedy = f"sudo dd if=/dev/{name} of=/media/usb/{name}.img bs=4M status=progress  # then exchange it"
-        yield Row("wear", name, status, shown, remedy if status != "ok" else "")
-    if not found:
-        yield Row(
-            "wear",
-            "disk",
-            "skipped",
-            "no eMMC that tells; an SD card never does, an NVMe drive to root: nvme smart-log",
-        )
+    told = [*_emmc(ground), *(_nvme(ground, ioctl) if ground.is_live else ())]
+    yield from told or [Row("wear", "disk", "skipped", "no eMMC and no NVMe drive, and an SD card never tells")]
     for name in ground.tree.names("sys/fs/ext4"):
         errors = ground.tree.integer(f"sys/fs/ext4/{name}/errors_count")
         if errors:
             remedy = "sudo touch /forcefsck && sudo reboot  # the file system is checked as it starts"
             yield Row("errors", name, "fail", f"sys/fs/ext4/{name}/errors_count = {errors}", remedy)
+
+
+def _emmc(ground: Ground) -> Iterator[Row]:
+    for name in ground.tree.matching("sys/block", r"mmcblk\d+"):
+        used = [int(part, 16) for part in (ground.tree.text(f"sys/block/{name}/device/life_time") or "").split()]
+        if not used or not any(used):
+            continue
+        worst = max(used)
+        tenths = WORN.get(worst, f"{worst - 1} to {worst} tenths")
+        status: Status = "fail" if worst >= DEAD_FROM else "warn" if worst >= WORN_FROM else "ok"
+        yield _worn(name, status, f"sys/block/{name}/device/life_time: {tenths} of its writes used")
+
+
+def _nvme(ground: Ground, ioctl: Ioctl) -> Iterator[Row]:
+    for name in ground.tree.matching("sys/class/nvme", r"nvme\d+"):
+        try:
+            found = health(ground.root / "dev" / name, ioctl)
+        except PermissionError:
+            yield Row("wear", name, "skipped", "it tells root alone: sudo edgectl doctor disk")
+        except OSError as error:
+            yield Row("wear", name, "skipped", f"it does not tell: {error.strerror}")
+        else:
+            is_dead = found.used >= ALL_PERCENT or found.faults
+            status: Status = "fail" if is_dead else "warn" if found.used >= WORN_PERCENT else "ok"
+            shown = f"{found.used} % of its writes used, {found.spare} % of its spare blocks left"
+            yield _worn(f"{name}n1", status, "; ".join([shown, *found.faults]))
+
+
+def _worn(name: str, status: Status, shown: str) -> Row:
+    remedy = f"sudo dd if=/dev/{name} of=/media/usb/{name}.img bs=4M status=progress  # then exchange it"
+    return Row("wear", name, status, shown, remedy if status != "ok" else "")
 
 
 def _absent(state: Path, ground: Ground) -> Row:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 from edgectl.checks.rows import Ground, Row, Verdict
 from edged.config import schema
 from edged.config.schema import Config
-from edged.hardware.interpreters import LISTING
+from edged.hardware.interpreters import versions
 from edged.hardware.runtimes import ONNX_DISTRIBUTIONS, old_tflite_note
 
 LITERT, OLD_TFLITE = "ai-edge-litert", "tflite-runtime"
 OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
-ANSWER_S = 10.0
 
 Packages = Mapping[str, str]
 """Version by distribution, of those that matter here."""
@@ -37,12 +33,12 @@ class Extra:
 def rows(ground: Ground) -> Iterator[Row]:
     """Judge edged's own interpreter, and each that an engine's section names."""
     config = ground.config
-    own = _own(_names())
+    own = versions(None, _names()) or {}
     yield from _judged("edged's own", sys.executable, own)
     yield _complete(config, own)
     others = {str(one.python): name for name, one in config.engine.items() if one.python is not None}
     for python, engine in others.items():
-        found = _asked(Path(python), _names())
+        found = versions(Path(python), _names())
         subject = f"[engine.{engine}]"
         if found is None:
             remedy = f"{python} --version; {ground.edit(f'python below {subject}')}"
@@ -116,25 +112,6 @@ def _complete(config: Config, found: Packages) -> Row:
 def _names() -> tuple[str, ...]:
     further = (name for one in EXTRAS for name in one.distributions)
     return tuple(dict.fromkeys((*ONNX_DISTRIBUTIONS, LITERT, OLD_TFLITE, "numpy", *OPENCV, *further)))
-
-
-def _own(names: Sequence[str]) -> Packages:
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _asked(python: Path, names: Sequence[str]) -> Packages | None:
-    command = [str(python), "-I", "-c", LISTING, *names]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=ANSWER_S, check=True, stdin=subprocess.DEVNULL)
-        return {str(name): str(version) for name, version in json.loads(done.stdout).items()}
-    except (OSError, subprocess.SubprocessError, ValueError, AttributeError):
-        return None
 
 
 def _shown(found: Packages, *names: str) -> str:

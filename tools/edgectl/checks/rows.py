@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -11,6 +12,7 @@ from shlex import quote
 from typing import Any, Literal
 
 from edgectl.checks.daemon import STOPPED, Daemon
+from edgectl.options import CONFIG
 from edged.assembly.box import Box
 from edged.config.load import Fault
 from edged.config.schema import Config
@@ -48,11 +50,13 @@ class Ground:
     box: Box
     ask: Callable[[str], bool] | None = None
     root: Path = Path("/")
-    file: Path = Path("/etc/edged/edged.toml")
+    file: Path = CONFIG
     faults: tuple[Fault, ...] = ()
     """What is wrong with the configuration."""
     is_configured: bool = True
     """False: the configuration cannot be used, and ``config`` is what stands in for it."""
+    is_stuck: bool = False
+    """The disk that the configuration lies on does not answer: nobody asks it again."""
     daemon: Daemon = STOPPED
     logs_in: bool = False
     """Log in at the broker although the daemon is online as the same user."""
@@ -147,6 +151,11 @@ def walked(subject: Any, steps: Sequence[Step], ground: Ground) -> Iterable[Row]
         yield Row(step.name, subject.name, status, evidence, remedy, subject.details(step.name))
         if status == "fail" and step.stops:
             subject.broken = f"after {step.name}"
+
+
+def program() -> str:
+    """Give what calls edgectl as another user, too, whose PATH need not lead there."""
+    return shutil.which("edgectl") or "edgectl"
 
 
 def of_group(row: Row, group: str) -> Row:

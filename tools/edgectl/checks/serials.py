@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from edgectl.checks.permissions import closed, device_of
 from edgectl.checks.rows import Ground, Row
+from edgectl.serial.ports import BY_ID, lasting
 from edged.assembly.lines import opener
 from edged.config import schema
 from edged.domain.errors import EdgedError
@@ -19,7 +19,6 @@ LISTEN_S = 2.5
 SLOW = 0.8
 LOSSY = 0.05
 """The first record is heard from its middle on; more than that is a fault of the line."""
-BY_ID = "dev/serial/by-id"
 
 
 def rows(ground: Ground) -> Iterator[Row]:
@@ -41,11 +40,10 @@ def _lasting(source: schema.SerialSource, ground: Ground) -> Iterator[Row]:
     """Tell the name that stays with the adapter, for one that is named in the order of plugging in."""
     if not source.port.name.startswith(("ttyUSB", "ttyACM")):
         return
-    names = [f"/{BY_ID}/{name}" for name in ground.tree.names(BY_ID)]
-    same = [name for name in names if Path(name).resolve() == source.port.resolve()]
-    if same:
+    name = lasting(source.port, ground.root)
+    if name != source.port:
         shown = f"{source.port} may be another one after the next start"
-        remedy = f'sudo sed -i \'s|"{source.port}"|"{same[0]}"|\' {ground.file}'
+        remedy = f'sudo sed -i \'s|"{source.port}"|"{name}"|\' {ground.file}'
         yield Row("name", source.name, "warn", shown, remedy)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgectl.checks.rows import Ground, Row
+from edgectl.checks.rows import Ground, Row, program
 from edged.config.share import shipped
 
 UNIT, SAFE = "edged.service", "edged-safe.service"
@@ -37,7 +37,8 @@ def unit(ground: Ground) -> Iterator[Row]:
     found = settings(ground, UNIT)
     if not found:
         # A container, or somebody's own way to start it, has none.
-        yield Row("installed", UNIT, "warn", f"in none of {', '.join(FOLDERS[:4])}", install(ground, UNIT, SAFE))
+        remedy = f"sudo {program()} install" if ground.is_live else install(ground, UNIT, SAFE)
+        yield Row("installed", UNIT, "warn", f"in none of {', '.join(FOLDERS[:4])}", remedy)
         return
     yield Row("installed", UNIT, "ok", found["_file"])
     yield _watchdog(found, ground)

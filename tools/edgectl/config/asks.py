@@ -7,6 +7,8 @@ from typing import Protocol
 
 import typer
 
+from edgectl.plain import one_line
+
 
 class Asks(Protocol):
     """Answers questions. ``usual`` is what an empty answer means."""
@@ -37,12 +39,12 @@ class Person:
 
     def text(self, question: str, usual: str) -> str:
         """Ask for a line."""
-        answer: str = typer.prompt(printable(question), default=usual, show_default=bool(usual), err=True)
+        answer: str = typer.prompt(one_line(question), default=usual, show_default=bool(usual), err=True)
         return answer.strip()
 
     def whether(self, question: str, *, usual: bool) -> bool:
         """Ask for yes or no."""
-        return typer.confirm(printable(question), default=usual, err=True)
+        return typer.confirm(one_line(question), default=usual, err=True)
 
     def secret(self, question: str) -> str:
         """Ask for a password."""
@@ -51,7 +53,7 @@ class Person:
 
     def say(self, line: str) -> None:
         """Write a line to standard error."""
-        typer.echo(printable(line), err=True)
+        typer.echo(one_line(line), err=True)
 
 
 class Nobody:
@@ -73,11 +75,6 @@ class Nobody:
 
     def say(self, line: str) -> None:
         """Nobody listens."""
-
-
-def printable(text: str) -> str:
-    """Give a text without control characters: a device calls itself what its maker wrote into it."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def is_terminal() -> bool:

@@ -7,10 +7,11 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgectl.bundle.terminal import print_json
 from edgectl.config import asks, written
 from edgectl.config.found import Found, look
 from edgectl.config.questions import Places, Said, answers
+from edgectl.options import CONFIG
+from edgectl.plain import one_line, print_json
 from edged.assembly.box import model_folders
 from edged.config.identity import device_id
 from edged.config.schema import Config, Device
@@ -98,10 +99,10 @@ def _tell(done: written.Written, state: str, found: Found, manner: Manner) -> No
         print_json(document)
         return
     kept = f" (the old one is {done.kept})" if done.kept else ""
-    lines = [f"written: {done.file}{kept}", *(f"not yet there: {asks.printable(fault)}" for fault in done.faults)]
+    lines = [f"written: {done.file}{kept}", *(f"not yet there: {one_line(fault)}" for fault in done.faults)]
     lines += [f"edged is {state}" if state else f"next: {_next(done.file)}"]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _next(file: Path) -> str:
-    return "sudo edgectl install" if file == written.USUAL else f"edged run --config {shlex.quote(str(file))}"
+    return "sudo edgectl install" if file == CONFIG else f"edged run --config {shlex.quote(str(file))}"

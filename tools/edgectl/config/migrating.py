@@ -10,8 +10,9 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
-from edgectl.bundle.terminal import print_json
 from edgectl.config.changes import Edit, changed, edits
+from edgectl.config.showing import refuse_absent
+from edgectl.plain import plain, print_json
 from edgectl.setup import place
 from edged.assembly.box import model_folders
 from edged.config.load import RejectedConfigError, read_whole
@@ -21,6 +22,7 @@ from edged.update.manifest import find_bundles
 
 def migrate(file: Path, *, dry_run: bool, as_json: bool) -> None:
     """Change what has another name today. Raises ConfigError where a file cannot be read or changed; then none is changed."""
+    refuse_absent(file)
     whole, unreadable, _ = read_whole(file, ordered=None)
     if unreadable:
         raise RejectedConfigError(tuple(unreadable))
@@ -60,7 +62,7 @@ def _tell(made: list[Edit], texts: dict[Path, str], news: dict[Path, str], *, dr
         sys.stdout.write(f"{one.file}:{one.line}: {one.key} {one.old} -> {one.new}: {one.why}\n")
     for file, text in news.items():
         sys.stdout.writelines(
-            f"{line}\n"
+            f"{plain(line)}\n"
             for line in difflib.unified_diff(
                 texts[file].split("\n"), text.split("\n"), str(file), str(file), lineterm=""
             )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
-from edgectl.bundle.terminal import print_json, print_table
+from edgectl.bundle.terminal import print_table
 from edgectl.config.merged import DEFAULT, Row, rows, written
+from edgectl.plain import print_json
 from edged.config.load import Fault, Loaded, RejectedConfigError, load, read_whole
+from edged.domain.errors import ConfigError
 
 
 def show(file: Path, *, only_set: bool, as_json: bool) -> bool:
     """Print every value; gives whether the configuration has faults. Raises RejectedConfigError when a file cannot be read."""
+    refuse_absent(file)
     whole, unreadable, _ = read_whole(file)
     if unreadable:
         raise RejectedConfigError(tuple(unreadable))
@@ -30,6 +34,13 @@ def show(file: Path, *, only_set: bool, as_json: bool) -> bool:
     for fault in faults:
         sys.stderr.write(f"edgectl: {fault}\n")
     return bool(faults)
+
+
+def refuse_absent(file: Path) -> None:
+    """Raise ConfigError where there is no configuration at all, with what makes one."""
+    if not os.path.lexists(file):
+        message = f"cannot find a configuration: there is no {file}, expected one"
+        raise ConfigError(message, remedy="edgectl config init makes one; --config names another place")
 
 
 def _loaded(file: Path) -> tuple[Loaded | None, tuple[Fault, ...]]:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from edgectl.options import CONFIG, AsJson
+
 ROOT = Path("/")
-USUAL = Path("/etc/edged/edged.toml")
 CREDENTIAL = Path("/etc/edged/credentials/mqtt")
 TRUST = Path("/etc/edged/trust/root.json")
 PASSWORD = "mqtt.password"  # noqa: S105 - a file's name
@@ -18,13 +19,12 @@ app = typer.Typer(
 )
 
 Config = Annotated[Path, typer.Option(help="The configuration.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
 @app.command()
 def init(
     *,
-    config: Config = USUAL,
+    config: Config = CONFIG,
     device: Annotated[str | None, typer.Option(help="The box's name. Default: from its machine-id.")] = None,
     broker: Annotated[str | None, typer.Option(metavar="HOST[:PORT]", help="Where it reports to.")] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Encrypt; usual with port 8883.")] = False,
@@ -80,7 +80,7 @@ def init(
 @app.command()
 def show(
     *,
-    config: Config = USUAL,
+    config: Config = CONFIG,
     only_set: Annotated[bool, typer.Option("--only-set", help="Leave defaults out.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -94,7 +94,7 @@ def show(
 @app.command()
 def migrate(
     *,
-    config: Config = USUAL,
+    config: Config = CONFIG,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:

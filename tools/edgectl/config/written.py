@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgectl.config.answers import Answers
+from edgectl.options import CONFIG
 from edgectl.setup import place
 from edged.assembly.check import check_all
 from edged.domain.errors import ConfigError, DeviceError
 
-USUAL = Path("/etc/edged/edged.toml")
 UNIT = Path("/etc/systemd/system/edged.service")
 START_S = 90.0
 
@@ -83,7 +83,7 @@ def write(answers: Answers, file: Path, password: tuple[Path, str] | None) -> Wr
 
 def can_start(file: Path) -> bool:
     """Whether this is the configuration of an installed unit, and the caller may start that."""
-    return file == USUAL and os.geteuid() == 0 and UNIT.exists() and shutil.which("systemctl") is not None
+    return file == CONFIG and os.geteuid() == 0 and UNIT.exists() and shutil.which("systemctl") is not None
 
 
 def start() -> str:

@@ -57,6 +57,8 @@ class Gates(_Part):
     """The p95 of a box against its own before the change; boxes above it count against `success`."""
     error_share: Share = 0.02
     """Frames without an answer; boxes above it count likewise."""
+    drift: bool = True
+    """Whether boxes on which a pipeline of the model tells drift since they were ordered count likewise."""
     max_unknown: Share = 0.2
     """Of the boxes of a stage that are offline: with more, it waits for them."""
 

@@ -76,6 +76,8 @@ class Box:
     p95_ratio: float | None = None
     """In service, against before the change."""
     error_share: float | None = None
+    drifts: bool = False
+    """Whether a pipeline that runs the model tells drift, since this rollout's order was given."""
 
     def outcome(self, now_s: float, timeout_s: float) -> Outcome:
         """Tell how far it has come."""
@@ -94,7 +96,8 @@ class Box:
     def misses(self, gates: Gates) -> bool:
         """Whether its figures are worse than allowed, whatever it says of its success."""
         is_slow = self.p95_ratio is not None and self.p95_ratio > gates.p95_ratio
-        return is_slow or (self.error_share is not None and self.error_share > gates.error_share)
+        is_failing = self.error_share is not None and self.error_share > gates.error_share
+        return is_slow or is_failing or (gates.drift and self.drifts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ def rollout(
         begun_s = _begin(plan, fleet, wire)
 
         def step(now_s: float) -> Decision:
+            # Of two that were announced within a moment the clocks may have it otherwise than the broker: one orders nothing more.
+            _stand(plan, begun_s, fleet, wire)
             decision = runner.step(fleet, now_s)
             if decision.status in OVER:
                 wire.publish(*announced(plan, begun_s, is_over=True), retain=True)
@@ -139,12 +141,17 @@ def _begin(plan: Plan, fleet: Fleet, wire: Wire) -> float:
     _refuse_rival(plan, begun_s if goes_on else None, fleet)
     wire.publish(*announced(plan, begun_s, is_over=False), retain=True)
     wire.settle()
+    _stand(plan, begun_s, fleet, wire)
+    return begun_s
+
+
+def _stand(plan: Plan, begun_s: float, fleet: Fleet, wire: Wire) -> None:
+    """Look whether the rollout still stands. Raises ConfigError, after taking the announcement back, when another one was begun before."""
     try:
         _refuse_rival(plan, begun_s, fleet)
     except ConfigError:
         wire.publish(topic_of(plan.name), b"", retain=True)
         raise
-    return begun_s
 
 
 def _refuse_rival(plan: Plan, begun_s: float | None, fleet: Fleet) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from edgectl import page
 from edgectl.fleet.plan import Plan
 from edgectl.fleet.rollout import FAILURES, Box, Decision, Outcome, Status
 from edgectl.fleet.view import Device
@@ -36,10 +37,9 @@ GRADES = {"ok": "green", "degraded": "yellow", "failed": "red"}
 STATUSES = {Status.FINISHED: "green", Status.ABORTED: "red", Status.PAUSED: "yellow"}
 
 
-def console() -> Console:
+def console() -> page.Page:
     """Give the terminal, or a page of fixed width where there is none."""
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=WIDTH)
+    return page.console(WIDTH, markup=True)
 
 
 def boxes(devices: Sequence[Device]) -> Table:

@@ -31,8 +31,12 @@ FILTERS = (
 PLAN_AT = 4
 """Where a topic has what is announced of a rollout: edged/v1/f/<name>/plan."""
 MAX_DEPTH = 32
+MOST_TOLD_SEQ = 2**52
+"""Half of what an order's number can be: one box that tells a higher one must not end the orders for its group."""
 INCOMPATIBLE = "incompatible"
 """A box's word for a release that is not for its hardware; every other refusal is one that the release has to answer for."""
+DRIFT = "drift"
+"""A box's word, in its health, for a pipeline whose frames or answers are not as its reference says."""
 REVOKED = ".revoked"
 """Behind a campaign's name, of an order that takes it back."""
 
@@ -115,11 +119,12 @@ class Fleet:
             return {one.name: one.groups for one in self.devices.values() if one.is_known}
 
     def seen_seq(self, audience: Audience) -> int:
-        """Give the highest number of an order that this audience's boxes tell of, for whatever model."""
+        """Give the highest number of an order that this audience's boxes tell of, for whatever model, up to ``MOST_TOLD_SEQ``."""
         with self._lock:
             devices = list(self.devices.values())
         told = [_table(model.get("desired")) for one in devices for model in one.models()]
-        return max((_whole(one.get("seq")) for one in told if one.get("audience") == str(audience)), default=0)
+        seqs = [_whole(one.get("seq")) for one in told if one.get("audience") == str(audience)]
+        return max((seq for seq in seqs if seq <= MOST_TOLD_SEQ), default=0)
 
     def _box(self, plan: Plan, device: Device) -> Box:
         audience, model = Audience("device", device.name), plan.model.name
@@ -128,11 +133,9 @@ class Fleet:
     def _take(self, parts: list[str], payload: bytes) -> None:
         kind, name = parts[2], parts[3]
         if kind == "f" and len(parts) > PLAN_AT:
-            self.announced.pop(name, None)
-            if payload:
-                self.announced[name] = read(name, json.loads(payload))
+            self._announced(name, payload)
         elif kind == "f":
-            self.told[name] = Status(json.loads(payload)["state"]) if payload else Status.RUNNING
+            self.told[name] = Status(read_json(payload, MAX_DEPTH)["state"]) if payload else Status.RUNNING
         elif parts[4] == "in":
             self._ordered(Audience("device" if kind == "d" else "group", name), payload)
         elif payload:
@@ -140,6 +143,13 @@ class Fleet:
             if not isinstance(document, dict):
                 raise TypeError
             self.devices.setdefault(name, Device(name)).documents[parts[5]] = document
+
+    def _announced(self, name: str, payload: bytes) -> None:
+        if payload:
+            # Read first: what is no announcement takes back none.
+            self.announced[name] = read(name, read_json(payload, MAX_DEPTH))
+        else:
+            self.announced.pop(name, None)
 
     def _ordered(self, audience: Audience, payload: bytes) -> None:
         if not payload:
@@ -185,7 +195,17 @@ def box_of(plan: Plan, device: Device, order: Desired | None, asked: Asked | Non
         online_s=online_ms / 1000 if online_ms is not None else None,
         p95_ratio=_ratio(now.get("p95_ms"), before.get("p95_ms")) if has_run else None,
         error_share=_number(now.get("error_share")) if has_run else None,
+        drifts=follows and _drifts(device, plan.model.name, asked.issued_ms),
     )
+
+
+def _drifts(device: Device, model: str, since_ms: int) -> bool:
+    """Whether a pipeline that runs the model tells drift: what the scene did before the order was given is none of the release's faults."""
+    ladders = map(_table, _list(device.documents.get("inventory", {}).get("models")))
+    own = {str(name) for one in ladders if one.get("model") == model for name in _list(one.get("pipelines"))}
+    reasons = map(_table, _list(device.documents.get("health", {}).get("reasons")))
+    drifting = [one for one in reasons if one.get("code") == DRIFT and str(one.get("component")) in own]
+    return any((unix_ms(one.get("since")) or 0) >= since_ms for one in drifting)
 
 
 def _reported(told: Mapping[str, Any], desired: Mapping[str, Any]) -> str:

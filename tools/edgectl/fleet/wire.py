@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, final
@@ -16,8 +18,11 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edgectl.fleet.settings import Settings
 from edged.domain.errors import DeviceError
+from edged.fleet.topics import ROOT
 
 PATIENCE_S = 10.0
+ECHO_S = 5.0
+"""A broker of MQTT 3.1.1 does not say that somebody may not write: nothing comes then."""
 UNSUPPORTED = 0x84
 """A broker's word for a version of MQTT that it does not speak: NATS's gateway has 3.1.1."""
 RETRY_MOST_S = 15
@@ -44,6 +49,7 @@ class Wire:
         self._settings, self._filters, self._heard = settings, tuple(filters), heard
         self._name = client_id or settings.mqtt.username or ""
         self._subscribed, self._refusal, self._is_older = threading.Event(), "", False
+        self._echo, self._echoed = f"{ROOT}/f/_echo/{secrets.token_hex(8)}", threading.Event()
         self._acks: dict[int, _Ack] = {}
         self._lock = threading.Lock()
         self._heard_s = time.monotonic()
@@ -96,8 +102,15 @@ class Wire:
         return self._client.is_connected()
 
     def settle(self, quiet_s: float = 0.3, most_s: float = PATIENCE_S) -> None:
-        """Wait until what the broker retains has come: nothing new for a while."""
+        """Wait until what the broker retains has come: a word of our own behind it, and nothing new for a while.
+
+        A line that rests for a moment in the middle would else pass for the end, and a rollout for one of the few boxes that were heard of.
+        """
         until_s = time.monotonic() + most_s
+        self._echoed.clear()
+        with suppress(DeviceError):  # whoever may only read has the quiet alone
+            self.publish(self._echo, b"")
+            self._echoed.wait(ECHO_S)
         while (now_s := time.monotonic()) < until_s and now_s - self._heard_s < quiet_s:
             time.sleep(quiet_s / 5)
 
@@ -130,7 +143,7 @@ class Wire:
             self._refusal, self._is_older = str(reason), reason.value == UNSUPPORTED
             self._subscribed.set()
         elif self._filters:
-            client.subscribe([(one, 1) for one in self._filters])
+            client.subscribe([(one, 1) for one in (*self._filters, self._echo)])
         else:
             self._subscribed.set()
 
@@ -143,7 +156,10 @@ class Wire:
 
     def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
         self._heard_s = time.monotonic()
-        self._heard(message.topic, bytes(message.payload))
+        if message.topic == self._echo:
+            self._echoed.set()
+        else:
+            self._heard(message.topic, bytes(message.payload))
 
     def _on_publish(self, _client: mqtt.Client, _userdata: Any, mid: int, code: Any, _properties: Any) -> None:
         with self._lock:

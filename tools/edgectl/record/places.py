@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgectl.options import CONFIG
 from edged.assembly.clip_file import PART
 from edged.assembly.clip_ring import recordings
 from edged.assembly.recording import recordings_folder
@@ -11,7 +12,6 @@ from edged.config.load import load
 from edged.config.schema import Config
 from edged.domain.errors import ConfigError
 
-CONFIG = Path("/etc/edged/edged.toml")
 LAST = "last"
 
 

@@ -9,10 +9,6 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from edgectl.bench_screen import console
-
-__all__ = ["console", "shown", "table"]
-
 
 def table(found: Sequence[Mapping[str, Any]]) -> Table:
     """Make the table: a line a recording; what cannot be read is told in its place."""
@@ -63,4 +59,4 @@ def _felt(readings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for name in sorted({key for row in readings for key in row}):
         numbers = [row[name] for row in readings if isinstance(row.get(name), int | float) and name != "mono_ms"]
         if numbers:
-            yield f"{name}: {min(numbers):.4g} to {max(numbers):.4g}"
+            yield f"{name}: {min(numbers):.5g} to {max(numbers):.5g}"

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import json
 import os
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from edgectl.options import AsJson, ConfigFile
+from edgectl.page import console
+from edgectl.plain import print_json
 from edgectl.record import screen
-from edgectl.record.places import CONFIG, find, settings
+from edgectl.record.places import find, settings
 from edged.assembly.clip import read_clip, read_manifest
 from edged.assembly.clip_file import PART
 from edged.assembly.clip_ring import recordings
 from edged.assembly.record_requests import MAX_SECONDS, ask
 from edged.assembly.recording import recordings_folder
-from edged.assembly.state import LOCK
+from edged.assembly.state import LOCK, is_held
 from edged.config.schema import Config as Settings
 from edged.domain.errors import ConfigError, DeviceError, EdgedError
 
@@ -30,46 +30,47 @@ TAKEN_WITHIN_S = 5.0
 WRITTEN_WITHIN_S = 30.0
 """After its time: a source may have fallen silent, and a worn card takes seconds to sync."""
 LOOK_S = 0.2
+WIDTH = 140
+"""Of what goes into a file or a pipe: the names of recordings are long."""
 
 app = typer.Typer(help="List, take away and make recordings of what pipelines see.", no_args_is_help=True)
-Config = Annotated[Path | None, typer.Option(help=f"The configuration (default: {CONFIG}).")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
 @app.command("list")
-def list_(config: Config = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+def list_(config: ConfigFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     """List what the box has recorded, the oldest first; beside a running daemon or without one."""
     box = settings(config)
     folder = recordings_folder(box)
     found = [about(file) for file in recordings(folder)]
     document = {"schema": "edged.recordings/1", "folder": str(folder), "records": box.record is not None}
     if as_json:
-        _print({**document, "recordings": found})
+        print_json({**document, "recordings": found})
         return
-    page = screen.console()
-    page.print(screen.table(found) if found else f"nothing is recorded in {folder}", soft_wrap=not found, markup=False)
+    page = console(WIDTH)
+    page.print(screen.table(found) if found else f"nothing is recorded in {folder}", soft_wrap=not found)
     if box.record is None:
-        page.print("nothing is being recorded: the configuration has no [record]", soft_wrap=True, markup=False)
+        page.print("nothing is being recorded: the configuration has no [record]", soft_wrap=True)
 
 
 @app.command()
-def show(recording: str, config: Config = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+def show(recording: str, config: ConfigFile = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     """Show a recording: what was recorded and why, with its events and how the box felt."""
     file = find(recording, settings(config))
     clip = read_clip(file)
     document = {**clip.manifest, "bytes": _size(file), "events": list(clip.events), "readings": list(clip.readings)}
     if as_json:
-        _print(document)
+        print_json(document)
         return
+    page = console(WIDTH)
     for line in screen.shown(document):
-        screen.console().print(line, soft_wrap=True, markup=False)
+        page.print(line, soft_wrap=not page.is_terminal)
 
 
 @app.command()
 def export(
     recording: str,
     out: Annotated[Path, typer.Option(help="The file to write, or a folder.")] = Path(),
-    config: Config = None,
+    config: ConfigFile = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Copy a recording to a file of its own, after a look whether it is whole."""
@@ -85,9 +86,9 @@ def export(
         message = f"cannot write {target}: {error.strerror or error}, expected a place that takes it"
         raise ConfigError(message, remedy="name another with --out") from error
     if as_json:
-        _print({"schema": "edged.recording.export/1", "file": str(target), "bytes": size})
+        print_json({"schema": "edged.recording.export/1", "file": str(target), "bytes": size})
     else:
-        screen.console().print(
+        console(WIDTH).print(
             f"{target}: {size / 1e6:.1f} MB; edgectl replay {target.name} runs it again", soft_wrap=True
         )
 
@@ -96,7 +97,7 @@ def export(
 def now(
     seconds: Annotated[float, typer.Option(min=0.1, max=MAX_SECONDS, help="How long.")] = 10.0,
     pipeline: Annotated[str, typer.Option(help="Only this one. Default: every one that is recorded.")] = "",
-    config: Config = None,
+    config: ConfigFile = None,
     wait: Annotated[bool, typer.Option(help="Wait until it is written.")] = True,  # noqa: FBT002 - a flag
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
@@ -109,9 +110,9 @@ def now(
     made = _wait(folder, before, seconds, wanted) if wait else []
     found = [about(file) for file in made]
     if as_json:
-        _print({"schema": "edged.recordings/1", "folder": str(folder), "records": True, "recordings": found})
+        print_json({"schema": "edged.recordings/1", "folder": str(folder), "records": True, "recordings": found})
     else:
-        page = screen.console()
+        page = console(WIDTH)
         page.print(screen.table(found) if found else f"records for {seconds:g} s; edgectl record list shows it then")
 
 
@@ -144,19 +145,10 @@ def _recording_folder(box: Settings, pipeline: str) -> Path:
 def _runs(state: Path) -> bool:
     """Whether a daemon holds the state directory's lock."""
     try:
-        descriptor = os.open(state / LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
+        return is_held(state / LOCK)
     except OSError as error:
         message = f"cannot look into {state}: {error.strerror}, expected a folder that you may read"
         raise DeviceError(message, remedy="do it as edged's own user, or as root") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _ask(folder: Path, pipeline: str, seconds: float) -> None:
@@ -207,7 +199,3 @@ def _size(file: Path) -> int:
     if file.is_dir():
         return sum(one.stat().st_size for one in file.rglob("*") if one.is_file())
     return file.stat().st_size
-
-
-def _print(document: Any) -> None:
-    sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edged.domain.errors import ConfigError
-from edged.domain.result import Anomaly, Classes, Detection, Detections, Keypoints, Mask, Output, Values
+from edged.domain.result import Anomaly, Classes, Detection, Detections, Keypoints, Mask, Output, Values, by_kind
 from edged.pipeline.postprocess.agree import TOLD_SHARE, iou, pixels
 
 SAME_PLACE = 0.5
@@ -98,9 +98,8 @@ def compare(pairs: Sequence[Pair]) -> Comparison:
             message = f"cannot compare {one.__name__} with {other.__name__}, expected two models of one task"
             raise ConfigError(message, remedy="name a model of the same task")
     found = [_unknown(pair, rows) for pair in pairs if pair.ours is None or pair.theirs is None]
-    if known:
-        judge = _COMPARISONS[type(known[0].ours)]
-        found += judge(known, rows)
+    if known and (first := known[0].ours) is not None:
+        found += _COMPARISONS[type(first)](known, rows)
     differences = sorted((one for one in found if one is not None), key=lambda one: (-one.weight, one.place))
     return Comparison(len(pairs), tuple(sorted(rows.values(), key=lambda row: row.label)), tuple(differences))
 
@@ -269,11 +268,6 @@ def _values(pairs: Sequence[Pair], rows: dict[str, ClassRow]) -> Iterator[Differ
             yield Difference(pair.place, len(apart) / len(shared), words)
 
 
-_COMPARISONS: Mapping[type, Callable[[Sequence[Pair], dict[str, ClassRow]], Iterator[Difference]]] = {
-    Detections: _detections,
-    Classes: _classes,
-    Anomaly: _anomaly,
-    Keypoints: _keypoints,
-    Values: _values,
-    Mask: _mask,
-}
+_COMPARISONS: Mapping[type[Output], Callable[[Sequence[Pair], dict[str, ClassRow]], Iterator[Difference]]] = by_kind(
+    detections=_detections, classes=_classes, anomaly=_anomaly, keypoints=_keypoints, values=_values, mask=_mask
+)

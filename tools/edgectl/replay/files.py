@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from edgectl.plain import as_json
 from edgectl.replay import sheet
 from edgectl.replay.compare import various
 from edgectl.replay.report import Report, Side, output_then, paired
@@ -32,7 +33,7 @@ def write(folder: Path, told: Report) -> list[Path]:
 
 def _texts(folder: Path, told: Report) -> Iterable[Path]:
     stamper = Stamper(str(told.clip.manifest.get("boot_id", "")), SystemClock())
-    yield _write(folder / "report.json", json.dumps(told.document(), indent=1, ensure_ascii=False))
+    yield _write(folder / "report.json", as_json(told.document()))
     for name, side in (("", told.ours), ("against-", told.theirs)):
         if side is not None:
             yield _write(folder / f"{name}results.ndjson", _lines(_results(side, stamper)))

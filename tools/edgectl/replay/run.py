@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgectl.bundle.pack import unpacked
+from edgectl.hushed import hushed
 from edgectl.record.places import settings
 from edged.assembly.box import Box, model_folders, survey_for
 from edged.assembly.clip import Clip
@@ -162,7 +163,8 @@ def played(
 
     ``recorded`` is the model that ran on the box, which says how windows follow each other.
     """
-    opened, note = _opened(choice, desk)
+    with hushed():
+        opened, note = _opened(choice, desk)
     hop = _hop(opened, recorded)
     done = play(
         clip, settings, opened, lambda name: _further(name, desk), desk.state, SystemClock(), hop=hop, seen=seen

@@ -8,19 +8,17 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
-from edgectl.bench_screen import console
 from edgectl.replay.compare import Comparison
 from edgectl.replay.report import Report, Side
+from edged.assembly.clip import Row
 from edged.domain.result import Event
-
-__all__ = ["console", "page"]
 
 SHOWN = 5
 """Disagreements on the screen, and events; the report has all of them."""
 
 
 def page(told: Report) -> Iterator[RenderableType]:
-    """Give the lines and tables, in order; texts are not to be wrapped."""
+    """Give the lines and tables, in order."""
     manifest, clip = told.clip.manifest, told.clip
     quality = (
         "to the bit what the model was shown" if clip.is_exact else "as JPEG: scores may differ in the second digit"
@@ -57,13 +55,18 @@ def _then(told: Report) -> Iterator[RenderableType]:
     if then.comparison.differences:
         yield table(then.comparison, "then", name)
     words = [
-        f"only then: {row['rule']} {row['phase']} at frame {row['frame']}, {row['source_s']:.1f} s"
+        f"only then: {row['rule']} {row['phase']} at frame {row['frame']}, {row['source_s']:.1f} s{_earlier(told, row)}"
         for row in then.only_then
     ]
     words += [f"only {name}: {_event(told, event)}" for event in then.only_now]
     yield from words[:SHOWN]
     if len(words) > SHOWN:
         yield f"and {len(words) - SHOWN} more events; --json tells all of them"
+
+
+def _earlier(told: Report, row: Row) -> str:
+    """Say of what cannot come again why it does not; dates of one form are in the order of their letters."""
+    return ", which began before the recording" if row["since"] < told.clip.manifest["began_at"] else ""
 
 
 def _event(told: Report, event: Event) -> str:

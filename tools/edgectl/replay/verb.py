@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from edgectl.record.places import CONFIG, find, settings
+from edgectl.options import CONFIG, AsJson
+from edgectl.page import Page, console
+from edgectl.plain import print_json
+from edgectl.record.places import find, settings
 from edgectl.replay import files, screen
 from edgectl.replay.report import Report, Side, report
 from edgectl.replay.run import Choice, Desk, alike, chosen, desk, played, recorded_choice, settings_of
@@ -20,6 +20,9 @@ from edged.assembly.clip import Clip, read_clip
 from edged.assembly.replaying import Played, replayable
 from edged.config.schema import Pipeline
 from edged.domain.errors import EdgedError
+
+WIDTH = 140
+"""Of what goes into a file or a pipe: tables by class are wide."""
 
 app = typer.Typer(
     help="Run what a box recorded through the pipeline again.",
@@ -54,7 +57,7 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Write results, events, report and pictures into this folder.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Run a recording through the pipeline again: the same loop, rules and models, on the source's own time.
 
@@ -90,7 +93,7 @@ def _played(
 ) -> list[tuple[Played, str]]:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     # On standard error: what is told may go into a file.
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=Page(stderr=True), transient=True) as progress:
         done = []
         for choice in choices:
             manifest = choice.bundle.manifest
@@ -102,10 +105,11 @@ def _played(
 def _show(told: Report, written: list[Path], *, as_json: bool) -> None:
     if as_json:
         document = {**told.document(), "files": [str(file) for file in written]}
-        sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        print_json(document)
         return
-    page = screen.console()
+    page = console(WIDTH)
     for part in screen.page(told):
-        page.print(part, soft_wrap=isinstance(part, str), markup=False)
+        # At a terminal lines are folded at their words.
+        page.print(part, soft_wrap=isinstance(part, str) and not page.is_terminal)
     for file in written:
-        page.print(f"written: {file}", soft_wrap=True, markup=False)
+        page.print(f"written: {file}", soft_wrap=True)

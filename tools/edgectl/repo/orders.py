@@ -28,14 +28,6 @@ def sign_order(payload: bytes, keys: Path, passphrase: bytes | None = None) -> b
     return seal(payload, PAYLOAD_TYPE, signers.values())
 
 
-def add_signature(envelope: bytes, keys: Path, passphrase: bytes | None = None) -> bytes:
-    """Add the signatures of further keys to an order, where more than one keeper must agree."""
-    known = Envelope.from_dict(json.loads(envelope))
-    for signer in read_keys([keys], DESIRED, passphrase).values():
-        known.sign(signer)
-    return json.dumps(known.to_dict()).encode()
-
-
 def seal(payload: bytes, payload_type: str, signers: Iterable[CryptoSigner]) -> bytes:
     """Put a document into an envelope and sign it."""
     envelope = Envelope(payload, payload_type, {})

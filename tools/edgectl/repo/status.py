@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgectl.bundle.terminal import print_json, print_line, print_table
+from edgectl.bundle.terminal import print_line, print_table
+from edgectl.plain import print_json
 from edgectl.repo.change import days_left
 from edgectl.repo.releases import find_releases
 from edgectl.repo.work import ROOT, SNAPSHOT, TARGETS_ROLE, TIMESTAMP, Work

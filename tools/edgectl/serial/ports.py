@@ -73,6 +73,12 @@ def port_of(node: Path, root: Path = ROOT) -> Port:
     return Port(real, name, found.product, found.usb, driver, _access(real), holders(real))
 
 
+def lasting(node: Path, root: Path = ROOT) -> Path:
+    """Give the name that stays with an adapter when others are plugged in before it; the node's own where there is none."""
+    links = (root / BY_ID / name for name in Tree(root).names(BY_ID))
+    return next((link for link in links if link.resolve() == node.resolve()), node)
+
+
 def _is_real(tree: Tree, name: str) -> bool:
     place = f"{CLASS}/{name}"
     return tree.resolve(f"{place}/device") is not None and tree.text(f"{place}/type") != NO_UART
@@ -83,7 +89,7 @@ def _port(tree: Tree, root: Path, name: str) -> Port:
     driver = tree.link_name(f"{place}/driver") or ""
     product, usb = _usb(tree, place)
     node = root / "dev" / name
-    return Port(node, _lasting(tree, root, node), product, usb, driver, _access(node), holders(node))
+    return Port(node, lasting(node, root), product, usb, driver, _access(node), holders(node))
 
 
 def _usb(tree: Tree, place: str) -> tuple[str, str]:
@@ -95,14 +101,6 @@ def _usb(tree: Tree, place: str) -> tuple[str, str]:
             words = filter(None, (tree.text(f"{above}/manufacturer"), tree.text(f"{above}/product")))
             return " ".join(words), f"{vendor}:{tree.text(f'{above}/idProduct')}"
     return "", ""
-
-
-def _lasting(tree: Tree, root: Path, node: Path) -> Path:
-    for name in tree.names(BY_ID):
-        link = root / BY_ID / name
-        if link.resolve() == node.resolve():
-            return link
-    return node
 
 
 def _access(node: Path) -> str:

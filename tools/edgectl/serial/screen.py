@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.text import Text
 
 from edgectl.braille import WIDE, braille
+from edgectl.plain import plain
 from edgectl.serial.judge import Finding
 from edgectl.serial.look import Read
 from edged.domain.errors import ConfigError
 from edged.domain.tensor import Array
 
-PIPED_WIDTH = 240
 PLOT_LINES, LABEL = 3, 11
 MOST_WIDTH = 100
 MOST_PLOTTED = 8
@@ -33,11 +31,6 @@ MARKS = {
 }
 
 
-def console() -> Console:
-    """Give the terminal, or a wide page where there is none."""
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=PIPED_WIDTH)
-
-
 def rows(tried: Sequence[Finding]) -> list[tuple[object, ...]]:
     """Give a row for each setting that was tried."""
     return [
@@ -50,7 +43,8 @@ def example(data: bytes, *, is_text: bool) -> Text:
     """Show some of what came: whole lines, or bytes in hexadecimal."""
     if is_text:
         lines = [line for line in data.replace(b"\r", b"\n").split(b"\n")[1:-1] if line][:SHOWN_LINES]
-        shown = "\n".join(f"  {_printable(line[: 2 * SHOWN_BYTES])}" for line in lines)
+        texts = (line[: 2 * SHOWN_BYTES].decode("ascii", "replace") for line in lines)
+        shown = "\n".join(f"  {plain(text, '·')}" for text in texts)
     else:
         shown = "  " + data[:SHOWN_BYTES].hex(" ")
     return Text(shown, "dim")
@@ -111,11 +105,6 @@ def _bands(values: Array, points: int) -> tuple[Array, Array]:
     """Give the lowest and the highest of every stretch, so that no peak is lost."""
     stretches = np.array_split(values, min(points, len(values)))
     return np.array([part.min() for part in stretches]), np.array([part.max() for part in stretches])
-
-
-def _printable(line: bytes) -> str:
-    """Keep what a sensor sends from steering the terminal."""
-    return "".join(character if character.isprintable() else "·" for character in line.decode("ascii", "replace"))
 
 
 def _faults(one: Finding) -> str:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgectl.bundle import terminal
+from edgectl.options import AsJson
+from edgectl.page import console
+from edgectl.plain import print_json
 from edged.assembly.adapters import adapter
 from edged.domain.errors import ConfigError
 
 if TYPE_CHECKING:
+    from edgectl.serial.look import Read
     from edgectl.serial.looking import Told
 
-FAULT = 1
 MOST_S = 600.0
 
 app = typer.Typer(help="List serial ports, and find out what a sensor sends.", no_args_is_help=True)
@@ -22,14 +26,14 @@ app = typer.Typer(help="List serial ports, and find out what a sensor sends.", n
 
 @app.command("list")
 def list_ports(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """List the serial ports of this box: what is plugged in, its lasting name, who may open it and who holds it. Opens none."""
     from edgectl.serial.ports import ports  # noqa: PLC0415 - only here
 
     found = ports()
     if as_json:
-        terminal.print_json({"schema": "edged.serial.list/1", "ports": [one.told() for one in found]})
+        print_json({"schema": "edged.serial.list/1", "ports": [one.told() for one in found]})
         return
     if not found:
         terminal.print_line("no serial port: plug an adapter in, and see dmesg | tail when it does not show up")
@@ -41,7 +45,7 @@ def list_ports(
 
 
 @app.command("look")
-def look(
+def look(  # noqa: PLR0917 - typer names them all
     port: Annotated[Path, typer.Argument(help="The device, best by its name in /dev/serial/by-id.")],
     seconds: Annotated[
         float, typer.Option(min=0.5, max=MOST_S, help="How long samples are read once the format is known.")
@@ -50,8 +54,11 @@ def look(
     patience: Annotated[float, typer.Option(min=0.5, max=MOST_S, help="Seconds to wait for a first byte.")] = 10.0,
     name: Annotated[str, typer.Option(help="The source's name in the suggested entry.")] = "",
     plot: Annotated[Path | None, typer.Option(help="Draw the channels into this PNG.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Keep the samples in this .csv, which a csv source reads again.")
+    ] = None,
     only_entry: Annotated[bool, typer.Option("--entry", help="Print the entry and nothing else.")] = False,  # noqa: FBT002 - a flag
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Find the baud and the format of what a sensor sends, read it as the daemon would, and suggest the configuration's entry.
 
@@ -62,8 +69,10 @@ def look(
     )
     if plot is not None and told.read is not None:
         _draw(plot, told)
+    if record is not None and told.read is not None:
+        _keep(record, told.read, told.names)
     if as_json:
-        terminal.print_json(told.document())
+        print_json(told.document())
     elif only_entry and told.suggested is not None:
         terminal.print_line(told.entry)
     elif not only_entry:
@@ -81,10 +90,16 @@ def _draw(file: Path, told: Told) -> None:
     screen.picture(file, told.read, told.names, f"{told.port.name.name} at {told.best.heard.setting}")
 
 
+def _keep(file: Path, read: Read, names: Sequence[str]) -> None:
+    from edgectl.serial.record import write  # noqa: PLC0415 - for who asks for it
+
+    write(file, read, names)
+
+
 def _show(told: Told) -> None:
     from edgectl.serial import screen  # noqa: PLC0415 - for a person
 
-    page = screen.console()
+    page = console(terminal.PIPED_WIDTH)
     terminal.print_table(("setting", "bytes", "faulty", "what came", "score"), screen.rows(told.tried))
     page.print(told.words(), soft_wrap=not page.is_terminal, markup=False)
     if told.best.heard.data:

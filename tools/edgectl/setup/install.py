@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edgectl.options import FAULT, AsJson
 from edgectl.setup import screen
 from edgectl.setup.machine import LIVE, Machine
 from edgectl.setup.plan import DROP_INS, Wishes, install_steps
@@ -22,7 +23,6 @@ from edgectl.setup.steps import carry_out, would
 from edged.control.profile import load_profiles
 from edged.domain.errors import ConfigError, DeviceError
 
-FAULT = 1
 OLDEST_FOR_CREDENTIALS = 250
 """The release of systemd that brought ``%d``, which the drop-in needs."""
 
@@ -57,7 +57,7 @@ def install(
         Path | None, typer.Option(metavar="FILE", help="Who may sign models: root.json of edgectl repo.")
     ] = None,
     no_start: Annotated[bool, typer.Option("--no-start", help="Do not start it now.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make user, groups, folders, device rules, units. May be run again at any time: it does what is missing, and says so step by step."""
     machine = Machine(root.resolve())

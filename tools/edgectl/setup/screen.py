@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from edgectl.bundle.terminal import print_json
+from edgectl.page import console
+from edgectl.plain import print_json
 from edgectl.setup.steps import Outcome, Told
 
 STYLES: dict[Outcome, str] = {
@@ -32,11 +31,7 @@ PIPED_WIDTH = 240
 
 def shown(steps: Iterable[Told], *, dry_run: bool, as_json: bool, schema: str) -> list[Told]:
     """Show each step as it ends; gives them all."""
-    page = (
-        Console(highlight=False)
-        if sys.stdout.isatty()
-        else Console(highlight=False, width=PIPED_WIDTH, color_system=None)
-    )
+    page = console(PIPED_WIDTH)
     told: list[Told] = []
     for step in steps:
         told.append(step)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from edgectl.options import FAULT, AsJson
 from edgectl.setup import screen
 from edgectl.setup.account import SYSUSERS, TMPFILES
 from edgectl.setup.install import ready
@@ -18,7 +19,6 @@ from edgectl.setup.service import EDGED, SAFE, UNITS, WANTED
 from edgectl.setup.steps import Outcome, Step, carry_out, would
 from edged.domain.errors import DeviceError
 
-FAULT = 1
 LEFT = ("/etc/edged", "/var/lib/edged")
 FILES = (SYSUSERS, TMPFILES, UDEV)
 UNIT_FILES = tuple(f"{UNITS}/{unit}" for unit in (EDGED, SAFE))
@@ -35,7 +35,7 @@ def uninstall(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     root: Annotated[Path, typer.Option(metavar="DIR", help="The root of an image.")] = LIVE,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Stop edged and take its units and rules away. What it knows and how it is configured stays, and is named."""
     machine = Machine(root.resolve())

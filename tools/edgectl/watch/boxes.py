@@ -18,6 +18,8 @@ SILENT_GAPS = 3.5
 """A box that says it is online is silent once it told nothing for so many of its own intervals of telemetry."""
 STREAMS = ("status", "health", "inventory", "models", "telemetry", "alert", "event/+")
 """No results: they are the bulk of what a box tells, and their figures stand in telemetry."""
+MOST = 1e18
+"""Of a count: no box has dropped more."""
 ROOT_PARTS = 5
 """``edged/v1/d/<id>/out`` stands before the stream's name."""
 
@@ -218,7 +220,8 @@ def dropped(figure: Mapping[str, Any]) -> int | None:
     causes = figure.get("drops")
     if not isinstance(causes, dict):
         return None
-    return int(sum(number(one) or 0 for one in causes.values()))
+    # Each is finite; what a hostile box tells need not be in sum.
+    return int(min(MOST, max(0.0, sum(number(one) or 0.0 for one in causes.values()))))
 
 
 def table(given: Any) -> Mapping[str, Any]:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Protocol
 
-from rich.console import Console
 from rich.text import Text
 
+from edgectl.page import Page
 from edgectl.watch.boxes import Boxes, Row
 from edgectl.watch.columns import is_trouble, ordered
 from edgectl.watch.inside import box_page
@@ -84,5 +84,5 @@ def encoded(line: Text) -> str:
 
 
 @cache
-def _console() -> Console:
-    return Console(width=WIDEST)
+def _console() -> Page:
+    return Page(width=WIDEST)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from edgectl.plain import one_line
 from edgectl.watch.boxes import Happening, Row
 from edgectl.watch.columns import COLUMNS, GAP, STATE, ordered, widths
 from edgectl.watch.view import View
@@ -95,17 +96,17 @@ def cell(text: str, cells: int, *, is_number: bool = False) -> str:
     """Fit a text into a column; what is too long ends in an ellipsis."""
     if cells <= 0:
         return ""
-    plain = "".join(character if character.isprintable() else "?" for character in text)
-    if cell_len(plain) > cells:
-        return set_cell_size(plain, cells - 1) + "…"
-    blank = " " * (cells - cell_len(plain))
-    return blank + plain if is_number else plain + blank
+    shown = one_line(text)
+    if cell_len(shown) > cells:
+        return set_cell_size(shown, cells - 1) + "…"
+    blank = " " * (cells - cell_len(shown))
+    return blank + shown if is_number else shown + blank
 
 
 def fitted(line: Text, width: int) -> Text:
     """Cut a line to the terminal's width, without blanks at its end."""
     cut = line.copy()
-    cut.plain = "".join(character if character.isprintable() else "?" for character in cut.plain)
+    cut.plain = one_line(cut.plain)
     cut.truncate(width, overflow="ellipsis" if cell_len(cut.plain.rstrip()) > width else "crop")
     if not cut.style:
         cut.rstrip()

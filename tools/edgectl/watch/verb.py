@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -12,9 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from edgectl.fleet.wire import Wire
+from edgectl.page import Page, console
+from edgectl.plain import print_json
 from edgectl.watch.boxes import STREAMS, Boxes
 from edgectl.watch.columns import STATE, ordered
 from edgectl.watch.live import look_on
@@ -24,8 +24,6 @@ from edgectl.watch.where import FLEET, broker_of
 from edged.domain.errors import DeviceError
 from edged.fleet.topics import out, rfc3339
 
-WIDTH = 120
-"""Of the table where nobody's terminal says how wide it is."""
 LOOK_S = 0.05
 QUIET_S = 1.0
 """So long nothing may have come before a broker counts as one without boxes."""
@@ -67,9 +65,9 @@ def run(
             return
         _wait(boxes, wait, where)
     if as_json:
-        sys.stdout.write(json.dumps(document(boxes), indent=1) + "\n")
+        print_json(document(boxes))
         return
-    page = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=WIDTH)
+    page = console()
     for line in table_page(boxes.rows(time.monotonic()), boxes.happenings(), page.width):
         page.print(line, no_wrap=True, crop=False)
 
@@ -95,7 +93,7 @@ def _into(boxes: Boxes) -> Any:
 
 def _is_terminal() -> bool:
     """Whether there is a terminal that can be drawn on, with somebody at its keys."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and not Console().is_dumb_terminal
+    return sys.stdin.isatty() and sys.stdout.isatty() and not Page().is_dumb_terminal
 
 
 def _until_interrupted(terminal: Terminal, boxes: Boxes, wire: Wire, where: str, every_s: float) -> None:

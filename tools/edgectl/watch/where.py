@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgectl.fleet.settings import FILE, Settings, read_settings
+from edgectl.options import CONFIG
 from edged.config.load import load
 from edged.config.read import read_toml
 from edged.config.schema import Mqtt
 from edged.domain.errors import ConfigError
 
 FLEET = FILE
-BOX = Path("/etc/edged/edged.toml")
 PORT = 1883
 
 
@@ -22,9 +22,9 @@ def broker_of(config: Path | None, broker: str) -> Settings:
     """
     if broker:
         return Settings(mqtt=_named(broker))
-    file = config or (FLEET if FLEET.is_file() else BOX)
+    file = config or (FLEET if FLEET.is_file() else CONFIG)
     if config is None and not file.is_file():
-        message = f"cannot find a broker: there is neither {FLEET} here nor {BOX}, expected one of them"
+        message = f"cannot find a broker: there is neither {FLEET} here nor {CONFIG}, expected one of them"
         raise ConfigError(message, remedy="name one: --broker HOST, or --config FILE")
     if set(read_toml(file)) <= set(Settings.model_fields):
         return read_settings(file)

@@ -156,7 +156,7 @@ class SimulatedBox:
     def _made(self) -> Updating:
         ground = self._ground
         reports = UpdateReports(self, Stamper("boot-1", ground.clock))
-        live = GoingLive(list, lambda _pipeline: None, lambda _seconds: False)
+        live = GoingLive(list, lambda _pipeline: None, ground.clock)
         accepted = Accepted(self._state, LocalDisk(), (self._audience,))
         agent = Updating(self, accepted, self._supply, live, reports, ground.clock)
         agent.site = Site(
