@@ -372,7 +372,7 @@ def test_one_that_hangs_keeps_neither_the_end_nor_a_lamp_waiting(chip: Chip, tmp
 
     assert ended == (False, True)
     assert chip.levels == {17: False}
-    assert took_s < 0.2 + 3
+    assert took_s < 0.2 + 20  # it hangs for ever
     assert hanging.runner.join(10)
 
 

@@ -59,5 +59,5 @@ def test_two_adapters_are_imported_one_after_the_other(module: Path) -> None:
     first = adapter("needy_adapter")
 
     assert first.waits
-    first.other.join(5)
+    first.other.join(30)
     assert sys.modules.pop("other_adapter")

@@ -13,33 +13,12 @@ from edged.assembly.bench import measure
 from edged.assembly.candidate import Order
 from edged.control.benchmark import Effort, Later, Outcome, Run, Unfit
 from edged.update.manifest import sha256_of
-from fakes.brought import bring
 from fakes.sensor import sensor_bundle
+from fakes.strange import strange_bundle
 
 pytestmark = pytest.mark.slow
 
 SHORT = Effort(warmup_runs=1, min_runs=5, max_runs=20, measure_s=0.01, burst_ms=5.0)
-OPENS = """
-import os, signal, sys, time
-import numpy as np
-from edged.domain.tensor import TensorSpec
-
-class Engine:
-    runtime = "strange"
-    inputs = (TensorSpec("x", (1, 64), "float32"),)
-    outputs = (TensorSpec("y", (1, 64), "float32"),)
-    calls = 0
-    def infer(self, tensors):
-        self.calls += 1
-        {infer}
-        return [np.asarray(tensors[0])]
-    def close(self):
-        pass
-
-def made(file, *, threads, accelerator):
-    {opens}
-    return Engine()
-"""
 
 
 def go_on(_busy_s: float) -> bool:
@@ -74,16 +53,6 @@ def test_a_model_is_asked_whether_there_may_be_more_after_each_burst(tmp_path: P
     assert all(busy_s > 0 for busy_s in rests)
 
 
-def strange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, opens: str = "pass", infer: str = "pass") -> Path:
-    """Give a bundle that wants a runtime that a package brings, which does as it is told."""
-    monkeypatch.syspath_prepend(str(tmp_path / "packages"))
-    bring(tmp_path / "packages", "edged.engines", "strange", OPENS.format(opens=opens, infer=infer))
-    folder = sensor_bundle(tmp_path / "level")
-    file = folder / "model.toml"
-    file.write_text(file.read_text("utf-8").replace('runtime = "tflite"', 'runtime = "strange"'), "utf-8")
-    return folder
-
-
 @pytest.mark.parametrize(
     ("how", "words"),
     [
@@ -98,11 +67,11 @@ def strange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, opens: str = "pa
 def test_a_crash_is_a_result_that_holds_for_any_number_of_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, str], words: str
 ) -> None:
-    assert measure(order(strange(tmp_path, monkeypatch, **how)), SHORT, go_on) == Unfit(words)
+    assert measure(order(strange_bundle(tmp_path, monkeypatch, **how)), SHORT, go_on) == Unfit(words)
 
 
 def test_what_libraries_print_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = strange(tmp_path, monkeypatch, opens="os.system('echo from a library')", infer="print('and again')")
+    folder = strange_bundle(tmp_path, monkeypatch, opens="os.system('echo from a library')", infer="print('and again')")
     assert isinstance(measure(order(folder), SHORT, go_on), Run)
 
 
@@ -114,7 +83,7 @@ def hung(folder: Path, doing_s: float = 1.0) -> tuple[Outcome, float]:
 def test_a_child_that_hangs_is_ended_at_its_deadline_with_all_that_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = strange(tmp_path, monkeypatch, opens="os.system('sleep 71.7')")
+    folder = strange_bundle(tmp_path, monkeypatch, opens="os.system('sleep 71.7')")
     got, took_s = hung(folder, 10.0)
     assert got == Unfit("loading did not end within 10 s", any_threads=False)
     assert took_s < 14
@@ -122,13 +91,13 @@ def test_a_child_that_hangs_is_ended_at_its_deadline_with_all_that_it_started(
 
 
 def test_a_call_that_hangs_is_ended_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = strange(tmp_path, monkeypatch, infer="self.calls > 2 and time.sleep(60)")
+    folder = strange_bundle(tmp_path, monkeypatch, infer="self.calls > 2 and time.sleep(60)")
     got, _ = hung(folder, 10.0)
     assert got == Unfit("a call did not end within 10 s", any_threads=False)
 
 
 def test_a_child_that_the_system_ended_is_tried_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = strange(tmp_path, monkeypatch, opens="os.kill(os.getpid(), signal.SIGKILL)")
+    folder = strange_bundle(tmp_path, monkeypatch, opens="os.kill(os.getpid(), signal.SIGKILL)")
     got = measure(order(folder), SHORT, go_on)
     assert got == Later("the system ended it while loading: memory may be short")
 
@@ -171,7 +140,7 @@ def test_a_file_that_was_altered_since_it_was_ordered_is_not_the_one_that_is_jud
 def test_memory_and_disk_that_fail_are_no_fault_of_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, str]
 ) -> None:
-    assert isinstance(measure(order(strange(tmp_path, monkeypatch, **how)), SHORT, go_on), Later)
+    assert isinstance(measure(order(strange_bundle(tmp_path, monkeypatch, **how)), SHORT, go_on), Later)
 
 
 def test_a_file_that_its_runtime_refuses_is_never_tried_again(tmp_path: Path) -> None:

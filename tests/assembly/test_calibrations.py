@@ -48,6 +48,18 @@ def test_a_damaged_file_is_forgotten_and_logged(
     assert "calibration.forgotten" in caplog.text
 
 
+@pytest.mark.parametrize(("place", "value"), [(8, 1), (10, 8), (10, 99)], ids=["secret", "zip", "odd"])
+def test_a_file_whose_parts_are_said_to_be_other_than_they_are_is_forgotten(
+    tmp_path: Path, place: int, value: int
+) -> None:
+    Records(tmp_path).write("bearing", KEPT)
+    file = tmp_path / "calibration" / "bearing.npz"
+    damaged = bytearray(file.read_bytes())
+    damaged[damaged.index(b"PK\x01\x02") + place] = value  # flags and method in the archive's list of its parts
+    file.write_bytes(damaged)
+    assert Records(tmp_path).read("bearing") is None
+
+
 def test_a_file_of_pickles_is_not_trusted(tmp_path: Path) -> None:
     folder = tmp_path / "calibration"
     folder.mkdir()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edged.assembly.check import Report, check_all
+from edged.assembly.state import Lock
 from edged.cli import main
 from fakes.certificates import Authority
 from fakes.daemon import write_config
@@ -135,6 +136,36 @@ def test_a_broken_profile_of_the_operators_is_told(tmp_path: Path, body: str) ->
     file = write_config(tmp_path, 1883, body, more=f'[profiles]\ndirectories = ["{tmp_path / "profiles"}"]')
     (fault,) = check_all(file).configuration
     assert "mine.toml" in fault.message
+
+
+def tight(folder: Path, body: str) -> Path:
+    """Write a configuration for a board on which nothing has room."""
+    (folder / "profiles").mkdir()
+    (folder / "profiles" / "tight.toml").write_text(
+        'name = "tight"\nprefer = [{ accelerator = "cpu" }]\n[limits]\nmemory_mb = 64\n'
+    )
+    file = write_config(folder, 1883, body, more=f'[profiles]\ndirectories = ["{folder / "profiles"}"]')
+    file.write_text(file.read_text().replace("[device]", '[device]\nprofile = "tight"'))
+    return file
+
+
+def test_a_pipeline_that_the_memory_has_no_room_for_is_named_with_the_sum_and_ends_with_2(
+    tmp_path: Path, body: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tight(tmp_path, body)
+
+    assert main(["check", "--config", str(file)]) == 2
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "pipeline.a: " in line
+    assert "MiB, expected at most" in line
+
+
+def test_the_memory_is_not_summed_up_beside_a_daemon_that_has_done_so(tmp_path: Path, body: str) -> None:
+    file = tight(tmp_path, body)
+    lock = Lock(tmp_path / "state")
+
+    assert check_all(file).unfit == ()
+    lock.release()
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from edged.assembly.amiss import lesser
 from edged.assembly.box import Box, survey
-from edged.assembly.keeper import lesser
 from edged.assembly.models import open_best
 from edged.assembly.supply import Supply
 from edged.config.schema import Objective

@@ -135,6 +135,12 @@ def test_the_same_text_in_a_later_order_changes_nothing(box: Box) -> None:
         ("[[", "cannot"),
         ('[device]\nid = "other"\n', "it has [device]"),
         ('[updates]\nrepository = "https://elsewhere/"\n', "it has [updates]"),
+        ('[engine.edgetpu]\npython = "/tmp/anything"\n', "it has [engine.edgetpu] python"),
+        (
+            '[[action]]\nname = "a"\nkind = "command"\nrun = ["/bin/sh", "-c", "id"]\n',
+            "it has [[action]] of kind command",
+        ),
+        ("engine = 1\naction = [1]\n", "engine"),
         ('[[pipeline]]\nname = "a"\nsource = "nowhere"\nmodel = "level"\n', "cannot find source 'nowhere'"),
     ],
 )

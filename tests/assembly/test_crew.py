@@ -11,6 +11,7 @@ from edged.assembly.crew import Crew
 from edged.domain.errors import EngineLostError
 from edged.domain.tensor import Array, TensorSpec
 from fakes.engine import FakeEngine
+from fakes.waiting import until
 
 SPEC = (TensorSpec("x", (1,), "float32"),)
 INPUT = [np.ones(1, np.float32)]
@@ -51,16 +52,75 @@ def test_the_interpreter_that_ran_last_runs_next() -> None:
     assert ran == ["b", "b", "b"]
 
 
-def test_one_that_is_lost_costs_the_others_nothing_and_is_the_first_to_go() -> None:
+def test_of_those_who_wait_the_most_important_is_the_next_but_for_who_came_first() -> None:
+    began, go_on, ran = threading.Event(), threading.Event(), list[float]()
+
+    def answer(tensors: list[Array]) -> list[Array]:
+        ran.append(float(tensors[0][0]))
+        began.set()
+        go_on.wait(10)
+        return tensors
+
+    crew = Crew(FakeEngine(SPEC, SPEC, answer), 1)
+    at_work, *waiting = (
+        threading.Thread(target=crew.infer, args=([np.full(1, number, np.float32)], priority))
+        for number, priority in ((0, 0), (1, 0), (2, 0), (3, 7))
+    )
+    at_work.start()
+    began.wait(10)
+    for number, thread in enumerate(waiting):
+        thread.start()
+        until(lambda number=number: f"1 of 1 places taken, {number} wait" in repr(crew._next), "it waits")  # type: ignore[misc] # bound at once
+    go_on.set()
+    for thread in (at_work, *waiting):
+        thread.join(10)
+
+    assert ran == [0, 1, 3, 2]
+
+
+def test_one_that_is_lost_is_let_go_and_nobody_meets_it_again() -> None:
     sound, lost = FakeEngine(SPEC, SPEC, list), FakeEngine(SPEC, SPEC, list, fails_from=0)
     crew = Crew(sound, 2)
     crew.join(lost)
     with pytest.raises(EngineLostError):
         crew.infer(INPUT)
 
+    assert (crew.is_lost, crew.count, sound.closed, lost.closed) == (True, 1, False, True)
+    assert crew.infer(INPUT)[0] == 1
+    crew.close()
+    assert sound.closed
+
+
+def test_who_waits_when_the_last_one_is_lost_is_refused_and_one_that_comes_later_serves() -> None:
+    began, go_on, refused = threading.Event(), threading.Event(), list[int]()
+
+    def lost(_tensors: list[Array]) -> list[Array]:
+        began.set()
+        go_on.wait(10)
+        raise EngineLostError("it is gone")
+
+    crew = Crew(FakeEngine(SPEC, SPEC, lost), 1)
+
+    def run() -> None:
+        with pytest.raises(EngineLostError):
+            crew.infer(INPUT)
+        refused.append(1)
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    threads[0].start()
+    began.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    until(lambda: "1 of 1 places taken, 1 wait" in repr(crew._next), "they wait")
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+
+    assert (refused, crew.count) == ([1, 1, 1], 0)
+    crew.join(FakeEngine(SPEC, SPEC, list))
     assert crew.infer(INPUT)[0] == 1
     crew.leave()
-    assert (crew.is_lost, sound.closed, lost.closed) == (True, False, True)
+    assert crew.count == 0
 
 
 def test_one_that_is_at_work_goes_when_it_has_finished() -> None:

@@ -59,7 +59,7 @@ def test_where_nobody_is_to_hear_anything_the_outbox_is_left_as_it_is(tmp_path: 
     listeners = Listeners(config, allowance, Stamper("boot", FakeClock()))
     assert allowance.outbox is outbox
     assert listeners.parts(config) == ()
-    assert listeners.beside(lambda: ()) is None
+    assert listeners.beside(tuple, int) is None
 
 
 def test_home_assistant_and_sinks_hear_what_is_put_where_they_are_asked_for(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_home_assistant_and_sinks_hear_what_is_put_where_they_are_asked_for(tmp_
     allowance = Allowance(None, FakeOutbox(), tmp_path, FakeClock())
     listeners = Listeners(config, allowance, Stamper("boot", FakeClock()))
     assert isinstance(allowance.outbox, Ears)
-    side = listeners.beside(lambda: ())
+    side = listeners.beside(tuple, int)
     assert side is not None
     assert side.topics == ("homeassistant/status",)
 
@@ -77,6 +77,6 @@ def test_what_was_announced_once_is_taken_back_when_it_is_off(tmp_path: Path) ->
     config = Config.model_validate({"device": {"id": "a"}, "state": {"directory": tmp_path}})
     (tmp_path / NOTE).write_text('{"topic": "ha/device/a/config"}', encoding="utf-8")
     listeners = Listeners(config, Allowance(None, FakeOutbox(), tmp_path, FakeClock()), Stamper("boot", FakeClock()))
-    side = listeners.beside(lambda: ())
+    side = listeners.beside(tuple, int)
     assert side is not None
     assert side.topics == ()

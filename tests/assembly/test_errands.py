@@ -6,7 +6,7 @@ import pytest
 
 from edged.assembly.errands import Errands
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 def done(errands: Errands) -> None:

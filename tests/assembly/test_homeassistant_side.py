@@ -21,6 +21,7 @@ from fakes.outbox import FakeOutbox
 from fakes.toldboxes import event, inventory
 
 TOPIC = "homeassistant/device/press-07/config"
+STATES_GONE = ("edged/v1/d/press-07/out/states", b"")
 ONLINE, WAITING = LinkState("online", 5), LinkState("waiting", 5)
 CAME_UP = Inbound("homeassistant/status", b"online", retained=False)
 PIPELINE = """
@@ -138,14 +139,37 @@ def test_what_an_earlier_start_announced_elsewhere_is_taken_back(tmp_path: Path)
 def test_switched_off_it_is_taken_back_once(tmp_path: Path) -> None:
     Side(tmp_path, "people").online()
     sent: list[tuple[str, bytes]] = []
-    side = Withdrawal(configured(tmp_path, "people", more=""))
+    side = Withdrawal(configured(tmp_path, "people", more=""), lambda: 0)
     side.connect(lambda topic, payload: sent.append((topic, payload)))
     side.became(WAITING)
+    side.tick()
     assert sent == []
     side.became(ONLINE)
+    for _ in range(2):
+        side.tick()
     side.became(ONLINE)
-    assert sent == [(TOPIC, b""), ("edged/v1/d/press-07/out/states", b"")]
+    assert sent == [(TOPIC, b""), STATES_GONE]
     assert not (tmp_path / NOTE).exists()
+
+
+def test_what_the_last_start_told_and_could_not_send_does_not_stand_after_it_was_taken_back(tmp_path: Path) -> None:
+    Side(tmp_path, "people").online()
+    sent: list[tuple[str, bytes]] = []
+    waiting = [1]
+    side = Withdrawal(configured(tmp_path, "people", more=""), lambda: waiting[0])
+    side.connect(lambda topic, payload: sent.append((topic, payload)))
+    side.became(ONLINE)
+    side.tick()
+    assert sent == [(TOPIC, b"")]
+
+    side.became(WAITING)
+    waiting[0] = 0
+    side.tick()
+    assert sent == [(TOPIC, b"")]
+    side.became(ONLINE)
+    side.tick()
+
+    assert sent == [(TOPIC, b"")] * 2 + [STATES_GONE]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"components": 3}'])

@@ -33,6 +33,7 @@ from edged.pipeline.loop import Loop
 from edged.pipeline.rules import Rules
 from edged.update.manifest import read_bundle
 from fakes.daemon import write_config
+from fakes.engine import FakeEngine
 from fakes.outbox import FakeOutbox
 from fakes.sensor import csv_source, picture_bundle, pipeline, sensor_bundle, write_windows
 from fakes.waiting import until
@@ -180,6 +181,22 @@ def test_whose_engine_was_lost_is_left_alone_and_no_other(parts: Opened) -> None
     assert keeper.is_replaceable(error)
 
     assert desk.lost_ways == [("parts", "edgetpu"), ("people", "cpu")]
+
+
+@pytest.mark.parametrize("priority", [0, 7])
+def test_an_engine_whose_device_others_use_too_hears_how_important_the_pipeline_is(
+    parts: Opened, priority: int
+) -> None:
+    class Queue(FakeEngine):
+        priority = -1
+
+    engine = Queue((), (), list)
+    keeper = keeper_of(Desk(), parts, parts)
+    keeper._settings = keeper._settings.model_copy(update={"priority": priority})
+
+    keeper._ranked(replace(parts, model=replace(parts.model, engine=engine)))
+
+    assert engine.priority == priority
 
 
 @pytest.mark.parametrize(

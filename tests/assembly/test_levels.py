@@ -66,6 +66,11 @@ def test_health_dates_a_reason_by_how_long_it_lasts() -> None:
     }
 
 
+def test_every_reason_says_what_to_do() -> None:
+    (told,) = levels.health("degraded", [Reason("odd", "dock", "it is odd", 0)], 0, 0)["reasons"]
+    assert told["remedy"] == "edgectl doctor looks further"
+
+
 def test_a_count_that_moves_makes_no_other_health() -> None:
     one = Reason("evicted", "outbox", "3 lost", 1)
     more = Reason("evicted", "outbox", "4 lost", 2)

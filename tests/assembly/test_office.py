@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from edged.domain.health import Reason
 from edged.domain.message import Draft
+from edged.fleet.link import LinkState
+from edged.fleet.metered import OVERHEAD_BYTES
+from edged.fleet.session import Inbound
 from fakes.clock import SECOND_NS, FakeClock
 from fakes.desk import Desk
 
 LEVELS = ("health", "inventory", "models")
+
+
+class Side:
+    """Implements edged.assembly.office.Beside with no more than what sends."""
+
+    topics: tuple[str, ...] = ()
+
+    def connect(self, send: Callable[[str, bytes], None]) -> None:
+        self.send = send
+
+    def became(self, state: LinkState) -> None:
+        """Nothing follows from it."""
+
+    def take(self, inbound: Inbound) -> bool:  # noqa: ARG002 - the port's
+        return False
+
+    def tick(self) -> None:
+        """Nothing is due."""
 
 
 @pytest.fixture
@@ -53,6 +74,17 @@ def test_what_dates_earlier_documents_is_not_lost_to_a_full_outbox(tmp_path: Pat
     (alert,) = desk.tick()
     desk.outbox.close()
     assert alert["code"] == "clock"
+
+
+def test_what_is_said_beside_the_documents_counts_in_the_days_budget(tmp_path: Path, clock: FakeClock) -> None:
+    side = Side()
+    desk = Desk(tmp_path, clock, mb_per_day=0.1, beside=side)
+    before = desk.allowance.figures()
+    side.send("homeassistant/device/press-07/config", b"x" * 5000)
+    after = desk.allowance.figures()
+    desk.outbox.close()
+    assert before is not None
+    assert after == {**before, "used_bytes": before["used_bytes"] + 5000 + OVERHEAD_BYTES}
 
 
 def test_what_else_is_not_well_is_among_the_reasons(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edged.assembly.orders import MAX_STREAMS, REFUSALS_AT_ONCE, Controls, Orders
+from edged.control.command import VERBS
 from edged.domain.errors import DeviceError
 from edged.domain.health import Reason
 from edged.fleet.schemas import ReplyDocument
@@ -99,6 +100,19 @@ def test_reload_and_restart_reach_the_daemon_once(desk: Desk, verb: str) -> None
     assert desk.send(verb)["ok"]
     assert desk.send(verb)["code"] == "duplicate"
     assert desk.moved == [verb]
+
+
+def test_support_rests_after_two_in_a_row_and_is_done_again_later(desk: Desk) -> None:
+    made: list[int] = []
+    desk.orders.steer(Controls(lambda: None, lambda: None, list, lambda: made.append(1) or {}))  # type: ignore[func-returns-value] # None is false
+    codes = [desk.send("support", f"c-{number}")["code"] for number in range(3)]
+    assert (codes, len(made)) == (["", "", "too-soon"], 2)
+    assert desk.send("ping", "c-4")["ok"], "nothing else has to rest"
+    desk.clock.advance(VERBS["support"].rest_s - 1)
+    assert desk.send("support", "c-5")["code"] == "too-soon"
+    desk.clock.advance(1)
+    assert desk.send("support", "c-2")["ok"], "what was refused was not handled"
+    assert len(made) == 3
 
 
 def test_support_answers_with_what_was_written(desk: Desk) -> None:

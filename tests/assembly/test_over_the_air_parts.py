@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,15 +32,20 @@ from fakes.waiting import until
 @pytest.fixture
 def taking(tmp_path: Path) -> tuple[OverTheAir, Release]:
     """What takes orders on a box that has ``level`` live, and that release."""
+    air = made(tmp_path)
+    live = air._supply.records.pointer("level").active
+    assert live is not None
+    return air, live
+
+
+def made(tmp_path: Path, more: str = "") -> OverTheAir:
     sensor_bundle(tmp_path / "models" / "level")
     source = csv_source(write_windows(tmp_path / "s.csv", range(2)))
-    config = load(write_config(tmp_path, 1883, source + pipeline("a"))).config
+    config = load(write_config(tmp_path, 1883, source + pipeline("a"), more=more)).config
     box, clock = survey(Path("/"), "auto", ()), FakeClock()
     supply = Supply((tmp_path / "models",), config.state.directory, box, clock)
     supply.bundle("level")
-    live = supply.records.pointer("level").active
-    assert live is not None
-    return over_the_air(config, supply, box, Roster(), FakeOutbox(), Stamper("boot-1", clock)), live
+    return over_the_air(config, supply, box, Roster(), FakeOutbox(), Stamper("boot-1", clock))
 
 
 @pytest.fixture
@@ -58,6 +64,30 @@ def test_what_is_activated_is_watched_anew(taking: tuple[OverTheAir, Release], t
     assert air.updating.site.activate("level", release) is None
     note = next(tmp_path.rglob("conduct/level.json")).read_text("utf-8")
     assert f'"candidate": "{release.digest}"' in note
+
+
+def test_a_share_that_hangs_holds_nobody_up_who_looks_after_orders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may, begun, ended = threading.Event(), list[Path](), list[Path]()
+
+    def hangs(file: Path) -> bytes:
+        begun.append(file)
+        may.wait(20.0)
+        ended.append(file)
+        return b""
+
+    monkeypatch.setattr("edged.assembly.stick._read", hangs)
+    air = made(tmp_path, more=f'[updates]\nrepository = "{tmp_path}"\ntrust = "{tmp_path / "root.json"}"\n')
+
+    for _ in range(2):
+        assert air.updating.tick() == 30.0
+
+    until(lambda: begun, "it looks")
+    assert (len(begun), ended) == (1, [])
+    may.set()
+    until(lambda: ended, "it has looked")
+    until(lambda: air.updating.tick() and len(begun) == 2, "it looks again")
 
 
 @pytest.mark.usefixtures("child")

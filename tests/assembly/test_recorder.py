@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,6 +28,7 @@ from edged.domain.result import Event, Latency, Phase, Result
 from edged.pipeline.preroll import Item
 from fakes.clock import FakeClock
 from fakes.results import MODEL, anomaly
+from fakes.smalldisk import small_disk
 from fakes.tape import drain, names, recorder_on, stamped, subject
 
 RATE_HZ = 8.0
@@ -300,23 +300,14 @@ def test_a_disk_with_too_little_room_is_left_alone_and_told(stand: Stand, monkey
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk of a megabyte, or skip where that is not allowed."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small disk")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"needs to mount a small disk: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+def full_soon(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path, 1) as made:
+        yield made
 
 
-def test_a_disk_that_fills_up_leaves_no_rubbish(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_leaves_no_rubbish(full_soon: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clip_ring, "LEAST_FREE_BYTES", 0)
-    stand = Stand(small_disk / "r", Around(1.0, 1000.0, 1 << 20), max_bytes=1 << 28)
+    stand = Stand(full_soon / "r", Around(1.0, 1000.0, 1 << 20), max_bytes=1 << 28)
     stand.see(20, size=8192)
     stand.say()
     stand.see(100, size=8192)

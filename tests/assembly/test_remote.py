@@ -63,6 +63,7 @@ def test_a_pipeline_runs_on_the_server_and_its_results_say_so(tmp_path: Path, po
     assert (ref.variant, ref.accelerator, ref.runtime, ref.digest) == ("fp32", "remote", "remote", "remote:level")
     assert opened.passed_over == ""
     assert ref.digest in digests_of(opened.bundle)  # or no ordered release would ever be found to run
+    opened.model.engine.close()
 
 
 def test_requests_and_pinned_pipelines_stay_on_the_box(tmp_path: Path, port: int) -> None:
@@ -88,6 +89,7 @@ def test_a_server_that_is_not_there_is_passed_over_and_taken_back(tmp_path: Path
 
     assert back is not None
     assert (answer(back), back.wanted) == (2, None)
+    back.model.engine.close()
 
 
 def test_a_loss_while_it_runs_asks_for_the_boxs_own_rung_at_once(tmp_path: Path, port: int) -> None:
@@ -95,4 +97,5 @@ def test_a_loss_while_it_runs_asks_for_the_boxs_own_rung_at_once(tmp_path: Path,
     opened = made.open("level", None, objective=objective)
 
     assert made.lost("level", None, objective, opened.rung, EngineLostError("cannot run it"))
+    opened.model.engine.close()
     assert made.open("level", None, objective=objective).model.ref.accelerator == "cpu"

@@ -16,6 +16,7 @@ from edged.domain.result import Anomaly, Latency, Result
 from edged.fleet.outbox import Outbox
 from edged.hardware.process import Usage
 from edged.hardware.readings import read
+from edged.hardware.thermal import Temperature
 from edged.pipeline.feed import Feed
 from edged.pipeline.line import Line, Pipeline
 from edged.pipeline.mailbox import Mailbox
@@ -24,6 +25,8 @@ from edged.telemetry.metrics import PipelineMetrics
 from fakes.clock import FakeClock
 from fakes.results import MODEL, stamp
 
+BOUNDED = {"pipeline", "status", "reason", "stage", "le", "grade", "version", "kind", "resource", "accelerator", "number", "sensor"}
+"""No frame's number, address, or text that the network sends is among them."""
 TPU = Accelerator("edgetpu", "usb", usable=False, state="busy", reason="", name="Coral", evidence=())
 
 
@@ -84,8 +87,9 @@ def test_a_box_tells_how_old_its_answers_are_and_what_waits(scene: Scene) -> Non
 def test_the_names_that_were_promised_are_there() -> None:
     promised = (
         "edged_inference_duration_seconds edged_frame_age_seconds edged_frames_dropped_total edged_spool_depth edged_spool_bytes "
-        "edged_spool_oldest_age_seconds edged_spool_evicted_total edged_mqtt_connected edged_accelerator_up edged_temperature_celsius "
-        "edged_throttled edged_model_info edged_worker_restarts_total edged_process_fds edged_config_generation"
+        "edged_spool_oldest_age_seconds edged_spool_evicted_total edged_mqtt_connected edged_accelerator_up "
+        "edged_accelerator_temperature_celsius edged_accelerator_throttled edged_temperature_celsius edged_throttled edged_model_info "
+        "edged_worker_restarts_total edged_process_fds edged_config_generation"
     )
     assert set(promised.split()) <= {row.name for row in ROWS}
 
@@ -97,6 +101,30 @@ def test_a_box_tells_how_it_is(scene: Scene) -> None:
     assert told["edged_accelerator_up"] == {("edgetpu", "0"): 0}
     assert told["edged_process_resident_bytes"] == {(): 100 * 2**20}
     assert told["edged_process_cpu_ratio"] == {(): 0.125}
+
+
+def test_an_accelerator_tells_its_own_warmth_and_whether_it_is_slowed(scene: Scene) -> None:
+    cards = (TPU, replace(TPU, bus="pcie"))
+    warm = tuple(
+        Temperature(f"apex_{number}", temp_c, 85.0, None, is_compute=True, path="")
+        for number, temp_c in enumerate((84.9, 85.0))
+    )
+    rack = Temperature("nvme", 99.0, 70.0, None, is_compute=False, path="")
+    told = values(replace(scene, accelerators=cards, readings=replace(scene.readings, temperatures=(rack, *warm))))
+
+    assert told["edged_accelerator_temperature_celsius"] == {("edgetpu", "0"): 84.9, ("edgetpu", "1"): 85}
+    assert told["edged_accelerator_throttled"] == {("edgetpu", "0"): 0, ("edgetpu", "1"): 1}
+
+
+def test_every_stage_has_its_histogram_and_labels_are_names_of_the_configuration(scene: Scene) -> None:
+    told = values(scene)
+    stages = {stage for _, stage in told["edged_inference_duration_seconds_count"]}
+    families = list(text_string_to_metric_families(scrape(scene)))
+
+    assert stages == {"age", "preprocess", "inference", "postprocess"}
+    labels = {label for family in families for one in family.samples for label in one.labels}
+    assert labels <= BOUNDED
+    assert sum(len(family.samples) for family in families) < 250
 
 
 def test_what_the_box_cannot_tell_is_absent(scene: Scene) -> None:
@@ -111,6 +139,9 @@ def test_names_follow_prometheus_rules(row: object) -> None:
     assert re.fullmatch(r"edged_[a-z0-9_]+", name)
     assert name.endswith("_total") == (kind == "counter")
     assert not re.search(r"_(ms|mb|mib|percent|seconds_total)$", name)
+    # As `promtool check metrics` asks: no type in a name, no end that a histogram's own series have, and words of help.
+    assert not re.search(r"_(gauge|counter|histogram|summary)(_|$)|_(bucket|count|sum)$", name)
+    assert row.about.endswith(".")  # type: ignore[attr-defined]
 
 
 def test_every_name_comes_once() -> None:

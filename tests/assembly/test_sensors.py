@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import time
 import wave
 from contextlib import closing
 from pathlib import Path
@@ -23,19 +22,9 @@ from edged.fleet.settings import LinkSettings
 from fakes.broker import FakeBroker
 from fakes.brokers import free_port
 from fakes.modbusdevice import device, switches, tcp_server, words
+from fakes.realclock import RealClock
 from fakes.serialline import Sensor, record
 from fakes.waiting import until
-
-
-class RealClock:
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
-
-    def wall_ns(self) -> int:
-        return time.time_ns()
-
-    def synced(self) -> bool:
-        return True
 
 
 def table(**keys: Any) -> Any:

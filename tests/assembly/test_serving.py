@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,12 +9,13 @@ import pytest
 from edged.assembly.roster import Roster
 from edged.assembly.serving_keeper import ModelKeeper
 from edged.assembly.serving_offers import access_of
-from edged.assembly.serving_ready import unready
+from edged.assembly.serving_ready import unmet, unready
 from edged.config.serving import Http
 from edged.domain.errors import BudgetError, ConfigError, DeviceError
 from edged.domain.health import Reason
 from fakes.clock import FakeClock
 from fakes.serving import Box, FakeBrought, box
+from fakes.waiting import until
 
 LOST = Reason("memory-budget", "gate", "no room", 0, fatal=True)
 
@@ -26,13 +25,6 @@ def roster() -> Roster:
     roster = Roster()
     roster.tell("ok", (), ())
     return roster
-
-
-def until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def keeper(made: Box, roster: Roster, *models: str) -> ModelKeeper:
@@ -50,13 +42,20 @@ def test_what_does_not_run_at_all_keeps_the_box_from_being_ready(roster: Roster)
     assert unready(roster, 0) == (LOST,)
 
 
+def test_what_runs_without_meeting_its_objective_keeps_no_box_from_being_ready_and_is_told(roster: Roster) -> None:
+    slow = Reason("objective-unmet", "gate", "comes nearest", 0)
+    roster.tell("degraded", (slow, Reason("drift", "dock", "it drifts", 0)), ())
+
+    assert (unready(roster, 0), unmet(roster)) == ((), (slow,))
+
+
 def test_models_that_shall_serve_are_loaded_from_the_start_and_let_go_at_the_end(roster: Roster) -> None:
     made = box(FakeBrought("orange"), FakeBrought("apple"))
     kept = keeper(made, roster, "orange")
     assert [reason.code for reason in kept.unready()] == ["serving-loading"]
 
     kept.start()
-    until(lambda: not kept.unready())
+    until(lambda: not kept.unready(), "it is ready")
 
     assert kept.working
     assert not kept.ended
@@ -76,7 +75,7 @@ def test_a_model_that_cannot_be_loaded_is_told_and_tried_again_at_a_reload(roste
     made.supplier.make = {"orange": refuses}
     kept = keeper(made, roster, "orange")
     kept.start()
-    until(lambda: bool(kept.reasons()))
+    until(lambda: bool(kept.reasons()), "it says why")
     assert [(one.code, one.component, one.message, one.remedy) for one in kept.reasons()] == [
         ("serving-not-loaded", "orange", "no room", "unload another")
     ]
@@ -85,7 +84,7 @@ def test_a_model_that_cannot_be_loaded_is_told_and_tried_again_at_a_reload(roste
     made.supplier.make = good
     kept.reload()
 
-    until(lambda: not kept.reasons())
+    until(lambda: not kept.reasons(), "it is well again")
     assert kept.unready() == []
     kept.stop()
     assert kept.join(10)
@@ -99,7 +98,7 @@ def test_a_reload_looks_for_newer_models_of_all_that_is_loaded(roster: Roster) -
 
     kept.reload()
 
-    until(lambda: len(made.supplier.brought) == 2)
+    until(lambda: len(made.supplier.brought) == 2, "both were brought")
     kept.stop()
     assert kept.join(10)
     assert repr(kept) == "<ModelKeeper <Shelf empty>>"

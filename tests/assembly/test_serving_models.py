@@ -12,17 +12,23 @@ import cv2
 import numpy as np
 import pytest
 
+from edged.api.refusal import RefusedError
+from edged.api.sequences import Step
 from edged.assembly.admitting import Admitting
 from edged.assembly.box import Box, survey
-from edged.assembly.serving_models import LAST, BoxModels, Guests
+from edged.assembly.serving_models import LAST, BoxInstance, BoxModels, Guests
 from edged.assembly.supply import Supply
 from edged.config.share import shipped
 from edged.domain.errors import BudgetError, BundleError, EngineLostError, FrameError
 from edged.domain.frame import Frame, Stamp
+from edged.domain.ports import Queued
 from edged.domain.result import Anomaly, Detections
 from edged.hardware.clock import SystemClock
 from edged.pipeline.line import Line
 from edged.pipeline.turns import Turns
+from fakes.sensor import sensor_bundle
+from fakes.sumbundle import sum_bundle
+from fakes.waiting import until
 
 STAMP = Stamp(0, 0, 0, 0.0)
 
@@ -33,8 +39,8 @@ def box() -> Box:
     return survey(Path("/"), "auto", ())
 
 
-def models(box: Box, state: Path, lines: Sequence[Line] = ()) -> BoxModels:
-    folders = (shipped("models"),)
+def models(box: Box, state: Path, lines: Sequence[Line] = (), folders: tuple[Path, ...] = ()) -> BoxModels:
+    folders = folders or (shipped("models"),)
     clock = SystemClock()
     guests = Guests(Turns(2), 2, lambda: lines)
     return BoxModels(folders, Supply(folders, state, box, clock), Admitting(box, clock), guests, lambda: lines, clock)
@@ -62,6 +68,49 @@ def test_a_detector_answers_a_picture_and_tensors(made: BoxModels) -> None:
     assert isinstance(found, Detections)
     assert [array.shape for array in outputs] == [spec.shape for spec in brought.outputs]
     assert (brought.takes, brought.about["task"], brought.about["threads"]) == ("image", "detection", 1)
+    instance.close()
+    brought.close()
+
+
+def test_an_instance_has_run_once_before_it_is_given_and_one_that_cannot_is_not(
+    made: BoxModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought = made.bring("parts")
+    ran: list[BoxInstance] = []
+    warm_up = BoxInstance.warm_up
+
+    def watched(instance: BoxInstance) -> None:
+        warm_up(instance)
+        ran.append(instance)
+
+    monkeypatch.setattr(BoxInstance, "warm_up", watched)
+    first = brought.instance()
+    assert ran == [first]
+
+    def fails(_instance: BoxInstance) -> None:
+        raise EngineLostError("cannot run")
+
+    monkeypatch.setattr(BoxInstance, "warm_up", fails)
+    with pytest.raises(EngineLostError):
+        brought.instance()
+    first.close()
+    brought.close()
+
+
+def test_a_model_that_remembers_is_served_one_step_at_a_time(box: Box, tmp_path: Path) -> None:
+    sum_bundle(tmp_path / "models" / "sum")
+    brought = models(box, tmp_path / "state", folders=(tmp_path / "models",)).bring("sum")
+    instance, ones = brought.instance(), [np.ones((1, 2), np.float32)]
+
+    told = [
+        float(instance.infer(ones, Step(name, is_first=first))[0][0, 0])
+        for name, first in (("a", True), ("b", True), ("a", False), ("a", False), ("b", False))
+    ]
+
+    assert (brought.remembers, brought.most) == (True, 1)
+    assert told == [1, 1, 2, 3, 2]
+    with pytest.raises(RefusedError, match="expected sequence_start"):
+        instance.infer(ones, Step("c"))
     instance.close()
     brought.close()
 
@@ -100,6 +149,18 @@ def test_several_instances_of_an_onnx_model_share_its_session(box: Box, tmp_path
     first.close()
     second.close()
     assert repr(without_tflite.engines.shares) == "<Shares none>"
+
+
+def test_requests_come_last_where_an_interpreter_serves_one_thread_at_a_time(box: Box, tmp_path: Path) -> None:
+    sensor_bundle(tmp_path / "models" / "level")
+    brought = models(box, tmp_path / "state", folders=(tmp_path / "models",)).bring("level")
+    instance = brought.instance()
+
+    engine = instance._model.engine
+    assert isinstance(engine, Queued)
+    assert engine.priority == LAST
+    instance.close()
+    brought.close()
 
 
 def test_a_request_that_the_session_cannot_take_loads_the_model_no_second_time(box: Box, tmp_path: Path) -> None:
@@ -162,12 +223,13 @@ def test_where_pipelines_run_one_processor_stays_theirs(piped: bool, at_once: in
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:
         thread.start()
-    entered = sum(inside.acquire(timeout=0.3) for _ in range(3))
+    have_entered = all(inside.acquire(timeout=60) for _ in range(at_once))
+    has_one_more = inside.acquire(timeout=0.3)
     leave.set()
     for thread in threads:
         thread.join(10)
 
-    assert entered == at_once
+    assert (have_entered, has_one_more) == (True, False)
 
 
 def test_a_pipeline_that_waits_goes_before_requests() -> None:
@@ -188,8 +250,7 @@ def test_a_pipeline_that_waits_goes_before_requests() -> None:
         for work in (guest, pipeline):
             threads.append(threading.Thread(target=work))
             threads[-1].start()
-            while len(turns._waiting) < len(threads):
-                pass
+            until(lambda: f"{len(threads)} wait" in repr(turns), "it waits")
     for thread in threads:
         thread.join(10)
 

@@ -14,7 +14,7 @@ import pytest
 from edged.assembly.sharing import SharedEngine, Shares
 from edged.domain.bundle import Variant
 from edged.domain.errors import BundleError, DeviceError, EngineLostError
-from edged.domain.ports import Engine
+from edged.domain.ports import Engine, Queued
 from edged.domain.tensor import Array, TensorSpec
 from edged.domain.variant import Rung
 from fakes.engine import FakeEngine
@@ -141,6 +141,36 @@ def test_requests_do_not_wait_where_pipelines_do() -> None:
     shares.take(FILE, rung("tflite", threads=2), open_one)
 
     assert shares.others(FILE, "cpu", 1) is None
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+def test_how_important_a_user_is_reaches_what_serves_one_thread_at_a_time(processors: int) -> None:
+    heard: list[int] = []
+
+    class Heard(FakeEngine):
+        def infer(self, tensors: Sequence[Array], priority: int = 0) -> list[Array]:
+            heard.append(priority)
+            return list(tensors)
+
+    shares = Shares(processors)
+    users = [shares.take(FILE, rung("tflite", threads=2), lambda *_: Heard(SPEC, SPEC, list)) for _ in range(2)]
+    assert all(isinstance(user, Queued) for user in users)
+    users[1].priority = 7  # type: ignore[attr-defined] # as above
+    for user in users:
+        user.infer([np.ones(1, np.float32)])
+
+    assert heard == [0, 7]
+    users[1].priority = 0  # type: ignore[attr-defined] # as above
+    users[1].infer([np.ones(1, np.float32)])
+    users[1].close()
+    users[1].priority = 5  # type: ignore[attr-defined] # as above
+    with pytest.raises(EngineLostError, match="given back"):
+        users[1].infer([np.ones(1, np.float32)])
+    assert heard == [0, 7, 0]
+
+
+def test_a_session_that_serves_many_threads_makes_nobody_wait() -> None:
+    assert not isinstance(Shares(2).take(FILE, rung("onnx"), opened), Queued)
 
 
 def test_what_was_given_back_does_not_run() -> None:

@@ -56,7 +56,7 @@ def test_what_is_told_until_the_end_is_taken_in_order_and_the_sink_closed() -> N
     ears.put(EVENT)
     made.stop()
     ears.put(Draft("event/a", {"schema": "last"}))
-    assert made.join(5)
+    assert made.join(30)
     assert [body["schema"] for _, body in sink.taken] == ["e", "last"]
     assert sink.closed
 
@@ -74,7 +74,7 @@ def test_a_sink_that_is_slow_holds_up_nobody_and_what_is_left_out_is_counted() -
     assert (reason.code, reason.component) == ("sink-failing", "plant")
     assert f"the plant's broker is away; {made.left_out} documents were left out" == reason.message
     sink.go.set()
-    assert made.join(5)
+    assert made.join(30)
 
 
 def test_a_sink_that_raises_is_told_and_goes_on() -> None:
@@ -83,7 +83,7 @@ def test_a_sink_that_raises_is_told_and_goes_on() -> None:
     ears.put(EVENT)
     until(made.reasons, "the fault is told")
     assert "met a fault: OSError: no room" in made.reasons()[0].message
-    assert made.join(5)
+    assert made.join(30)
 
 
 def test_a_sink_that_cannot_say_what_is_wrong_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_a_sink_that_cannot_say_what_is_wrong_is_told_of(monkeypatch: pytest.Mon
     until(lambda: repr(made) == f"<SinkPart plant: {sink!r}, 0 waiting, 0 left out>", "it is open")
     monkeypatch.setattr(sink, "trouble", lambda: 1 / 0)
     assert [reason.message for reason in made.reasons()] == ["ZeroDivisionError: division by zero"]
-    assert made.join(5)
+    assert made.join(30)
 
 
 def test_a_sink_that_cannot_be_opened_is_told_and_tried_again() -> None:
@@ -110,7 +110,7 @@ def test_a_sink_that_cannot_be_opened_is_told_and_tried_again() -> None:
     made.start()
     until(lambda: len(tries) == 2, "the second try")
     ears.put(EVENT)
-    assert made.join(5)
+    assert made.join(30)
     assert len(sink.taken) == 1
     assert made.reasons() == ()
 
@@ -126,7 +126,7 @@ def test_a_sink_that_never_opens_ends_all_the_same_however_much_waits_for_it() -
     for _ in range(WAITING + 1):
         ears.put(EVENT)
     made.stop()
-    assert made.join(5)
+    assert made.join(30)
 
 
 def test_a_part_is_the_same_while_its_settings_and_the_pipelines_are(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_package_is_given_options_clock_and_the_box(tmp_path: Path, monkeypatc
     assert (given["box"].device, dict(given["box"].pipelines)) == ("press-07", {"a": ("r",)})
     assert given["box"].folder == tmp_path / "sinks" / "plant"
     made.stop()
-    assert made.join(5)
+    assert made.join(30)
 
 
 def test_a_kind_that_nobody_brings_is_told(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_kind_that_nobody_brings_is_told(tmp_path: Path) -> None:
     until(made.reasons, "the fault")
     assert "cannot find 'nobody' of edged.sinks" in made.reasons()[0].message
     made.stop()
-    assert made.join(5)
+    assert made.join(30)
 
 
 def configured(folder: Path, names: list[str]) -> Config:

@@ -88,6 +88,18 @@ def test_only_the_first_of_the_service_managers_directories_counts(
     assert kept_config() == config
 
 
+def test_with_a_state_directory_of_its_own_it_is_kept_where_the_service_manager_looks_too(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "usual").mkdir()
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "usual"))
+
+    keep_config(config)
+
+    assert (config.state.directory / KEPT_CONFIG).exists()
+    assert kept_config() == config
+
+
 def test_a_disk_that_takes_nothing_costs_the_note_and_nothing_else(
     config: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

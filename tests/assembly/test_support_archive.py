@@ -12,18 +12,19 @@ from typing import Any
 
 import pytest
 
-from edged.assembly import support_sources
+from edged.assembly import support_archive, support_sources
 from edged.assembly.histories import past
 from edged.assembly.history_store import HistoryStore
-from edged.assembly.support_archive import MB, Gathered, gather, write
+from edged.assembly.support_archive import MB, Gathered, gather, name_of, write
 from edged.assembly.support_sources import Piece, Place, pieces
-from edged.assembly.supporting import KEPT, Support, name_of
+from edged.assembly.supporting import KEPT, Support
 from edged.domain.errors import DeviceError
 from edged.telemetry.ring import framed
 from fakes.secretbox import CANARY, SecretBox
+from fakes.stuck import StuckFile
 
 AT_S = 1_800_000_000
-END_MS = AT_S * 1000
+AT_NS, END_MS = AT_S * 10**9, AT_S * 1000
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def unpacked(file: Path, into: Path) -> Path:
 def test_no_secret_of_any_place_is_in_the_archive(box: SecretBox, tmp_path: Path) -> None:
     told = {"health": {"reasons": [{"message": f"cannot open rtsp://viewer:{box.secrets[6]}@10.0.0.9/"}]}}
     file = tmp_path / "a.tar.gz"
-    write(file, gathered(box, **told), {"device": "press-07"}, AT_S)
+    write(file, gathered(box, **told), "press-07", AT_NS)
     folder = unpacked(file, tmp_path / "out")
     files = [one for one in folder.rglob("*") if one.is_file()]
     assert len(files) > 12
@@ -56,7 +57,7 @@ def test_no_secret_of_any_place_is_in_the_archive(box: SecretBox, tmp_path: Path
 
 def test_what_helps_is_in_it(box: SecretBox, tmp_path: Path) -> None:
     file = tmp_path / "a.tar.gz"
-    write(file, gathered(box), {"device": "press-07"}, AT_S)
+    write(file, gathered(box), "press-07", AT_NS)
     folder = unpacked(file, tmp_path / "out")
     config = json.loads((folder / "configuration" / "edged.toml.json").read_text("utf-8"))
     assert config["mqtt"]["password_file"] == f"{box.folder}/mqtt.secret"
@@ -71,7 +72,7 @@ def test_what_helps_is_in_it(box: SecretBox, tmp_path: Path) -> None:
 def test_the_manifest_tells_every_file_with_its_digest_and_what_is_left_out(box: SecretBox, tmp_path: Path) -> None:
     file = tmp_path / "a.tar.gz"
     (box.state / "journal.ndjson").unlink()
-    written = write(file, gathered(box), {"device": "press-07", "version": "1"}, AT_S)
+    written = write(file, gathered(box), "press-07", AT_NS)
     folder = unpacked(file, tmp_path / "out")
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     assert (manifest["schema"], manifest["device"]) == ("edged.support/1", "press-07")
@@ -86,10 +87,10 @@ def test_the_manifest_tells_every_file_with_its_digest_and_what_is_left_out(box:
 
 def test_the_same_content_gives_the_same_bytes_in_the_order_of_names(box: SecretBox, tmp_path: Path) -> None:
     found = gathered(box)
-    first = write(tmp_path / "a.tar.gz", found, {}, AT_S)
+    first = write(tmp_path / "a.tar.gz", found, "press-07", AT_NS)
     (tmp_path / "elsewhere").mkdir()
     shuffled = Gathered(found.members[::-1], found.left_out)
-    assert write(tmp_path / "elsewhere" / "a.tar.gz", shuffled, {}, AT_S).sha256 == first.sha256
+    assert write(tmp_path / "elsewhere" / "a.tar.gz", shuffled, "press-07", AT_NS).sha256 == first.sha256
     with tarfile.open(first.file) as tar:
         names = tar.getnames()
         assert {(member.uid, member.mtime, member.mode) for member in tar} == {(0, AT_S, 0o600)}
@@ -106,7 +107,7 @@ def test_it_never_grows_beyond_its_bound_and_what_is_left_out_says_why(
     )  # no record of ours: nothing of it is told
     (box.state / "history" / "00000002.ring").write_bytes(framed(b"B", hashlib.shake_256(b"noise").digest(900_000)))
     found = gathered(box, max_bytes)
-    written = write(tmp_path / "a.tar.gz", found, {}, AT_S)
+    written = write(tmp_path / "a.tar.gz", found, "press-07", AT_NS)
     assert written.size_bytes <= max_bytes
     assert any("has no room for it" in one.why for one in found.left_out) == (max_bytes < 1_000_000)
     assert "system.json" in [member.name for member in found.members], "what is most telling goes first"
@@ -133,6 +134,18 @@ def test_what_is_no_file_is_not_read(box: SecretBox) -> None:
     assert {one.name: one.why for one in gathered(box).left_out}["benchmarks.json"] == "it is no regular file"
 
 
+def test_what_lies_on_a_disk_that_hangs_is_left_out(box: SecretBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert support_archive.READ_S < 45.0, "the kernel's patience with who holds a file"
+    monkeypatch.setattr(support_archive, "READ_S", 0.5)
+    stuck = StuckFile(box.state / "benchmarks.json")
+    try:
+        found = gathered(box)
+    finally:
+        stuck.close()
+    assert {one.name: one.why for one in found.left_out}["benchmarks.json"] == "no answer within 0.5 s"
+    assert "journal/journal.ndjson" in [member.name for member in found.members]
+
+
 @pytest.mark.parametrize("name", ["journal.ndjson", "history/00000009.ring", "coverage/2026-11-21/a.minutes"])
 def test_a_link_in_the_state_directory_takes_nothing_out_of_the_rest_of_the_machine(box: SecretBox, name: str) -> None:
     outside, link = box.folder / "shadow", box.state / name
@@ -156,7 +169,7 @@ def test_a_link_in_the_archives_place_is_not_followed(box: SecretBox, tmp_path: 
     victim = tmp_path / "victim"
     victim.write_text("important")
     (tmp_path / ".a.tar.gz.new").symlink_to(victim)
-    write(tmp_path / "a.tar.gz", gathered(box), {}, AT_S)
+    write(tmp_path / "a.tar.gz", gathered(box), "press-07", AT_NS)
     assert victim.read_text() == "important"
 
 
@@ -196,7 +209,7 @@ def test_a_journal_that_may_not_be_read_says_so(box: SecretBox, monkeypatch: pyt
 
 def test_a_disk_that_takes_nothing_leaves_nothing_behind(box: SecretBox, tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="cannot write"):
-        write(tmp_path / "absent" / "a.tar.gz", gathered(box), {}, AT_S)
+        write(tmp_path / "absent" / "a.tar.gz", gathered(box), "press-07", AT_NS)
     assert list(tmp_path.glob("*.gz*")) == []
 
 

@@ -64,7 +64,7 @@ def test_a_token_that_is_not_there_is_a_reason_and_tried_again_at_a_reload(tmp_p
 
     assert made.reasons() == ()
     made.stop()
-    assert made.join(5)
+    assert made.join(30)
 
 
 def test_an_endpoint_that_is_none_is_a_fault_of_the_configuration(tmp_path: Path) -> None:

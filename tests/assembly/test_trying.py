@@ -20,46 +20,12 @@ from edged.domain.errors import DeviceError, RetryableError
 from edged.domain.ports import Engine
 from edged.domain.variant import Rung
 from edged.update.manifest import read_bundle
-from fakes.brought import bring
 from fakes.sensor import sensor_bundle
+from fakes.strange import strange_bundle
 
 pytestmark = pytest.mark.slow
 
-STRANGE = """
-import ctypes, os, signal, socket, sys, time
-import numpy as np
-from edged.domain.errors import BundleError
-from edged.domain.tensor import TensorSpec
-
-class Engine:
-    runtime = "strange"
-    inputs = (TensorSpec("x", (1, 64), "float32"),)
-    outputs = (TensorSpec("y", (1, 64), "float32"),)
-    calls = 0
-    kept = []
-    def infer(self, tensors):
-        self.calls += 1
-        answer = np.maximum(tensors[0], 0)
-        {infer}
-        return [answer]
-    def close(self):
-        pass
-
-def made(file, *, threads, accelerator):
-    {opens}
-    return Engine()
-"""
 LONG = Budget(memory_mb=400.0)
-
-
-def strange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, opens: str = "pass", infer: str = "pass") -> Path:
-    """Give a bundle that wants a runtime that a package brings, which does as it is told."""
-    monkeypatch.syspath_prepend(str(tmp_path / "packages"))
-    bring(tmp_path / "packages", "edged.engines", "strange", STRANGE.format(opens=opens, infer=infer))
-    folder = sensor_bundle(tmp_path / "level")
-    file = folder / "model.toml"
-    file.write_text(file.read_text("utf-8").replace('runtime = "tflite"', 'runtime = "strange"'), "utf-8")
-    return folder
 
 
 def tried(folder: Path, budget: Budget = LONG) -> tuple[TrialResult, bool]:
@@ -92,21 +58,21 @@ def test_it_is_refused_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, str], words: str, opened: bool
 ) -> None:
     """Cases 39 and 42 of the list that an update has to survive."""
-    result, has_opened = tried(strange(tmp_path, monkeypatch, **how))
+    result, has_opened = tried(strange_bundle(tmp_path, monkeypatch, **how))
     assert words in result.reason
     assert has_opened == opened
 
 
 def test_one_that_hangs_is_ended_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Case 40."""
-    result, _ = tried(strange(tmp_path, monkeypatch, infer="time.sleep(600)"), Budget(deadline_s=4.0))
+    result, _ = tried(strange_bundle(tmp_path, monkeypatch, infer="time.sleep(600)"), Budget(deadline_s=4.0))
     assert result.reason == "did not end within 4 s"
 
 
 def test_a_trial_ends_with_edged_and_says_nothing_of_the_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = strange(tmp_path, monkeypatch, infer="time.sleep(600)")
+    folder = strange_bundle(tmp_path, monkeypatch, infer="time.sleep(600)")
     with pytest.raises(RetryableError) as failed:
         try_candidate(read_bundle(folder), survey(Path("/"), "auto", ()), LONG, lambda: True)
     assert failed.value.code == "cancelled"
@@ -117,7 +83,7 @@ def test_one_that_takes_all_memory_is_ended_before_the_box_suffers(
 ) -> None:
     """Case 41: it asks for 4 GB, in steps so that it is seen on the way."""
     eats = "[(self.kept.append(b'x' * 50_000_000), time.sleep(0.05)) for _ in range(80)]"
-    result, _ = tried(strange(tmp_path, monkeypatch, infer=eats))
+    result, _ = tried(strange_bundle(tmp_path, monkeypatch, infer=eats))
     assert result.reason.endswith("MB, expected at most 600 MB")
 
 
@@ -129,7 +95,7 @@ def test_golden_samples_that_it_does_not_reproduce_are_its_end(tmp_path: Path) -
 
 
 def test_a_slow_one_misses_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    result, _ = tried(strange(tmp_path, monkeypatch, infer="time.sleep(0.005)"), Budget(latency_ms=1.0))
+    result, _ = tried(strange_bundle(tmp_path, monkeypatch, infer="time.sleep(0.005)"), Budget(latency_ms=1.0))
     assert result.reason.startswith("p95 of its calls ")
     assert result.reason.endswith("expected at most 1.0 ms")
 
@@ -177,7 +143,7 @@ def test_uses_that_choose_the_same_rung_share_one_trial(tmp_path: Path, monkeypa
 
 
 def test_one_that_is_slower_than_a_pipeline_allows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = read_bundle(strange(tmp_path, monkeypatch, infer="time.sleep(0.005)"))
+    bundle = read_bundle(strange_bundle(tmp_path, monkeypatch, infer="time.sleep(0.005)"))
 
     result = try_candidate(bundle, survey(Path("/"), "auto", ()), uses=(Use(latency_ms=1000.0), Use(latency_ms=1.0)))
 

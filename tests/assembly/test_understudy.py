@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from edged.assembly.models import Opened, open_rung
+from edged.assembly.models import open_rung
 from edged.assembly.understudy import Understudy
 from edged.domain.errors import BundleError, DeadlineError, EngineLostError, FrameError
 from edged.domain.frame import Frame, Stamp
+from edged.domain.ports import Engine
 from edged.domain.result import Anomaly
 from edged.domain.tensor import Array
 from edged.domain.variant import Rung
+from edged.pipeline.model import Model
 from edged.update.manifest import read_bundle
 from fakes.sensor import LENGTH, sensor_bundle
 from fakes.waiting import until
@@ -34,17 +36,26 @@ def window(length: int = LENGTH) -> Frame:
 def candidate(
     path: Path, prepare: Callable[[], None] = lambda: None, reopen: Callable[[], Any] | None = None, **more: float
 ) -> Iterator[Understudy]:
-    """Give one whose own answer to ``window`` is a score of 4; ``prepare`` is called with each frame."""
+    """Give one whose own answer to ``window`` is a score of 4.
+
+    ``prepare`` is called with each frame, ``reopen`` opens it from the second time on.
+    """
     bundle = read_bundle(sensor_bundle(path / "level", **more))
     rung = Rung(bundle.manifest.variant[0], "cpu", 1, "possible", "")
     model = open_rung(bundle, rung)
+    first: list[Model] = []
 
     def prepared(frame: Frame) -> Sequence[Array]:
         prepare()
         return model.preprocess(frame)
 
-    opened = Opened(replace(model, preprocess=prepared), bundle, bundle.input_of(rung.variant), "", rung)
-    with closing(Understudy(opened, reopen or (lambda: opened.model))) as made:
+    def opens() -> Model:
+        if first and reopen is not None:
+            return cast("Model", reopen())
+        first.append(replace(model, preprocess=prepared))
+        return first[0]
+
+    with closing(Understudy(bundle, rung.variant, opens)) as made:
         yield made
 
 
@@ -138,6 +149,60 @@ def test_one_that_hangs_is_not_waited_for_and_is_freed_when_it_returns(
     may.set()
     beside._thread.join(10.0)
     assert not beside._thread.is_alive()
+
+
+def test_while_it_opens_nobody_waits_and_the_newest_frame_does(tmp_path: Path) -> None:
+    """A child with the least priority may take a minute, in which orders are judged and what is on probation is watched."""
+    bundle, may = read_bundle(sensor_bundle(tmp_path / "level")), threading.Event()
+    rung = Rung(bundle.manifest.variant[0], "cpu", 1, "possible", "")
+
+    def opens() -> Model:
+        assert may.wait(10.0)
+        return open_rung(bundle, rung)
+
+    with closing(Understudy(bundle, rung.variant, opens)) as beside:
+        for _ in range(3):
+            beside.saw(window(), LIVE)
+        assert (repr(beside), beside.compared.frames) == ("<Understudy level 1.0.0 fp32: opens>", 0)
+        may.set()
+        until(lambda: beside.compared.frames == 1, "it was compared")
+    assert beside.compared.agreed == 1
+
+
+def test_one_that_was_called_off_while_it_opened_is_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.assembly.understudy.END_S", 0.01)
+    bundle, may, freed = read_bundle(sensor_bundle(tmp_path / "level")), threading.Event(), threading.Event()
+    rung = Rung(bundle.manifest.variant[0], "cpu", 1, "possible", "")
+
+    class Freed:
+        def close(self) -> None:
+            freed.set()
+
+    def opens() -> Model:
+        assert may.wait(10.0)
+        return replace(open_rung(bundle, rung), engine=cast("Engine", Freed()))
+
+    beside = Understudy(bundle, rung.variant, opens)
+    beside.saw(window(), LIVE)
+    beside.close()
+    assert not freed.is_set()
+
+    may.set()
+
+    assert freed.wait(10.0)
+    assert beside.compared.frames == 0
+
+
+def test_one_that_does_not_open_says_so(tmp_path: Path) -> None:
+    bundle = read_bundle(sensor_bundle(tmp_path / "level"))
+
+    def opens() -> Model:
+        raise EngineLostError("no memory")
+
+    with closing(Understudy(bundle, bundle.manifest.variant[0], opens)) as beside:
+        until(lambda: beside.unfit, "it gave up")
+    assert beside.unfit == "it does not open beside what is live: no memory"
+    assert repr(beside) == f"<Understudy level 1.0.0 fp32: {beside.unfit}>"
 
 
 def test_one_that_hung_once_is_opened_again(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class Fleet:
         """Start, or start anew."""
         self.supply = Supply((self.path / "models",), self.state, self.box, self.clock, boot="boot-1")
         reports = UpdateReports(self.outbox, Stamper("boot-1", self.clock))
-        live = GoingLive(list, lambda _: None, lambda _: False)
+        live = GoingLive(list, lambda _: None, self.clock)
         accepted = Accepted(self.state, LocalDisk(), (DEVICE, LINE))
         self.agent = Updating(self.courier, accepted, self.supply, live, reports, self.clock, jitter=lambda: 1.0)
         self.agent.site = Site(
@@ -180,10 +180,11 @@ def test_after_a_restart_without_a_broker_the_order_goes_on(fleet: Fleet) -> Non
     assert fleet.courier.fetched == ["2.0.0"]
 
 
-def test_an_order_that_was_forgotten_is_taken_from_the_broker_again(fleet: Fleet) -> None:
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\0" * 200, b"[" * 100_000, b'{"payload": 3}'])
+def test_an_order_that_was_forgotten_is_taken_from_the_broker_again(fleet: Fleet, damage: bytes) -> None:
     fleet.order("2.0.0")
     fleet.agent.tick()
-    (fleet.state / "orders" / "device.json").write_bytes(b"{}")
+    (fleet.state / "orders" / "device.json").write_bytes(damage)
 
     fleet.began()
     fleet.order("3.0.0")
@@ -413,7 +414,7 @@ def test_on_its_thread_it_works_by_itself(running: Fleet) -> None:
     until(lambda: (MODEL, "committed") in running.said(), "the order is carried out")
 
     assert repr(running.agent).endswith("<Accepted device:press-07 1>>")
-    assert (list(running.agent.reasons()), running.agent.sleep(0.0)) == ([], False)
+    assert list(running.agent.reasons()) == []
 
 
 def test_a_fault_of_its_own_does_not_end_it(running: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -559,8 +560,10 @@ def test_an_order_that_cannot_be_judged_is_told_once_for_each_cause_until_it_can
     assert [alert["code"] for alert in fleet.outbox.bodies("alert")] == ["update-attack"]
 
 
-def test_a_file_that_is_not_what_was_signed_calls_somebody_once(fleet: Fleet) -> None:
-    trouble = RetryableError("cannot use it: what came has another digest", code="digest")
+@pytest.mark.parametrize("code", ["digest", "slow-retrieval"])
+def test_a_file_that_is_not_what_was_signed_or_drips_calls_somebody_once(fleet: Fleet, code: str) -> None:
+    """Case 7, the alert; whoever serves the files can bring about either."""
+    trouble = RetryableError("cannot use it", code=code)
 
     def poisoned() -> None:
         raise trouble
@@ -594,6 +597,34 @@ def test_a_rollback_that_the_disk_does_not_take_is_tried_again_every_second_and_
     fleet.agent.tick()
 
     assert (fleet.live(), fleet.said().count((MODEL, "failed"))) == ("1.0.0", 1)
+
+
+def test_a_model_that_is_tried_from_a_folder_for_minutes_keeps_nobody_from_watching(fleet: Fleet) -> None:
+    configuring = Looked()
+    fleet.agent.configuring = configuring
+    fleet.order("2.0.0")
+
+    with fleet.supply.turn():  # as long as a folder's model is tried
+        assert fleet.agent.tick() == 1.0
+        assert fleet.agent.tick() == 1.0
+
+    assert (configuring.ticks, fleet.said()) == (2, [])
+    fleet.agent.tick()
+    assert fleet.live() == "2.0.0"
+
+
+def test_an_order_is_taken_back_once_the_folders_models_had_their_turn(fleet: Fleet) -> None:
+    fleet.waits = "its window"
+    fleet.order("2.0.0")
+    fleet.agent.tick()
+    fleet.order(None)
+
+    with fleet.supply.turn():
+        fleet.agent.tick()
+        assert fleet.slot().state.value == "ready"
+    fleet.agent.tick()
+
+    assert (fleet.slot().state.value, fleet.live()) == ("cancelled", "1.0.0")
 
 
 def test_asked_to_look_again_it_does_so_at_once(fleet: Fleet) -> None:
@@ -640,6 +671,30 @@ def test_a_long_download_keeps_nobody_from_watching_what_is_on_probation(fleet: 
     assert errands.join(10.0)
     fleet.agent.tick()
     assert fleet.live() == "2.0.0"
+
+
+def test_a_release_that_takes_long_to_be_kept_keeps_nobody_from_watching(fleet: Fleet) -> None:
+    may, configuring, errands = threading.Event(), Looked(), Errands(fleet.agent.nudge)
+    assert fleet.agent.site is not None
+
+    def slow(file: Path, folder: Path) -> None:
+        assert may.wait(10.0)
+        unpack(file, folder)
+
+    fleet.agent.site = replace(fleet.agent.site, unpack=slow, apart=errands.ask)
+    fleet.agent.configuring = configuring
+    fleet.order("2.0.0")
+
+    assert fleet.agent.tick() <= 1.0
+    before = configuring.ticks
+    fleet.agent.tick()
+
+    assert (fleet.slot().state.value, configuring.ticks) == ("verifying", before + 1)
+    may.set()
+    assert errands.join(10.0)
+    fleet.agent.tick()
+    assert fleet.live() == "2.0.0"
+    assert list((fleet.state / "incoming").iterdir()) == []
 
 
 def test_an_order_on_a_stick_pushes_no_later_one_out_that_was_not_judged_yet(fleet: Fleet) -> None:

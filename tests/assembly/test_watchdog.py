@@ -61,7 +61,7 @@ def test_a_model_that_is_on_trial_for_minutes_does_not_hold_up_who_asks_what_is_
 
     with supply._lock:
         asks.start()
-        asks.join(5)
+        asks.join(30)
 
     assert told == ["level"]
 

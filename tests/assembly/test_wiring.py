@@ -7,11 +7,12 @@ import pytest
 
 from edged.assembly.box import Box, survey
 from edged.assembly.lines import Lines
-from edged.assembly.planner import Planner
+from edged.assembly.planner import FIXED_SECTIONS, Planner
 from edged.assembly.state import kept_config
 from edged.assembly.supply import Supply
 from edged.assembly.wiring import load_or_fall_back
 from edged.config.load import RejectedConfigError
+from edged.config.schema import Config
 from edged.fleet.topics import Stamper
 from fakes.clock import FakeClock
 from fakes.daemon import write_config
@@ -136,6 +137,10 @@ def test_parts_that_did_not_change_are_the_same_after_a_reload(planner: MakePlan
         ("interval_s = 1", "interval_s = 2", "telemetry"),
         ('/state"', '/other-state"', "state"),
         ('/models"', '/other-models"', "models"),
+        ("[telemetry]", '[updates]\nwindow = "01:00-02:00"\n[telemetry]', "updates"),
+        ("[telemetry]", '[engine.edgetpu]\npython = "/usr/bin/python3"\n[telemetry]', "engine"),
+        ("[telemetry]", '[remote.level]\nurl = "http://127.0.0.1:8000"\n[telemetry]', "remote"),
+        ("[telemetry]", "[tracing]\n[telemetry]", "tracing"),
     ],
 )
 def test_what_takes_a_restart_is_told_until_it_came(
@@ -155,6 +160,12 @@ def test_what_takes_a_restart_is_told_until_it_came(
     assert made().reasons == ()
 
 
+def test_every_section_is_taken_up_by_a_reload_or_takes_a_restart() -> None:
+    taken_up = {"source", "pipeline", "action", "http", "grpc"}
+    assert {*FIXED_SECTIONS} | taken_up == set(Config.model_fields)
+    assert taken_up.isdisjoint(FIXED_SECTIONS)
+
+
 def test_a_planned_part_is_built_and_runs_to_its_end(planner: MakePlanner, body: str) -> None:
     (part,) = planner(body)().parts
     line = part.build()
@@ -163,5 +174,5 @@ def test_a_planned_part_is_built_and_runs_to_its_end(planner: MakePlanner, body:
         assert line.reasons() == []
         line.pipelines[0].worker.join(0.01)
     line.stop()
-    assert line.join(5)
+    assert line.join(30)
     assert line.pipelines[0].metrics.results == 2

@@ -102,6 +102,7 @@ def test_each_command_about_serial_lines_does_what_the_page_says(
         words = shlex.split(line.replace(PORT, str(sensor.port)))[1:]
         assert main(words + (BRIEF if "look" in words else [])) == 0, f"{line}: {capsys.readouterr()}"
     assert Path("spindle.png").stat().st_size > 10_000
+    assert Path("spindle.csv").read_text().startswith("t,c2,c3,c4\n0.000000,")
 
 
 def test_the_screen_of_a_look_through_a_camera_is_the_pages(camera: JpegCamera, seen: Callable[..., str]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edged.assembly.scraping import ROWS
-from fakes.brokers import BrokerProcess, free_port, mosquitto
+from fakes.brokers import BrokerProcess, free_port
 from fakes.daemon import DaemonProcess, write_config
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
 from fakes.waiting import until
@@ -22,7 +22,12 @@ from fakes.waiting import until
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 DASHBOARD = json.loads((DOCS / "grafana" / "edged.json").read_text("utf-8"))
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-HARDWARE = {"edged_temperature_celsius", "edged_throttled", "edged_under_voltage"}
+HARDWARE = {
+    "edged_temperature_celsius",
+    "edged_accelerator_temperature_celsius",
+    "edged_throttled",
+    "edged_under_voltage",
+}
 """What a machine without sensors, or in a cloud, cannot tell."""
 MISHAPS = {"edged_frames_dropped_total", "edged_results_unknown_total"}
 """What is told by cause, and not before the first one."""
@@ -91,13 +96,6 @@ def test_every_panel_says_from_where_and_of_what_and_has_a_query_for_each_series
         # A table's columns have units of their own.
         assert panel["type"] == "table" or panel["fieldConfig"]["defaults"]["unit"], panel["title"]
     assert [variable["name"] for variable in DASHBOARD["templating"]["list"]] == ["datasource", "instance"]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
-    made = mosquitto(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A broker, a client of the fleet, and daemons that end with their test."""
+"""Whoever sends orders, and daemons that end with their test; the broker and the client of the fleet are every test's."""
 
 from __future__ import annotations
 
@@ -8,24 +8,15 @@ from typing import Any
 
 import pytest
 
-from fakes import brokers
 from fakes.brokers import BrokerProcess
+from fakes.commander import Commander
 from fakes.daemon import DaemonProcess, Run
-from fakes.subscriber import Subscriber
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
-    """Give mosquitto, or skip where there is none."""
-    made = brokers.mosquitto(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def fleet(broker: BrokerProcess) -> Iterator[Subscriber]:
-    """Give a client that hears everything from the start on."""
-    made = Subscriber(broker.port)
+def hand(broker: BrokerProcess) -> Iterator[Commander]:
+    """Give whoever sends orders, and hears what is answered."""
+    made = Commander(broker.port)
     yield made
     made.close()
 

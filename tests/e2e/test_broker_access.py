@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,13 +21,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[BrokerProcess]:
     """Give a broker that knows the device and a reader."""
-    program = shutil.which("mosquitto_passwd")
-    if program is None:
-        pytest.skip("needs mosquitto_passwd: it is not on PATH")
-    passwords = tmp_path / "passwords"
-    subprocess.run([program, "-b", "-c", str(passwords), DEVICE, "right"], check=True)
-    subprocess.run([program, "-b", str(passwords), "reader", "reads"], check=True)
-    made = brokers.mosquitto(tmp_path, "allow_anonymous false", f"password_file {passwords}")
+    made = brokers.mosquitto(tmp_path, *brokers.knowing(tmp_path, {DEVICE: "right", "reader": "reads"}))
     yield made
     made.close()
 

@@ -30,13 +30,6 @@ def fleet(broker: BrokerProcess) -> Iterator[Subscriber]:
     made.close()
 
 
-@pytest.fixture
-def hand(broker: BrokerProcess) -> Iterator[Commander]:
-    made = Commander(broker.port)
-    yield made
-    made.close()
-
-
 def write_noise(file: Path, *, strength: float = 1.0, seconds: int = 10) -> Path:
     """Write a recording of noise: normal running at strength 1."""
     values = np.random.default_rng(3).normal(5.0, strength, seconds * 1000)

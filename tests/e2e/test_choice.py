@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from edged.assembly.box import survey
 from edged.control.figures import to_document
 from edged.domain.figures import Figures
-from fakes.brokers import BrokerProcess
+from fakes.brokers import BrokerProcess, free_port
 from fakes.daemon import Run, edged, write_config
 from fakes.sensor import csv_source, pipeline, write_windows
 from fakes.subscriber import Subscriber
@@ -31,10 +33,11 @@ def keep_figures(bundle: Path, state: Path) -> None:
     (state / "benchmarks.json").write_text(json.dumps(to_document(measured)), "utf-8")
 
 
-def write(folder: Path, port: int, objective: str) -> Path:
+def write(folder: Path, port: int, objective: str, http: int) -> Path:
     recording = write_windows(folder / "spindle.csv", range(100))
     source = csv_source(recording, more='pace = "recorded"\nloop = true')
-    file = write_config(folder, port, source + pipeline("a", more=f"objective = {objective}"))
+    body = source + pipeline("a", more=f"objective = {objective}")
+    file = write_config(folder, port, body, more=f'[http]\nlisten = "127.0.0.1:{http}"')
     text = file.read_text("utf-8").replace("[models]\n", '[models]\nmeasure = "off"\n')
     file.write_text(text, "utf-8")
     return file
@@ -50,25 +53,34 @@ def running(fleet: Subscriber) -> str:
     return str(fleet.last("result/a").get("model", {}).get("variant", ""))
 
 
+def ready(http: int) -> tuple[int, str]:
+    """Give the probe's status and body; nothing of them while it does not answer with success."""
+    with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{http}/readyz", timeout=10) as said:
+        return said.status, said.read().decode()
+    return 0, ""
+
+
 def test_the_objective_alone_changes_which_variant_runs_and_the_reason_says_why(
     fleet: Subscriber, run: Run, broker: BrokerProcess, tmp_path: Path
 ) -> None:
     keep_figures(two_variants(tmp_path / "models" / "level"), tmp_path / "state")
-    daemon = run(write(tmp_path, broker.port, "{ latency_ms = 80 }"))
+    http = free_port()
+    daemon = run(write(tmp_path, broker.port, "{ latency_ms = 80 }", http))
     until(lambda: running(fleet) == SLOW, "the more accurate variant, which meets 80 ms")
     until(lambda: fleet.last("health") and fleet.last("inventory"), "the box's health and inventory")
     assert chosen(fleet)["reason"].startswith(
         "the fastest of the most accurate that meets the objective: AUC 0.990, latency 50 of 80 ms"
     )
     assert fleet.codes() == set()
+    until(lambda: ready(http) == (200, ""), "it is ready, and nothing is amiss")
 
-    write(tmp_path, broker.port, "{ latency_ms = 20 }")
+    write(tmp_path, broker.port, "{ latency_ms = 20 }", http)
     daemon.reload()
     until(lambda: running(fleet) == FAST, "the fast variant, which alone meets 20 ms")
     until(lambda: "latency 10 of 20 ms" in chosen(fleet)["reason"], "why it runs")
     assert chosen(fleet)["figures"]["p99_ms"] == MEASURED[FAST].p99_ms
 
-    write(tmp_path, broker.port, "{ latency_ms = 5 }")
+    write(tmp_path, broker.port, "{ latency_ms = 5 }", http)
     daemon.reload()
     until(lambda: "objective-unmet" in fleet.codes(), "the box says that nothing meets 5 ms")
     assert fleet.reason("a") == (
@@ -76,6 +88,7 @@ def test_the_objective_alone_changes_which_variant_runs_and_the_reason_says_why(
     )
     until(lambda: fleet.last("inventory")["models"][0]["unmet"] == fleet.reason("a"), "the inventory says so too")
     assert running(fleet) == FAST
+    until(lambda: ready(http) == (200, "objective-unmet\n"), "it is ready, and says that the objective is not met")
 
     told = edged("explain", "level", "--config", tmp_path / "edged.toml")
     assert told.status == 0

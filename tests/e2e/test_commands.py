@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,8 @@ def test_a_look_around_needs_no_configuration(verb: str) -> None:
         ("hardware", "--sysroot", "/absent"),
         ("paint",),
         ("run", "--loud"),
+        ("demo", "--seconds", "-1"),
+        ("demo", "--seconds", "nan"),
         (),
     ],
 )
@@ -173,6 +176,17 @@ def test_models_tells_a_bundle_that_cannot_be_read_and_ends_with_1(config: Path,
     assert "task" in refused["faults"][0]
 
 
+@pytest.mark.parametrize("verb", ["check", "models"])
+def test_a_folder_whose_name_is_no_text_is_told(verb: str, config: Path, tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path / "models") + b"/odd\xff"))
+    odd.mkdir()
+    (odd / "model.toml").write_text("name = 1")
+    for env in ({"PYTHONUTF8": "1"}, {"PYTHONUTF8": "0", "LC_ALL": "C"}):
+        said = edged(verb, "--config", config, "--json", env=env)
+        assert (said.status, said.err) == (1, "")
+        assert "odd\udcff" in json.dumps(document(said), ensure_ascii=False)
+
+
 def test_a_verb_whose_reader_left_ends_quietly() -> None:
     program = (
         "import os, sys\n"
@@ -185,6 +199,19 @@ def test_a_verb_whose_reader_left_ends_quietly() -> None:
     said = edged("hardware", "--json", program=(sys.executable, "-c", program))
     assert "Traceback" not in said.err
     assert "Exception ignored" not in said.err
+
+
+@pytest.mark.parametrize("arguments", [("hardware",), ("explain", "vibration", "--json"), ("check",)])
+def test_an_answer_that_finds_no_room_is_one_line(arguments: tuple[str, ...]) -> None:
+    program = (
+        "import os, sys\n"
+        "from edged.cli import main\n"
+        "os.dup2(os.open('/dev/full', os.O_WRONLY), 1)\n"
+        "raise SystemExit(main(sys.argv[1:]))\n"
+    )
+    said = edged(*arguments, program=(sys.executable, "-c", program))
+    assert said.status == 1
+    assert "cannot write the answer: No space left on device" in one_line(said)
 
 
 def test_the_version_is_told() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from fakes.brokers import BrokerProcess
 from fakes.daemon import Run, edged, write_config
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
+from fakes.smalldisk import remount, small_disk
 from fakes.subscriber import Subscriber, numbers
 from fakes.waiting import until
 
@@ -25,18 +25,8 @@ HALF_A_MIB = 512 * 1024
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a small disk, or skip where that is not allowed."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small disk")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], check=False, capture_output=True, text=True
-    )
-    if done.returncode:
-        pytest.skip(f"needs to mount a small disk: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(tmp_path, 16) as made:
+        yield made
 
 
 @pytest.fixture
@@ -164,7 +154,3 @@ def test_a_model_that_no_disk_holds_any_more_is_kept_and_told(
     until(lambda: fleet.last("health")["state"] == "ok", "all is well again")
     assert daemon.stop()[0] == 0
     assert "Traceback" not in daemon.said()
-
-
-def remount(disk: Path, how: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)

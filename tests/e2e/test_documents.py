@@ -37,7 +37,9 @@ def test_every_document_keeps_to_its_schema_and_says_where_and_when_it_was_made(
     heard = {topic.split("/out/")[1].split("/")[0] for topic, _, _ in fleet.heard}
     assert heard == {"status", "health", "inventory", "models", "telemetry", "result", "event"}
     for topic, document, _ in fleet.heard:
-        by_name[document["schema"]].model_validate(document)
+        model = by_name[document["schema"]]
+        model.model_validate(document)
+        assert document.keys() <= {field.alias or name for name, field in model.model_fields.items()}
         assert topic.startswith(f"edged/v1/d/{DEVICE}/out/")
         assert document["device"] == DEVICE
         assert document["boot_id"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -55,7 +55,7 @@ class HomeAssistant:
         self.client.loop_start()
 
     def come_up(self) -> None:
-        self.client.publish("homeassistant/status", b"online", 1).wait_for_publish(5)
+        self.client.publish("homeassistant/status", b"online", 1).wait_for_publish(30)
 
     def states(self) -> dict[str, str]:
         """Give what each entity shows that has something to show."""
@@ -114,7 +114,7 @@ def test_a_box_is_found_and_shows_its_figures_rules_and_health(
 
     before = len(home.announced)
     home.come_up()
-    until(lambda: len(home.announced) == before + 1, "the answer to its coming up", 15)
+    until(lambda: len(home.announced) == before + 1, "the answer to its coming up")
 
     assert daemon.stop()[0] == 0
     status = (home.announced[-1] or {})["availability_topic"]

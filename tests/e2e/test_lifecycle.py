@@ -9,12 +9,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from fakes import brokers
 from fakes.brokers import BrokerProcess, free_port
 from fakes.daemon import Run, edged, write_config
-from fakes.recording import write_video
+from fakes.recording import write_pictures, write_video
 from fakes.sensor import csv_source, picture_bundle, pipeline, sensor_bundle, write_windows
 from fakes.subscriber import Subscriber, numbers
 from fakes.waiting import until
@@ -231,6 +233,21 @@ def test_a_video_that_ends_in_the_middle_of_a_frame_gives_what_can_be_decoded_an
     assert 5 < len(told) < 40
     assert fleet.last("health")["state"] == "failed"
     assert daemon.stop()[0] == 0
+
+
+def test_a_small_file_that_stands_for_a_picture_beyond_all_memory_is_passed_over(
+    broker: BrokerProcess, fleet: Subscriber, run: Run, tmp_path: Path
+) -> None:
+    picture_bundle(tmp_path / "models" / "still")
+    folder = write_pictures(tmp_path / "upload", 2)
+    cv2.imwrite(str(folder / "000-huge.png"), np.zeros((8200, 8200), np.uint8))
+    body = f'[[source]]\nname = "dock"\nkind = "images"\npath = "{folder}"\n'
+    daemon = run(write_config(tmp_path, broker.port, body + pipeline("a", source="dock", model="still")))
+
+    assert daemon.wait() == 0
+    until(lambda: fleet.last("status").get("state") == "offline", "offline")
+    assert [result["frame"] for result in fleet.of("result/a")] == [0, 1]
+    assert "it has more pixels than OPENCV_IO_MAX_IMAGE_PIXELS allows" in daemon.said()
 
 
 def test_a_recording_at_its_own_rate_gives_every_window_however_short_they_are(

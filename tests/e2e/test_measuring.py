@@ -25,6 +25,8 @@ prefer = [{ accelerator = "cpu", runtime = "onnx", precision = "fp32", threads =
 """
 EDGECTL = (sys.executable, "-c", "from edgectl.cli import main; raise SystemExit(main())")
 TAKEN_OVER_WITHIN_S = 30.0
+LEFT_OVER_S = 400.0
+"""Beside a daemon a measurement takes what is left over, which is next to nothing where other tests run."""
 BEHIND_WITHIN_S = 420.0
 """Twenty seconds of calm, and then half a second of work spread so that the pipeline cannot feel it: a hundred seconds at first."""
 
@@ -65,7 +67,8 @@ def test_the_first_possible_variant_runs_at_once_and_a_better_one_takes_over_whe
     first = running(fleet)
 
     # What the daemon would find out in the time that its pipelines spare, at once.
-    said = edged("bench", "parts", "--config", config, "--seconds", "0.2", "--threads", "1", program=EDGECTL)
+    asked = ("bench", "parts", "--config", config, "--seconds", "0.2", "--threads", "1")
+    said = edged(*asked, program=EDGECTL, within_s=LEFT_OVER_S)
     assert said.status == 0, said.err
     until(lambda: fleet.of("alert"), "another variant takes over", TAKEN_OVER_WITHIN_S)
     alert = fleet.of("alert")[0]

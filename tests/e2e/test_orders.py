@@ -31,13 +31,6 @@ def fleet(broker: BrokerProcess) -> Iterator[Subscriber]:
 
 
 @pytest.fixture
-def hand(broker: BrokerProcess) -> Iterator[Commander]:
-    made = Commander(broker.port)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def daemon(broker: BrokerProcess, fleet: Subscriber, run: Run, tmp_path: Path) -> DaemonProcess:
     """Give a daemon with two pipelines that goes on for ever, once both give results."""
     sensor_bundle(tmp_path / "models" / "level-1")
@@ -96,6 +89,18 @@ def test_a_restart_happens_once_in_place_and_ends_a_pause(
     assert not daemon.ended
     assert len(fleet.of("status")) == 3
     assert numbers(fleet.of("reply")) == list(range(1, len(fleet.of("reply")) + 1))
+
+
+def test_a_restart_on_a_file_that_cannot_be_read_falls_back_on_what_ran(
+    daemon: DaemonProcess, hand: Commander, fleet: Subscriber
+) -> None:
+    daemon.config.write_text("[device\n")
+
+    assert hand.ask("restart")["ok"]
+
+    until(lambda: "config-fallback" in fleet.codes(), "it runs, and says so", 30)
+    said = len(fleet.of("result/a"))
+    until(lambda: len(fleet.of("result/a")) > said, "results", 30)
 
 
 def test_a_retained_command_is_never_done(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from fakes.daemon import Run, edged, write_config
 from fakes.sensor import csv_source, sensor_bundle, write_windows
 from fakes.subscriber import Subscriber
 from fakes.waiting import until
-from fakes.wheel import CHECKOUT, sealed
+from fakes.wheel import CHECKOUT, installed
 
 pytestmark = pytest.mark.slow
 
@@ -30,11 +29,7 @@ LENGTH = 20
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder that the example package is installed in."""
-    pytest.importorskip("hatchling", reason="needs hatchling")
-    folder = tmp_path_factory.mktemp("packages")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
-    sealed([*pip, "--target", folder, PACKAGE])
-    return folder
+    return installed(PACKAGE, tmp_path_factory.mktemp("packages"))
 
 
 def bundle(folder: Path) -> None:

@@ -60,13 +60,6 @@ def sensor(tmp_path: Path) -> Iterator[Sensor]:
     made.close()
 
 
-@pytest.fixture
-def commander(broker: BrokerProcess) -> Iterator[Commander]:
-    made = Commander(broker.port)
-    yield made
-    made.close()
-
-
 def coverage(state: Path) -> dict[str, Any]:
     said = edged("coverage", "a", "--state", state, "--json", program=EDGECTL)
     assert said.status == 0, said.err
@@ -75,7 +68,7 @@ def coverage(state: Path) -> dict[str, Any]:
 
 
 def test_each_blind_second_has_its_cause_and_the_days_minutes_leave_none_out(
-    sensor: Sensor, commander: Commander, broker: BrokerProcess, fleet: Subscriber, run: Run, tmp_path: Path
+    sensor: Sensor, hand: Commander, broker: BrokerProcess, fleet: Subscriber, run: Run, tmp_path: Path
 ) -> None:
     sensor_bundle(tmp_path / "models" / "level")
     body = SERIAL.format(port=sensor.port) + pipeline("a")
@@ -90,9 +83,9 @@ def test_each_blind_second_has_its_cause_and_the_days_minutes_leave_none_out(
         sensor.plug()
     before = len(fleet.of("result/a"))
     until(lambda: len(fleet.of("result/a")) > before + 10, "results came again", 30)
-    assert commander.ask("pause", pipeline="a")["ok"]
+    assert hand.ask("pause", pipeline="a")["ok"]
     time.sleep(BLIND_S)
-    assert commander.ask("resume", pipeline="a")["ok"]
+    assert hand.ask("resume", pipeline="a")["ok"]
     time.sleep(2)
     assert daemon.stop()[0] == 0
 

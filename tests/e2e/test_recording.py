@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from fakes.brokers import BrokerProcess
 from fakes.commander import Commander
 from fakes.daemon import Run, write_config
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
+from fakes.smalldisk import small_disk
 from fakes.subscriber import Document, Subscriber
 from fakes.tape import conveyor
 from fakes.waiting import until
@@ -97,13 +96,6 @@ def sensor(tmp_path: Path, broker: BrokerProcess) -> Path:
     return write_config(tmp_path, broker.port, source + pipeline("a", more="calibrate_s = 1"), more=more)
 
 
-@pytest.fixture
-def hand(broker: BrokerProcess) -> Iterator[Commander]:
-    made = Commander(broker.port)
-    yield made
-    made.close()
-
-
 def test_it_records_when_it_is_asked_and_a_kill_costs_only_what_is_being_written(
     fleet: Subscriber, hand: Commander, run: Run, sensor: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,17 +132,8 @@ def test_it_records_when_it_is_asked_and_a_kill_costs_only_what_is_being_written
 
 @pytest.fixture
 def small_state(tmp_path: Path) -> Iterator[Path]:
-    """Mount a small disk, or skip where that is not allowed."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount a small disk")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"needs to mount a small disk: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(tmp_path, 16) as made:
+        yield made
 
 
 def test_a_disk_without_room_costs_no_result_and_is_told(

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -18,6 +16,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from fakes import brokers
+from fakes.answering import answering
 from fakes.brokers import BrokerProcess, free_port
 from fakes.certificates import Authority
 from fakes.daemon import DEVICE, Run, edged, write_config
@@ -52,13 +51,7 @@ PATHS = (
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[BrokerProcess]:
     """Give a broker that knows the device's right password."""
-    program = shutil.which("mosquitto_passwd")
-    if program is None:
-        pytest.skip("needs mosquitto_passwd: it is not on PATH")
-    passwords = tmp_path / "passwords"
-    subprocess.run([program, "-b", "-c", str(passwords), DEVICE, RIGHT], check=True)
-    subprocess.run([program, "-b", str(passwords), "reader", "reads"], check=True)
-    made = brokers.mosquitto(tmp_path, "allow_anonymous false", f"password_file {passwords}")
+    made = brokers.mosquitto(tmp_path, *brokers.knowing(tmp_path, {DEVICE: RIGHT, "reader": "reads"}))
     yield made
     made.close()
 
@@ -67,22 +60,14 @@ def guarded(tmp_path: Path) -> Iterator[BrokerProcess]:
 def stubborn() -> Iterator[int]:
     """Give the port of a camera that lets nobody in."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Refuses(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="camera"')
             self.end_headers()
 
-        def log_message(self, *_values: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(Refuses) as url:
+        yield int(url.rstrip("/").rpartition(":")[2])
 
 
 @pytest.fixture

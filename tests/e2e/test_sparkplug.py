@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from fakes.sensor import csv_source, sensor_bundle, write_windows
 from fakes.sparkplughost import Host
 from fakes.subscriber import Subscriber, numbers
 from fakes.waiting import until
-from fakes.wheel import CHECKOUT, sealed
+from fakes.wheel import CHECKOUT, installed
 
 pytestmark = pytest.mark.slow
 
@@ -39,11 +38,7 @@ gap_s = 0.2
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder that the package is installed in."""
-    pytest.importorskip("hatchling", reason="needs hatchling")
-    folder = tmp_path_factory.mktemp("packages")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
-    sealed([*pip, "--target", folder, PACKAGE])
-    return folder
+    return installed(PACKAGE, tmp_path_factory.mktemp("packages"))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,6 @@ from fakes.waiting import until
 pytestmark = pytest.mark.slow
 
 CANARY = "s1ngs-9fLwZ7"
-
-
-@pytest.fixture
-def hand(broker: BrokerProcess) -> Iterator[Commander]:
-    made = Commander(broker.port)
-    yield made
-    made.close()
 
 
 def test_a_daemon_writes_an_archive_with_what_it_says_of_itself_and_results_go_on(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import edged
-from fakes.waiting import until
+from fakes.waiting import LONGEST_S, until
 
 SCRIPT = Path(__file__).with_name("boot.sh")
 SYSTEMD = (Path("/lib/systemd/systemd"), Path("/usr/lib/systemd/systemd"))
@@ -52,7 +52,7 @@ class Machine:
             input=text,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=2 * LONGEST_S,
             check=False,
         )
         assert not check or done.returncode == 0, f"{command or text}: {done.stdout}{done.stderr}\n{self.journal()}"
@@ -62,7 +62,7 @@ class Machine:
         """Give one of a unit's properties."""
         return self.do("systemctl", "show", "--value", f"--property={name}", unit).strip()
 
-    def until(self, unit: str, name: str, fact: Callable[[str], bool], within_s: float = 15.0) -> str:
+    def until(self, unit: str, name: str, fact: Callable[[str], bool], within_s: float = LONGEST_S) -> str:
         """Wait until a property is as wished; gives it."""
         deadline = time.monotonic() + within_s
         while not fact(value := self.show(unit, name)):

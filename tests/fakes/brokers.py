@@ -9,9 +9,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from fakes.waiting import LONGEST_S
 
 JOURNALING_BROKER = Path(__file__).with_name("broker.py")
 
@@ -32,7 +35,7 @@ class BrokerProcess:
 
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + LONGEST_S
         while time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -51,7 +54,7 @@ class BrokerProcess:
     def _end(self, number: int) -> None:
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(10)
+            self._process.wait(LONGEST_S)
             self._process = None
 
 
@@ -66,6 +69,18 @@ def mosquitto(folder: Path, *lines: str) -> BrokerProcess:
     user = ("user root",) if os.geteuid() == 0 else ()  # it would give up the rights to a test's own folder
     settings.write_text("\n".join((f"listener {port} 127.0.0.1", *access, *user, *lines, "")))
     return BrokerProcess([program, "-c", str(settings)], port)
+
+
+def knowing(folder: Path, users: Mapping[str, str]) -> tuple[str, str]:
+    """Give mosquitto's lines that let nobody in but ``users``, each with its password; skip where there is nothing to write them with."""
+    program = shutil.which("mosquitto_passwd")
+    if program is None:
+        pytest.skip("needs mosquitto_passwd: it is not on PATH")
+    passwords = folder / "passwords"
+    passwords.touch(0o600)
+    for name, password in users.items():
+        subprocess.run([program, "-b", passwords, name, password], check=True, capture_output=True)
+    return "allow_anonymous false", f"password_file {passwords}"
 
 
 def mosquitto_with(conf: Path, port: int) -> BrokerProcess:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from fakes.answering import answering
 
 
 @dataclass
@@ -33,7 +34,7 @@ def collector() -> Iterator[Collected]:
     """Listen on a free port until the end of the block."""
     found = Collected()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Takes(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
@@ -45,20 +46,9 @@ def collector() -> Iterator[Collected]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_values: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    found.url = f"http://127.0.0.1:{server.server_address[1]}/v1/traces"
-    try:
+    with answering(Takes) as url:
+        found.url = f"{url}v1/traces"
         yield found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _keep(found: Collected, body: bytes) -> None:

@@ -14,7 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from fakes.daemon import DEVICE
-from fakes.waiting import until
+from fakes.waiting import LONGEST_S, until
 
 TOPIC = f"edged/v1/d/{DEVICE}/in/command"
 OUT = f"edged/v1/d/{DEVICE}/out/"
@@ -60,7 +60,7 @@ class Commander:
         self.publish(json.dumps(body).encode(), retain=retain)
         return id_
 
-    def ask(self, verb: str, within_s: float = 10.0, **more: Any) -> dict[str, Any]:
+    def ask(self, verb: str, within_s: float = LONGEST_S, **more: Any) -> dict[str, Any]:
         """Send a command and wait for its answer."""
         before = len(self.heard)
         id_ = self.send(verb, **more)

@@ -15,7 +15,7 @@ PROGRAM = (sys.executable, "-c", "from edged.cli import main; raise SystemExit(m
 ELSEWHERE = Path("/")
 """Where it runs: in the checkout, ``python -c`` would import the checkout and not what is installed."""
 DEVICE = "press-07"
-LONGEST_S = 60.0
+LONGEST_S = 180.0
 """No verb and no end of a daemon takes longer, even on a busy machine: a test fails then instead of hanging."""
 
 
@@ -43,13 +43,18 @@ class Said:
     err: str
 
 
-def edged(*arguments: str | Path, env: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM) -> Said:
+def edged(
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    program: Sequence[str] = PROGRAM,
+    within_s: float = LONGEST_S,
+) -> Said:
     """Run a verb to its end."""
     done = subprocess.run(
         [*program, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=LONGEST_S,
+        timeout=within_s,
         cwd=ELSEWHERE,
         env={**os.environ, **(env or {})},
         check=False,

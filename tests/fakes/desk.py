@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edged.assembly.allowance import Allowance
-from edged.assembly.office import FleetOffice
+from edged.assembly.office import Beside, FleetOffice
 from edged.assembly.orders import Orders
 from edged.assembly.roster import Roster
 from edged.config.schema import Config
@@ -20,7 +20,9 @@ from fakes.outbox import FakeOutbox
 class Desk:
     """An office that is not connected; ``said`` holds what it would send."""
 
-    def __init__(self, state: Path, clock: FakeClock) -> None:
+    def __init__(
+        self, state: Path, clock: FakeClock, *, mb_per_day: float | None = None, beside: Beside | None = None
+    ) -> None:
         self.clock, self.said = clock, FakeOutbox()
         self.ills: tuple[Reason, ...] = ()
         config = Config.model_validate({"device": {"id": "press-07"}, "state": {"directory": state}})
@@ -28,7 +30,7 @@ class Desk:
         self.outbox = Outbox.open(
             state / "outbox.sqlite3", device="press-07", clock=clock, max_bytes=1 << 20, boot_id="boot-1"
         )
-        allowance = Allowance(None, self.said, state, clock)
+        self.allowance = Allowance(mb_per_day, self.said, state, clock)
         orders = Orders(self.said, stamper, state)
         self.office = FleetOffice(
             config,
@@ -36,11 +38,12 @@ class Desk:
             stamper,
             clock,
             orders,
-            allowance=allowance,
+            allowance=self.allowance,
             inventory=lambda: {"schema": "edged.inventory/1"},
             models=lambda: {"schema": "edged.models/1"},
             roster=Roster(),
             ills=lambda: self.ills,
+            beside=beside,
         )
 
     def tick(self, seconds: float = 3.0) -> list[dict[str, Any]]:

@@ -62,6 +62,8 @@ class FragileDisk:
 
     def make_folder(self, folder: Path) -> None:
         self._step()
+        if folder.is_dir():
+            return
         folder.mkdir()
         self._names.append((folder.parent, lambda: shutil.rmtree(folder, ignore_errors=True)))
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from edged.update.disk import LocalDisk
 from fakes.disk import PowerCutError
 
@@ -112,6 +114,17 @@ class CuttingDisk(LocalDisk):
 
 
 @contextmanager
+def mortal(folder: Path) -> Iterator[Volume]:
+    """Give a volume in memory, or skip with the reason where this machine makes none whose power could be cut."""
+    with memory(folder) as fast:
+        why = _refusal(fast / "try")
+        if why:
+            pytest.skip(f"no ext4 whose power could be cut: {why}")
+        with ext4(fast / "box") as made:
+            yield made
+
+
+@contextmanager
 def ext4(folder: Path) -> Iterator[Volume]:
     """Make a volume below ``folder`` and mount it. Raises OSError or CalledProcessError where this machine does not allow that."""
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
@@ -142,7 +155,7 @@ def memory(folder: Path) -> Iterator[Path]:
         yield Path(made)
 
 
-def refusal(folder: Path) -> str:
+def _refusal(folder: Path) -> str:
     """Say why there is no such volume on this machine; empty when there is."""
     try:
         with ext4(folder) as volume:

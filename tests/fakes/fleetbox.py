@@ -9,7 +9,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edged.update.desired import parse
+from edged.update.desired import Desired, parse
 
 
 class FleetBox:
@@ -45,13 +45,21 @@ class FleetBox:
     def tell(self, stream: str, **document: Any) -> None:
         self.client.publish(
             f"edged/v1/d/{self.name}/out/{stream}", json.dumps(document), 1, retain=True
-        ).wait_for_publish(5)
+        ).wait_for_publish(30)
+
+    def again(self) -> None:
+        """Carry the last order out once more, as it is told to by now."""
+        if self.envelopes:
+            self._carry_out(_desired(self.envelopes[-1]))
 
     def _ordered(self, envelope: bytes) -> None:
-        desired = parse(base64.b64decode(json.loads(envelope)["payload"]))
-        wanted = desired.models[self.model]
+        desired = _desired(envelope)
         self.envelopes.append(envelope)
         self.seqs.append(desired.seq)
+        self._carry_out(desired)
+
+    def _carry_out(self, desired: Desired) -> None:
+        wanted = desired.models[self.model]
         if self.ends == "committed" and wanted is not None:
             self.version = wanted.version
         self._models(self.ends, {"seq": desired.seq, "audience": str(desired.audience)})
@@ -71,3 +79,7 @@ class FleetBox:
     def close(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()
+
+
+def _desired(envelope: bytes) -> Desired:
+    return parse(base64.b64decode(json.loads(envelope)["payload"]))

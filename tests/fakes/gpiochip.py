@@ -5,7 +5,6 @@ Names and behaviour are those of gpiod 2 (https://libgpiod.readthedocs.io/en/lat
 
 from __future__ import annotations
 
-import enum
 import sys
 from dataclasses import dataclass, field
 from types import ModuleType, TracebackType
@@ -13,22 +12,8 @@ from typing import Any
 
 import pytest
 
-
-class Direction(enum.Enum):
-    INPUT = 2
-    OUTPUT = 3
-
-
-class Value(enum.Enum):
-    INACTIVE = 0
-    ACTIVE = 1
-
-
-@dataclass
-class LineSettings:
-    direction: Direction = Direction.INPUT
-    active_low: bool = False
-    output_value: Value = Value.INACTIVE
+from fakes.gpio.gpiod import LineSettings
+from fakes.gpio.gpiod.line import Direction, Value
 
 
 @dataclass

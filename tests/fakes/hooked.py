@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from fakes.answering import answering
 from fakes.certificates import Pair
 
 
@@ -28,7 +27,7 @@ def hooked(*answers: int, pair: Pair | None = None) -> Iterator[Hooked]:
     """Listen on a free port; with a certificate, over TLS."""
     told = Hooked(answers=list(answers))
 
-    class Handler(BaseHTTPRequestHandler):
+    class Hook(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             told.sent.append(({name.lower(): value for name, value in self.headers.items()}, json.loads(body)))
@@ -40,24 +39,5 @@ def hooked(*answers: int, pair: Pair | None = None) -> Iterator[Hooked]:
             if status >= 400:
                 self.wfile.write(b"not\n today")
 
-        def log_message(self, *_values: object) -> None:
-            pass
-
-    class Quiet(ThreadingHTTPServer):
-        def handle_error(self, *_: object) -> None:
-            """A client that does not trust the certificate hangs up."""
-
-    server = Quiet(("127.0.0.1", 0), Handler)
-    if pair is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pair.cert, pair.key)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    told.url = f"http{'s' if pair else ''}://127.0.0.1:{server.server_address[1]}/"
-    try:
+    with answering(Hook, pair) as told.url:
         yield told
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -17,7 +17,8 @@ from edged.domain.tensor import Array
 
 USER, PASSWORD, REALM, NONCE = "viewer", "secret", "camera", "b7f2"
 BOUNDARY = b"frame"
-SPACING_S = 0.02
+SPACING_S, SLOW_S = 0.02, 0.2
+"""Between pictures, and on /slow, which a machine that does other things besides keeps up with, too."""
 PICTURES = 500
 TRICKLE_BYTES = 40
 
@@ -131,7 +132,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 if self.stop.wait(0.1):
                     return False
         self.wfile.write(sent.data + b"\r\n")
-        return not self.stop.wait(SPACING_S)
+        return not self.stop.wait(SLOW_S if self.path == "/slow" else SPACING_S)
 
     def _is_welcome(self) -> bool:
         given = self.headers.get("Authorization", "")

@@ -37,7 +37,7 @@ class ModbusServer:
     def close(self) -> None:
         self._run(self._server.shutdown())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(30)
         self._loop.close()
 
     async def _start(self, make: Any) -> Any:
@@ -75,7 +75,7 @@ class RtuServer:
         for slave in self._slaves:
             os.close(slave)
         for pump in self._pumps:  # the other end of a pseudo-terminal that nobody holds reads as an error
-            pump.join(5)
+            pump.join(30)
         for master in (self._near, self._far):
             os.close(master)
 

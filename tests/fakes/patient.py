@@ -17,7 +17,7 @@ from edgectl.cli import main
 from fakes.daemon import write_config
 
 PROGRAM = (sys.executable, "-c", "from edgectl.cli import main; raise SystemExit(main())")
-LONGEST_S = 60.0
+LONGEST_S = 180.0
 Row = Mapping[str, Any]
 
 

@@ -12,6 +12,8 @@ import pexpect
 import pyte
 import pytest
 
+from fakes.waiting import LONGEST_S
+
 READ_BYTES = 65536
 
 
@@ -40,7 +42,7 @@ class PtyScreen:
         self._take(0.0)
         return "\n".join(line.rstrip() for line in self._screen.display).rstrip("\n") + "\n"
 
-    def until(self, fact: Callable[[str], object], what: str, within_s: float = 40.0) -> str:
+    def until(self, fact: Callable[[str], object], what: str, within_s: float = LONGEST_S) -> str:
         """Wait until the screen shows something; gives the screen."""
         deadline = time.monotonic() + within_s
         while not fact(shown := self.text()):
@@ -60,7 +62,7 @@ class PtyScreen:
         """Press these keys and wait for the end; gives the exit status."""
         if keys:
             self.press(keys)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + LONGEST_S
         while self._child.isalive() and time.monotonic() < deadline:
             self._take(0.05)
         self._take(0.0)
@@ -81,7 +83,7 @@ class PtyScreen:
     def _take(self, within_s: float) -> None:
         try:
             read = self._child.read_nonblocking(READ_BYTES, within_s)
-        except (pexpect.TIMEOUT, pexpect.EOF):
+        except (pexpect.TIMEOUT, pexpect.EOF, ValueError):  # the last for a program that has ended, and was closed
             return
         self.sent += len(read.encode())
         self._stream.feed(read)

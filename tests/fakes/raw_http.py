@@ -47,8 +47,9 @@ class _Kept(io.BufferedReader):
 class RawClient:
     """One connection, kept open."""
 
-    def __init__(self, port: int, timeout_s: float = 20.0) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout_s)
+    def __init__(self, port: int, timeout_s: float = 20.0, *, source: str = "127.0.0.1") -> None:
+        """Connect, from ``source``: all of 127.0.0.0/8 is this machine."""
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout_s, (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._reader = _Kept(socket.SocketIO(self.socket, "r"))
 

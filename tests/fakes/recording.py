@@ -39,6 +39,22 @@ def write_video(
     return path
 
 
+def write_titled(path: Path, title: bytes) -> Path:
+    """Write a video whose title is in no alphabet that libav expects."""
+    with av.open(str(path), "w", format="matroska") as output:
+        output.metadata["title"] = "x" * len(title)
+        stream = output.add_stream("mpeg4", rate=10)
+        stream.width, stream.height = WIDTH, HEIGHT
+        stream.pix_fmt = "yuv420p"
+        for index in range(3):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(drawn(index), format="bgr24")))
+        output.mux(stream.encode())
+    content = path.read_bytes()
+    assert content.count(b"x" * len(title)) == 1
+    path.write_bytes(content.replace(b"x" * len(title), title))
+    return path
+
+
 def write_pictures(folder: Path, count: int = 3, suffix: str = ".png") -> Path:
     folder.mkdir(exist_ok=True)
     for index in range(count):

@@ -73,6 +73,8 @@ INFO link.up user=press-07 password={11}
 WARNING source.lost url=rtsp://viewer:{12}@10.0.0.7/stream reason="401 for Basic {13}=="
 ERROR http.broken header="Authorization: Bearer {14}.abc" key="{15}"
 INFO the broker said that {4} is wrong, and {6}, too
+INFO ordered by hand: the password is {16}, and works
+machine models.plant.local login press password {17}
 """
 
 
@@ -87,7 +89,7 @@ class SecretBox:
     def __post_init__(self) -> None:
         for name in ("conf.d", "state/trust", "state/slots/parts", "state/snapshots"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        made = [self._secret() for _ in range(16)]
+        made = [self._secret() for _ in range(18)]
         where = {"folder": self.folder, "state": self.state}
         self.config.write_text(CONFIG.format(*made, **where), "utf-8")
         (self.folder / "conf.d" / "10-more.toml").write_text(DROP_IN.format(*made), "utf-8")
@@ -116,7 +118,9 @@ class SecretBox:
             "config.json": json.dumps(kept),
             "journal.ndjson": json.dumps({"event": "failed", "reason": f"https://u:{self._secret()}@h/x", "prev": "0"})
             + "\n",
-            "benchmarks.json": json.dumps({"entries": [], "token": self._secret()}),
+            "benchmarks.json": json.dumps(
+                {"entries": [], "token": self._secret(), "tokens": {self._secret(): "viewer"}}
+            ),
             "doctor.json": json.dumps({"rows": [{"evidence": f"password={self._secret()}"}]}),
             "slots/parts/pointer.json": json.dumps({"active": None, "reason": f"?access_token={self._secret()}"}),
             "commands.json": json.dumps({"secret": self._secret()}),

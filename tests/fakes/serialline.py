@@ -29,9 +29,10 @@ class Sensor:
         self.port.symlink_to(os.ttyname(self._slave))
 
     def unplug(self) -> None:
-        os.close(self._master)
-        os.close(self._slave)
-        self._master = self._slave = -1
+        # Let go of before they are closed: whoever else closes it meanwhile would close somebody else's file of that number.
+        ends, self._master, self._slave = (self._master, self._slave), -1, -1
+        for end in ends:
+            os.close(end)
 
     def send(self, data: bytes) -> int:
         """Give how many bytes the line took."""

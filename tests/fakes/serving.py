@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from edged.api.handlers import Condition, Handlers
 from edged.api.health import routes as health_routes
 from edged.api.http import InferenceApi
 from edged.api.routes import Application
+from edged.api.sequences import Step
 from edged.api.server import HttpServer, Listening
 from edged.api.shelf import Shelf
 from edged.domain.errors import EdgedError
@@ -24,6 +25,7 @@ from edged.domain.health import Reason
 from edged.domain.result import Classes, ClassScore, Output
 from edged.domain.tensor import Array, TensorSpec
 from edged.hardware.clock import SystemClock
+from fakes.waiting import LONGEST_S, until
 
 Compute = Callable[[Sequence[Array]], list[Array]]
 INPUT = TensorSpec("x", (1, 4), "float32")
@@ -46,9 +48,12 @@ class FakeBrought:
     takes: str = "window"
     most: int = 1
     refuses: EdgedError | None = None
+    remembers: bool = False
     opened: int = 0
     open_now: int = 0
     closed: bool = False
+    steps: deque[Step | None] = field(default_factory=lambda: deque(maxlen=1000))
+    """What sequences the latest runs were of."""
     about: Mapping[str, Any] = field(default_factory=lambda: {"platform": "fake", "backend": "fake"})
 
     def instance(self) -> FakeInstance:
@@ -72,10 +77,12 @@ class FakeInstance:
         self._brought = brought
         self.closed = False
 
-    def infer(self, tensors: Sequence[Array]) -> list[Array]:
+    def infer(self, tensors: Sequence[Array], step: Step | None = None) -> list[Array]:
+        self._brought.steps.append(step)
         return self._brought.compute(tensors)
 
-    def answer(self, given: bytes | Frame) -> Output:
+    def answer(self, given: bytes | Frame, step: Step | None = None) -> Output:
+        self._brought.steps.append(step)
         values = given.data if isinstance(given, Frame) else np.frombuffer(given, np.uint8)
         return Classes((ClassScore("orange", float(values.mean())),))
 
@@ -106,11 +113,12 @@ class FakeSupplier:
 
 @dataclass
 class Box:
-    """What a test talks to. ``unready`` and ``health`` are what the box says of itself."""
+    """What a test talks to. ``unready`` and ``unmet`` are what the box says of itself."""
 
     handlers: Handlers
     supplier: FakeSupplier
     unready: list[Reason] = field(default_factory=list)
+    unmet: list[Reason] = field(default_factory=list)
 
     def loaded(self, *names: str) -> Box:
         for name in names:
@@ -128,9 +136,11 @@ def box(
     supplier = FakeSupplier(make or {model.name: (lambda model=model: model) for model in models})
     clock = SystemClock()
     unready: list[Reason] = []
-    condition = Condition(lambda: {"schema": "edged.health/1", "state": "ok", "reasons": []}, lambda: tuple(unready))
+    unmet: list[Reason] = []
+    well = {"schema": "edged.health/1", "state": "ok", "reasons": []}
+    condition = Condition(lambda: well, lambda: tuple(unready), lambda: tuple(unmet))
     shelf = Shelf(supplier, clock, queue=queue)
-    return Box(Handlers("0.0.0", shelf, condition, clock, limit_s), supplier, unready)
+    return Box(Handlers("0.0.0", shelf, condition, clock, limit_s), supplier, unready, unmet)
 
 
 @contextmanager
@@ -145,15 +155,12 @@ def served(
         Listening("127.0.0.1", port, most_connections), lambda: Application(rows, access or Access()), SystemClock()
     )
     server.start()
-    deadline = time.monotonic() + 10
-    while not server.working:
-        assert time.monotonic() < deadline, repr(server)
-        time.sleep(0.005)
+    until(lambda: server.working, "it answers")
     try:
         yield port
     finally:
         server.stop()
-        assert server.join(5), "the server did not end"
+        assert server.join(LONGEST_S), "the server did not end"
         box.handlers.shelf.close()
 
 

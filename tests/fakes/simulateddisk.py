@@ -111,6 +111,8 @@ class SimulatedDisk:
         self._cut()
 
     def make_folder(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
         folder.mkdir()
         self._now = Tree({**self._now.names, folder: None})
         self._pending.append(Pending(folder.parent, None, folder))

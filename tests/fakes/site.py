@@ -198,6 +198,17 @@ class Air:
         return self.knobs.verdict
 
 
+@dataclass
+class Mounted(Air):
+    """A box whose state directory, and nothing else, is on the volume."""
+
+    volume: Path = Path()
+
+    @property
+    def state(self) -> Path:
+        return self.volume / "state"
+
+
 def box(path: Path, *, live: str | None = "1.0.0") -> Air:
     """Give a box, with a version from its folder live."""
     air = Air(path)

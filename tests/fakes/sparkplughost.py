@@ -55,7 +55,7 @@ class Host:
         spb = self.spb
         metric = spb.Metric(timestamp=1, name="Node Control/Rebirth", datatype=spb.DataType.BOOLEAN, value=True)
         payload = spb.NCmd(timestamp=1, metrics=(metric,)).encode(include_dtypes=True)
-        self.client.publish(f"spBv1.0/{self._group}/NCMD/{self._node}", payload, 1).wait_for_publish(5)
+        self.client.publish(f"spBv1.0/{self._group}/NCMD/{self._node}", payload, 1).wait_for_publish(30)
 
     def close(self) -> None:
         self.client.disconnect()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from edged.fleet.link import Link, LinkState
 from edged.fleet.outbox import Outbox
 from edged.fleet.session import Inbound
 from edged.fleet.settings import LinkSettings
+from fakes.realclock import RealClock
 from fakes.waiting import until
 
 QUICK = Backoff(base_s=0.05, cap_s=0.2, slow_s=30.0)
@@ -21,17 +21,6 @@ QUICK = Backoff(base_s=0.05, cap_s=0.2, slow_s=30.0)
 
 def seqs(payloads: list[bytes]) -> list[int]:
     return [json.loads(payload)["seq"] for payload in payloads]
-
-
-class RealClock:
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
-
-    def wall_ns(self) -> int:
-        return time.time_ns()
-
-    def synced(self) -> bool:
-        return True
 
 
 class Station:

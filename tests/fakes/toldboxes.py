@@ -101,7 +101,7 @@ class ToldBoxes:
 
     def tell(self, box: str, stream: str, document: Document, *, retain: bool = True) -> None:
         payload = json.dumps({"device": box, **document})
-        self.client.publish(f"edged/v1/d/{box}/out/{stream}", payload, 1, retain=retain).wait_for_publish(5)
+        self.client.publish(f"edged/v1/d/{box}/out/{stream}", payload, 1, retain=retain).wait_for_publish(30)
 
     def tell_all(self, box: str, pipelines: Mapping[str, str], health: str = "ok", **more: Any) -> None:
         """Tell everything of a box that is online and runs these models by pipeline."""

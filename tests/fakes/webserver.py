@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from fakes.answering import answering
 from fakes.certificates import Pair
 
 PIECE = 64 * 1024
@@ -41,36 +40,14 @@ def serving(folder: Path, pair: Pair | None = None) -> Iterator[Web]:
     """Serve a folder on a free port; with a certificate, over TLS."""
     web = Web(folder)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Files(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             _answer(self, web)
 
-        def log_message(self, *_values: object) -> None:
-            pass
-
-    server = _Quiet(("127.0.0.1", 0), Handler)
-    if pair is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pair.cert, pair.key)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    web.url = f"http{'s' if pair else ''}://127.0.0.1:{server.server_address[1]}/"
-    try:
+    with answering(Files, pair) as web.url:
         yield web
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class _Quiet(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, _request: object, _client: object) -> None:
-        """Say nothing of clients that hang up: they are the point."""
 
 
 def _answer(handler: BaseHTTPRequestHandler, web: Web) -> None:

@@ -33,3 +33,11 @@ def build_wheel(folder: Path) -> Path:
     sealed([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, CHECKOUT])
     (wheel,) = folder.glob("edged-*.whl")
     return wheel
+
+
+def installed(package: Path, folder: Path) -> Path:
+    """Install a package of the checkout into ``folder``, for PYTHONPATH, and give that; skip where there is nothing to build it with."""
+    pytest.importorskip("hatchling", reason="needs hatchling")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    sealed([*pip, "--target", folder, package])
+    return folder

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,14 +29,8 @@ PROBE = Path(__file__).parent / "probe.py"
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
     """Give a broker that knows the box by its password."""
-    if shutil.which("mosquitto_passwd") is None:
-        pytest.skip("needs mosquitto_passwd: it is not on PATH")
     folder = tmp_path_factory.mktemp("broker")
-    passwords = folder / "passwords"
-    passwords.touch(0o600)
-    for name, password in ((DEVICE, PASSWORD), FLEET):
-        subprocess.run(["mosquitto_passwd", "-b", passwords, name, password], check=True, capture_output=True)
-    made = brokers.mosquitto(folder, "allow_anonymous false", f"password_file {passwords}")
+    made = brokers.mosquitto(folder, *brokers.knowing(folder, dict(((DEVICE, PASSWORD), FLEET))))
     yield made
     made.close()
 

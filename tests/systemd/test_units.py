@@ -132,6 +132,10 @@ def test_a_unit_without_hardening_would_fail_that_test(analyze: str, tmp_path: P
     assert exposure(analyze, tmp_path / "bare.service", 1.2).returncode != 0
 
 
+def test_a_child_that_memory_costs_does_not_cost_the_daemon(folder: Path) -> None:
+    assert section(folder / "edged.service")["OOMPolicy"] == ["continue"]
+
+
 def test_safe_mode_is_confined_like_the_daemon(folder: Path) -> None:
     daemon, safe = (section(folder / unit) for unit in UNITS)
     told_apart = NOT_HARDENING | BY_NATURE_OTHER | SMALLER
