@@ -20,8 +20,9 @@ from typing import Any, cast
 
 from grafana import dashboard
 from pydantic import BaseModel
+from verbs import verbs
 
-from edged.api import health, refusal
+from edged.api import health, metrics, page, past, refusal
 from edged.api.handlers import Condition
 from edged.api.http import InferenceApi
 from edged.config import actions, pipelines, sources
@@ -138,6 +139,10 @@ def section(model: type[BaseModel], title: str, *, only_own: bool = False) -> st
             default = "required" if key in schema.get("required", []) else _default(part)
             rows.append(f"| `{key}` | {_value(part, schema)} | {default} | {_cell(texts.get(name, ''))} |")
     doc = inspect.cleandoc(model.__doc__ or "").replace("``", "`")
+    if only_own and (
+        bases := [base.__name__ for base in model.__mro__[1:] if issubclass(base, Part) and base is not Part]
+    ):
+        doc += f"\n\nHas the keys of {', '.join(bases)}, too."
     return "\n".join([f"## {title}", "", doc, *(["", *rows] if len(rows) > len(("head", "rule")) else []), ""])
 
 
@@ -189,8 +194,9 @@ def config_sections() -> str:
     for model in _parts_of(sources.Source):
         kind = f"kind `{model.__name__.removesuffix('Source').lower()}`"
         parts.append(section(model, f"`[[source]]`, {'any other kind' if model is sources.PluginSource else kind}"))
-    tables = {part: key for model in _parts_of(sources.Source) for key, part in _tables_of(model)}
-    parts += [section(part, f"`[[source.{key}]]`") for part, key in tables.items()]
+    kinds = _parts_of(sources.Source)
+    tables = {part: key for model in kinds for key, part in _tables_of(model) if part not in kinds}
+    parts += [section(part, f"`source.{key}`") for part, key in tables.items()]
     titles = {"Pipeline": "[[pipeline]]", "Rule": "[[pipeline.rule]]", "When": "pipeline.rule.when"}
     titles |= {"Objective": "pipeline.objective", "Report": "pipeline.report"}
     titles |= {
@@ -297,7 +303,10 @@ def governor_steps() -> str:
 
 def http_routes() -> str:
     """Write a row for each path of the HTTP server."""
-    rows = [*InferenceApi(cast("Any", None), 0).routes(), *health.routes(Condition(dict, tuple), "", list)]
+    nobody = cast("Any", None)
+    rows = [*InferenceApi(nobody, 0).routes(), *health.routes(Condition(dict, tuple), "", list)]
+    rows += [*metrics.routes(str), *past.routes(nobody)]
+    rows += [row for row in page.routes(nobody) if row.path == "/" or row.path not in page.FILES]
     return "\n".join(f"| {row.method} | `{row.path}` | {row.right} | {row.summary} |" for row in rows)
 
 
@@ -331,6 +340,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "routes": http_routes,
     "refusals": http_refusals,
     "codes": log_codes,
+    "verbs": verbs,
 }
 
 

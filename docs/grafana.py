@@ -156,7 +156,10 @@ PIPELINES = (
 BODY = (
     Panel(
         "Temperature",
-        (Query(f"edged_temperature_celsius{{{BOX}}}", "{{sensor}} {{number}}"),),
+        (
+            Query(f"edged_temperature_celsius{{{BOX}}}", "{{sensor}} {{number}}"),
+            Query(f"edged_accelerator_temperature_celsius{{{BOX}}}", "{{accelerator}} {{number}}"),
+        ),
         "By sensor.",
         unit="celsius",
         lowest=None,
