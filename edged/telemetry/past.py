@@ -16,6 +16,8 @@ COUNTERS = ("_total", "_count", "_sum")
 """Endings of what only grows; its difference a second is told."""
 GAP_MS = 5000
 """Rows further apart belong to two stretches: nothing is known of what lies between."""
+LEAST_MS = 500
+"""Of a row that catches up with a late one no rate is made: two results within a millisecond are not 2000 a second."""
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _MS_PER_S = 1000.0
 
@@ -87,7 +89,7 @@ def _told(block: Block, start: Numbers, since_ms: Wholes) -> Numbers:
     if not counters.any():
         return block.values
     grown = np.diff(np.vstack([start, block.values])[:, counters], axis=0)
-    is_stretch = (since_ms > 0) & (since_ms <= GAP_MS)
+    is_stretch = (since_ms >= LEAST_MS) & (since_ms <= GAP_MS)
     seconds = np.where(is_stretch, since_ms, np.nan)[:, np.newaxis] / _MS_PER_S
     told: Numbers = block.values.copy()
     told[:, counters] = np.where(grown >= 0, grown, np.nan) / seconds

@@ -25,7 +25,20 @@ from edged.telemetry.metrics import PipelineMetrics
 from fakes.clock import FakeClock
 from fakes.results import MODEL, stamp
 
-BOUNDED = {"pipeline", "status", "reason", "stage", "le", "grade", "version", "kind", "resource", "accelerator", "number", "sensor"}
+BOUNDED = {
+    "pipeline",
+    "status",
+    "reason",
+    "stage",
+    "le",
+    "grade",
+    "version",
+    "kind",
+    "resource",
+    "accelerator",
+    "number",
+    "sensor",
+}
 """No frame's number, address, or text that the network sends is among them."""
 TPU = Accelerator("edgetpu", "usb", usable=False, state="busy", reason="", name="Coral", evidence=())
 

@@ -47,6 +47,15 @@ def test_no_rate_is_made_of_two_stretches(mono_s: int, boot: str) -> None:
     assert not second.follows
 
 
+def test_a_row_that_catches_up_with_a_late_one_makes_no_rate() -> None:
+    late = block({"a_total": [10, 20, 44, 46, 56], "b": [1, 1, 1, 1, 1]})
+    late.monos_ms[2:] += [1400, 401, 401]
+
+    (found,) = told(late)
+    assert np.isnan(found.told[:, 0]).tolist() == [True, False, False, True, False]
+    assert found.told[[1, 2, 4], 0].tolist() == [10, 10, 10]
+
+
 def test_a_counter_that_begins_anew_has_no_rate() -> None:
     (found,) = told(block({"a_total": [10, 20, 3, 5]}))
     assert np.isnan(found.told[:, 0]).tolist() == [True, False, True, False]
