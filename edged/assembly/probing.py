@@ -20,10 +20,8 @@ from edged.pipeline.loop import Loop
 from edged.telemetry import logs
 from edged.telemetry.metrics import PipelineMetrics, rounded
 from edged.update.ports import Probation
-from edged.update.probation import LEAST_RESULTS, Conduct, Terms, Verdict, difference, judge
+from edged.update.probation import LEAST_RESULTS, SHARE, Conduct, Terms, Verdict, difference, judge, sure_share
 from edged.update.records import Release
-
-SHARE = 0.95
 
 Ref = tuple[str, str]
 """A model's version, and the digest of the file that runs."""
@@ -173,6 +171,7 @@ class Probing:
             suspects=whole.suspects,
             crashes=whole.crashes,
             p95_ms=whole.quantile_ms(SHARE),
+            p95_least_ms=whole.quantile_ms(sure_share(whole.results)),
             memory_mb=felt.memory_mb,
             is_overheated=felt.is_overheated,
             told=whole.told,

@@ -11,6 +11,9 @@ from math import sqrt
 
 LEAST_RESULTS = 20
 """Fewer results say nothing of a share or a p95."""
+TIMED_RESULTS = 100
+"""Or as few as an order asks for: the p95 of fewer tells what else the box did in those seconds."""
+SHARE = 0.95
 SURE_Z = 3.0
 """One false alarm in 740 looks at a model that fails as often as the one before it."""
 FREE_SHARE = 0.01
@@ -45,6 +48,8 @@ class Conduct:
     """Of its engine. Crashed starts of the daemon are counted where they are found: at the start."""
     p95_ms: float | None = None
     """Capture to result."""
+    p95_least_ms: float | None = None
+    """What the p95 surely is at least (``sure_share``)."""
     memory_mb: float | None = None
     """Of the daemon and its children."""
     is_overheated: bool = False
@@ -143,10 +148,11 @@ def _down(_before: Conduct, now: Conduct, _terms: Terms) -> str:
 
 
 def _latency(before: Conduct, now: Conduct, terms: Terms) -> str:
-    if now.results < LEAST_RESULTS or now.p95_ms is None or before.p95_ms is None:
+    least = max(LEAST_RESULTS, min(terms.min_results, TIMED_RESULTS))
+    if now.results < least or now.p95_ms is None or now.p95_least_ms is None or before.p95_ms is None:
         return ""
     allowed_ms = max(SLOWER * before.p95_ms, terms.latency_ms or 0.0)
-    if now.p95_ms <= allowed_ms:
+    if now.p95_least_ms <= allowed_ms:
         return ""
     return f"p95 {now.p95_ms:.1f} ms in service, expected at most {allowed_ms:.1f} ms (before: {before.p95_ms:.1f} ms)"
 
@@ -206,6 +212,12 @@ def surely_above(hits: int, tries: int) -> float:
     middle = share + square / (2 * tries)
     spread = SURE_Z * sqrt(share * (1 - share) / tries + square / (4 * tries**2))
     return min(share, max(0.0, (middle - spread) / (1 + square / tries)))
+
+
+def sure_share(tries: int) -> float:
+    """Give the quantile of ``tries`` values that the true p95 surely is not below: the score test (Wilson 1927); 0 for few."""
+    above = 1 - SHARE
+    return max(0.0, SHARE - SURE_Z * sqrt(above * SHARE / tries)) if tries else 0.0
 
 
 def difference(one: Mapping[str, int], other: Mapping[str, int]) -> float:

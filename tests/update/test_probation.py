@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from random import Random
 
@@ -9,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.update.probation import COMMIT, LONGEST_S, WATCH, Conduct, Terms, Verdict, difference, judge, surely_above
+from edged.update.probation import (
+    COMMIT,
+    LONGEST_S,
+    WATCH,
+    Conduct,
+    Terms,
+    Verdict,
+    difference,
+    judge,
+    sure_share,
+    surely_above,
+)
 
 BEFORE = Conduct(
     results=1000, failures=2, p95_ms=20.0, memory_mb=100.0, told={"washer": 700, "nothing": 300}, silent_s=1.0
@@ -44,7 +56,10 @@ def test_the_first_model_of_a_box_is_judged_by_what_it_does_alone() -> None:
             replace(BEFORE, down_s={"gate": 9.0, "dock": 130.0}),
             "dock has been down for 130 s, expected it to run as before",
         ),
-        (replace(BEFORE, p95_ms=60.0), "p95 60.0 ms in service, expected at most 30.0 ms (before: 20.0 ms)"),
+        (
+            replace(BEFORE, p95_ms=60.0, p95_least_ms=55.0),
+            "p95 60.0 ms in service, expected at most 30.0 ms (before: 20.0 ms)",
+        ),
         (replace(BEFORE, memory_mb=190.0), "190 MB in service, expected at most 189 MB (before: 100 MB)"),
         (replace(BEFORE, is_overheated=True), "the box overheats since it went live, expected it as cool as before"),
         (
@@ -66,14 +81,27 @@ def test_it_is_rolled_back_for(now: Conduct, reason: str) -> None:
         replace(BEFORE, failures=15),
         replace(BEFORE, suspects=15),
         replace(BEFORE, down_s={"gate": 119.0}),
-        replace(BEFORE, p95_ms=30.0),
+        replace(BEFORE, p95_ms=40.0, p95_least_ms=30.0),
+        replace(BEFORE, results=99, p95_ms=400.0, p95_least_ms=300.0),
         replace(BEFORE, memory_mb=189.0),
         replace(BEFORE, told={"washer": 350, "nothing": 650}),
         replace(BEFORE, silent_s=299.0),
         replace(BEFORE, silent_s=None),
         Conduct(results=19, failures=19, p95_ms=500.0, told={"nut": 19}),
     ],
-    ids=["crash", "failures", "suspects", "down", "p95", "memory", "answers", "broker", "never-connected", "too-few"],
+    ids=[
+        "crash",
+        "failures",
+        "suspects",
+        "down",
+        "p95",
+        "few-for-a-p95",
+        "memory",
+        "answers",
+        "broker",
+        "never-connected",
+        "too-few",
+    ],
 )
 def test_it_stays_for(now: Conduct) -> None:
     assert judge(BEFORE, now, TERMS, 60.0) == WATCH
@@ -114,7 +142,28 @@ def test_results_since_it_went_live_count_where_the_stretch_is_shorter() -> None
 
 
 def test_a_slower_model_that_meets_the_objective_stays() -> None:
-    assert judge(BEFORE, replace(BEFORE, p95_ms=60.0), replace(TERMS, latency_ms=80.0), 60.0) == WATCH
+    assert (
+        judge(BEFORE, replace(BEFORE, p95_ms=60.0, p95_least_ms=55.0), replace(TERMS, latency_ms=80.0), 60.0) == WATCH
+    )
+
+
+def test_an_order_that_asks_for_fewer_results_has_the_p95_judged_by_as_few() -> None:
+    now = replace(BEFORE, results=30, failures=0, p95_ms=400.0, p95_least_ms=300.0)
+
+    assert judge(BEFORE, now, replace(TERMS, min_results=30), 60.0).what == "roll-back"
+    assert judge(BEFORE, replace(now, results=19), replace(TERMS, min_results=1), 60.0) == WATCH
+
+
+@pytest.mark.parametrize(("tries", "share"), [(0, 0.0), (1, 0.2962), (20, 0.8038), (100, 0.8846), (10_000, 0.9435)])
+def test_the_fewer_there_are_the_lower_the_quantile_that_says_something_of_the_p95(tries: int, share: float) -> None:
+    assert sure_share(tries) == pytest.approx(share, abs=1e-4)
+
+
+@given(st.integers(20, 5000))
+def test_it_is_where_the_share_above_it_is_surely_more_than_a_twentieth(tries: int) -> None:
+    above = (1 - sure_share(tries)) * tries
+
+    assert surely_above(math.ceil(above) + 1, tries) > 0.05 > surely_above(max(0, math.floor(above) - 1), tries)
 
 
 def test_a_restless_scene_excuses_other_answers() -> None:
