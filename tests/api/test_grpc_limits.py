@@ -62,9 +62,9 @@ def half_open(port: int, token: str, call: str = "ModelInfer") -> tuple[grpc.Cha
 def test_who_has_no_token_is_turned_away_before_a_request_has_come_and_holds_no_thread(port: int) -> None:
     held = [half_open(port, "guess" * 4) for _ in range(MOST - 1)]
 
-    codes = [call.code() for _, call in held]
+    until(lambda: all(call.done() for _, call in held), "each is answered")
 
-    assert codes == [grpc.StatusCode.UNAUTHENTICATED] * (MOST - 1)
+    assert [call.code() for _, call in held] == [grpc.StatusCode.UNAUTHENTICATED] * (MOST - 1)
     assert is_live(port)
     for channel, _ in held:
         channel.close()
@@ -75,8 +75,10 @@ def test_streams_that_say_nothing_leave_a_place_for_single_calls_and_give_theirs
     stream = channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")
     silent: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     metadata = (("authorization", f"Bearer {TOKEN}"),)
-    held = [first, *(stream(iter(silent.get, b""), metadata=metadata) for _ in range(STREAMS - 1))]
-    refused = stream(iter(silent.get, b""), metadata=metadata)
+    calls = [first, *(stream(iter(silent.get, b""), metadata=metadata) for _ in range(STREAMS))]
+    # Whichever came last: they do not arrive in the order in which they were begun.
+    until(lambda: any(call.done() for call in calls), "one is refused")
+    held, (refused,) = [call for call in calls if not call.done()], [call for call in calls if call.done()]
     assert refused.code() is grpc.StatusCode.UNAVAILABLE
     assert "expected fewer" in refused.details()
     assert is_live(port)
