@@ -38,14 +38,11 @@ def server() -> Iterator[remote.Server]:
 @pytest.fixture(params=KINDS)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     """Give an engine of ``y = max(x, 0)`` on four numbers."""
-    if request.param == "remote":
-        return remote.open_engine(request.getfixturevalue("server"))
-    path = tmp_path / f"relu.{request.param}"
-    if request.param == "sandbox":
-        path.write_bytes(tflite_relu())
-        made = sandbox.open_engine(sandbox.Order(path, "tflite"))
-        request.addfinalizer(made.close)  # noqa: PT021 - of one kind alone
+    if request.param in {"remote", "sandbox"}:
+        made = _elsewhere(request, tmp_path)
+        request.addfinalizer(made.close)  # noqa: PT021 - of two kinds alone
         return made
+    path = tmp_path / f"relu.{request.param}"
     if request.param == "tflite":
         path.write_bytes(tflite_relu())
         return tflite.open_engine(path, threads=1)
@@ -54,6 +51,14 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
         return onnx.open_engine(path, threads=1)
     spec = TensorSpec("x", (1, 4), "float32")
     return FakeEngine((spec,), (TensorSpec("y", (1, 4), "float32"),), lambda given: [np.maximum(given[0], 0)])
+
+
+def _elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    if request.param == "remote":
+        return remote.open_engine(request.getfixturevalue("server"))
+    path = tmp_path / "relu.tflite"
+    path.write_bytes(tflite_relu())
+    return sandbox.open_engine(sandbox.Order(path, "tflite"))
 
 
 def test_specs_are_those_of_the_file(engine: Engine) -> None:

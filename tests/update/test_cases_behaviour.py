@@ -47,7 +47,7 @@ def test_a_model_that_is_three_times_slower_in_service_is_rolled_back(air: Air) 
     """Case 43: passes its golden samples, three times slower in service → rolled back in probation."""
     order = air.order()
     air.carry(order)
-    slow = judge(Conduct(results=200, p95_ms=12.0), Conduct(results=200, p95_ms=36.0), Terms(), 60.0)
+    slow = judge(Conduct(results=200, p95_ms=12.0), Conduct(results=200, p95_ms=36.0, p95_least_ms=33.0), Terms(), 60.0)
     air.knobs.verdict = slow
 
     assert air.carry(order) == "rolled-back"
