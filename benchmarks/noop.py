@@ -69,6 +69,7 @@ class Nothing:
     inputs = (TensorSpec("x", SHAPE, "float32"),)
     outputs = (TensorSpec("y", (1, ANSWERS), "float32"),)
     about: Mapping[str, Any] = {"platform": NAME, "backend": NAME}
+    remembers = False
     _answer = np.zeros((1, ANSWERS), np.float32)
 
     def offered(self) -> Mapping[str, str]:
@@ -91,7 +92,7 @@ class Nothing:
         """Wait for nobody."""
         return nullcontext()
 
-    def infer(self, _tensors: Sequence[Array]) -> list[Array]:
+    def infer(self, _tensors: Sequence[Array], _step: object = None) -> list[Array]:
         """Compute nothing."""
         return [self._answer]
 

@@ -205,6 +205,9 @@ class Server:
             thread.join()
         load.took_s, load.cpu_s = time.monotonic() - began_s, self.cpu_s() - before_s
         load.clients_cpu_s = time.process_time() - own_s
+        if not load.answered_s:
+            message = f"cannot measure: none of {load.lost + len(load.refused_s)} requests was answered, expected some"
+            raise RuntimeError(message)
         return load
 
     def _status(self, request: bytes) -> int:
