@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +15,7 @@ from edged.domain.ports import Clock
 from edged.fleet import memory, topics, trouble
 from edged.fleet.losses import Counts, Losses, Rejections
 from edged.fleet.memory import MemoryLane
-from edged.fleet.numbering import with_numbers
+from edged.fleet.numbering import encoded
 from edged.fleet.ready import PRIORITIES, Key, Ready, Row
 from edged.fleet.store import SPARE_PAGES, Change, Store, cost, highest
 from edged.fleet.trouble import Trouble
@@ -33,8 +32,6 @@ EXPRESS_BLOCK = 1000
 LOAD_ROWS = 128
 BLIND_ID = 1 << 40
 """Ids begin here when the file cannot be read: above all that it can hold."""
-
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class Writer:
@@ -152,10 +149,7 @@ class Writer:
 
     def _payload(self, draft: Draft, seq: int) -> bytes | None:
         try:
-            body = with_numbers(draft.body, self.number)
-            document = _encode({"schema": body["schema"], "device": self._device, **body, "seq": seq})
-            # A file's name that is no text stands in a reason as it was read: a question mark costs less than the box's health.
-            payload = document.encode("utf-8", "replace")
+            payload = encoded(draft.body, self._device, seq, self.number)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             self._reject(draft, f"{type(error).__name__}: {error}")
             return None
