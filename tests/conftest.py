@@ -30,10 +30,9 @@ MOST_AGAIN = 5
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what uses real processes have a second try: on a busy machine the kernel may leave one out for seconds."""
+    """Let each have a second try: on a busy machine the kernel may leave a process or a thread out for seconds."""
     for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+        item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.hookimpl(trylast=True)

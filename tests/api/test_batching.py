@@ -61,7 +61,8 @@ def asked(served: Served, rows: Array, patience_s: float = 10.0) -> Job:
 
 
 def behind_a_run(served: Served, gate: threading.Event, *rows: Array) -> list[Job]:
-    """Let requests wait behind a run that ``gate`` holds up, and let it go."""
+    """Let requests wait behind a run that ``gate`` holds up, and let it go; nothing is measured meanwhile, with the same network."""
+    served._may_batch = False
     blocks = asked(served, np.zeros((1, 4), np.float32))
     until(blocks.future.running, "it runs")
     jobs = [asked(served, one) for one in rows]
@@ -201,7 +202,7 @@ def test_who_is_late_or_gone_shares_no_run() -> None:
         return doubled(tensors)
 
     with at_work(slowly, Batches(8)) as served:
-        served.batch = 8
+        served.batch, served._may_batch = 8, False
         blocks = asked(served, np.zeros((1, 4), np.float32))
         until(blocks.future.running, "it runs")
         late, gone, last = (asked(served, np.full((1, 4), place, np.float32)) for place in (1, 2, 3))
