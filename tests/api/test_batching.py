@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -71,9 +71,20 @@ def behind_a_run(served: Served, gate: threading.Event, *rows: Array) -> list[Jo
     return jobs
 
 
+def together(served: Served, number: int, rows: Array) -> list[Job]:
+    """Let so many requests wait at a time, while no run gets its turn."""
+    brought = served.brought
+    assert isinstance(brought, FakeBrought)
+    brought.turns = turns = threading.Lock()
+    with turns:
+        jobs = [asked(served, rows) for _ in range(number)]
+        brought.turns = nullcontext()
+    return jobs
+
+
 def learned(served: Served) -> None:
     """Let two wait at a time, and wait until the box has measured."""
-    for job in [asked(served, np.zeros((1, 4), np.float32)) for _ in range(6)]:
+    for job in together(served, 6, np.zeros((1, 4), np.float32)):
         job.future.result(10)
     until(lambda: not any(thread.name == "edged-batch-m" for thread in threading.enumerate()), "it has measured")
 
@@ -318,7 +329,7 @@ def test_what_is_measured_is_what_clients_send() -> None:
         return same_for_any_number(tensors)
 
     with at_work(notes, Batches(2), (TensorSpec("x", (FREE, FREE), "float32"),)) as served:
-        for job in [asked(served, np.zeros((1, 7), np.float32)) for _ in range(4)]:
+        for job in together(served, 4, np.zeros((1, 7), np.float32)):
             job.future.result(10)
 
     assert seen <= {(1, 7), (2, 7)}
@@ -335,7 +346,7 @@ def test_unloading_does_not_wait_for_what_is_left_to_measure() -> None:
         return same_for_any_number(tensors)
 
     with at_work(slowly, Batches(8)) as served:
-        jobs = [asked(served, np.zeros((1, 4), np.float32)) for _ in range(4)]
+        jobs = together(served, 4, np.zeros((1, 4), np.float32))
         assert begun.wait(10)
         for job in jobs:
             job.future.result(10)

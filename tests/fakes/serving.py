@@ -54,6 +54,7 @@ class FakeBrought:
     closed: bool = False
     steps: deque[Step | None] = field(default_factory=lambda: deque(maxlen=1000))
     """What sequences the latest runs were of."""
+    turns: AbstractContextManager[Any] = field(default_factory=nullcontext)
     about: Mapping[str, Any] = field(default_factory=lambda: {"platform": "fake", "backend": "fake"})
 
     def instance(self) -> FakeInstance:
@@ -63,8 +64,8 @@ class FakeBrought:
         self.open_now += 1
         return FakeInstance(self)
 
-    def turn(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    def turn(self) -> AbstractContextManager[Any]:
+        return self.turns
 
     def close(self) -> None:
         self.closed = True
