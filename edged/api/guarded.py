@@ -6,14 +6,15 @@ httptools takes headers of any size, and uvicorn waits for the rest of a request
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
+from httptools import HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from edged.api.bodies import GONE, TAKE, GoneError
+from edged.api.bodies import GONE, TAKE, WORTH_TAKING_BYTES, GoneError
 
 HEAD_BYTES = 32_768
 MOST_HEADERS = 128
@@ -32,11 +33,12 @@ BESIDE = 8
 
 @dataclass(slots=True)
 class _Taking:
-    """A body on its way to where it shall lie."""
+    """A body on its way to where it shall lie: ``is_straight`` past the parser, which only counts it."""
 
     cycle: RequestResponseCycle
     room: memoryview
     done: asyncio.Future[None]
+    is_straight: bool
     at: int = 0
 
     def add(self, part: bytes) -> None:
@@ -109,6 +111,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.cycle is not None:
             scope = cast("dict[str, Any]", self.scope)
             scope[TAKE], scope[GONE] = partial(self._take, self.cycle), self._at_the_end
+            if _can_go_straight(self.headers):
+                # Until somebody says where it shall lie.
+                self.flow.pause_reading()
 
     def on_body(self, body: bytes) -> None:
         """Put a part of a body where it is wanted, or keep it until it is."""
@@ -118,6 +123,23 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_body(body)
         else:
             taking.add(body)
+
+    def rest(self) -> memoryview | None:
+        """Give where the rest of a body shall lie, when it can be read straight there; never empty."""
+        taking = self._taking
+        return taking.room[taking.at :] if taking is not None and taking.is_straight else None
+
+    def arrived(self, count: int) -> None:
+        """Count what was read there. Behind the body another parser goes on: this one would wait for what it has not seen."""
+        taking = self._taking
+        if taking is None:
+            return
+        taking.at += count
+        if taking.at == len(taking.room):
+            taking.is_straight = False
+            self.parser = HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.on_message_complete()
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
@@ -143,7 +165,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if cycle.waiting_for_100_continue:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             cycle.waiting_for_100_continue = False
-        taking = self._taking = _Taking(cycle, room, self.loop.create_future())
+        is_straight = cycle.more_body and _can_go_straight(cycle.scope["headers"])
+        taking = self._taking = _Taking(cycle, room, self.loop.create_future(), is_straight)
         taking.add(bytes(cycle.body))
         cycle.body = bytearray()
         if not cycle.more_body:
@@ -153,6 +176,9 @@ class GuardedProtocol(HttpToolsProtocol):
             await taking.done
         finally:
             self._taking = None
+            if taking.is_straight:
+                # Its rest would be read as a request.
+                self.transport.abort()
 
     def _taken(self, otherwise: Exception) -> None:
         """End the taking of a body: it is whole, or ``otherwise``."""
@@ -186,3 +212,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def _abort(self) -> None:
         if not self.transport.is_closing():
             self.transport.abort()
+
+
+def _can_go_straight(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a body is large, and ends where its length says. The parser has refused two lengths, and one beside chunks."""
+    return any(name == b"content-length" and int(value) >= WORTH_TAKING_BYTES for name, value in headers)

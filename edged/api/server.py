@@ -18,6 +18,7 @@ import uvloop
 from edged.api import guarded
 from edged.api.guarded import GuardedProtocol
 from edged.api.routes import Application
+from edged.api.straight import StraightProtocol
 from edged.domain.errors import EdgedError
 from edged.domain.health import Reason
 from edged.domain.ports import Clock
@@ -216,10 +217,11 @@ def _bound(listening: Listening) -> socket.socket:
 
 
 def _settings(listening: Listening, application: Application) -> uvicorn.Config:
-    guarded = cast("type[asyncio.Protocol]", type("Guarded", (GuardedProtocol,), {"most": listening.most_connections}))
+    guarded = type("Guarded", (GuardedProtocol,), {"most": listening.most_connections})
+    straight = cast("type[asyncio.Protocol]", type("Straight", (StraightProtocol,), {"guarded": guarded}))
     return uvicorn.Config(
         application,
-        http=guarded,
+        http=straight,
         ws="none",
         lifespan="off",
         interface="asgi3",

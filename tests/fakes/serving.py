@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from edged.domain.health import Reason
 from edged.domain.result import Classes, ClassScore, Output
 from edged.domain.tensor import Array, TensorSpec
 from edged.hardware.clock import SystemClock
+from fakes.brokers import free_port
 from fakes.waiting import LONGEST_S, until
 
 Compute = Callable[[Sequence[Array]], list[Array]]
@@ -130,7 +131,7 @@ class Box:
 def box(
     *models: FakeBrought,
     queue: int = 8,
-    limit_s: float = 5.0,
+    limit_s: float = LONGEST_S,
     make: Mapping[str, Callable[[], FakeBrought]] | None = None,
 ) -> Box:
     """Give handlers of ``models``, none of them loaded."""
@@ -146,15 +147,20 @@ def box(
 
 @contextmanager
 def served(
-    box: Box, *, access: Access | None = None, body_limit: int = 4_000_000, most_connections: int = 128
+    box: Box,
+    *,
+    access: Access | None = None,
+    body_limit: int = 4_000_000,
+    most_connections: int = 128,
+    cert: Path | None = None,
+    key: Path | None = None,
 ) -> Iterator[int]:
-    """Serve a box over HTTP; gives the port."""
+    """Serve a box over HTTP, over TLS with a certificate; gives the port."""
     rows = [*InferenceApi(box.handlers, body_limit).routes()]
     rows += health_routes(box.handlers.condition, "0.0.0", lambda: rows)
     port = free_port()
-    server = HttpServer(
-        Listening("127.0.0.1", port, most_connections), lambda: Application(rows, access or Access()), SystemClock()
-    )
+    listening = Listening("127.0.0.1", port, most_connections, cert, key)
+    server = HttpServer(listening, lambda: Application(rows, access or Access()), SystemClock())
     server.start()
     until(lambda: server.working, "it answers")
     try:
@@ -163,9 +169,3 @@ def served(
         server.stop()
         assert server.join(LONGEST_S), "the server did not end"
         box.handlers.shelf.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
