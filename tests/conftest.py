@@ -15,6 +15,7 @@ from fakes import brokers
 
 if TYPE_CHECKING:
     from fakes.brokers import BrokerProcess
+    from fakes.mjpeg import JpegCamera
     from fakes.subscriber import Subscriber
 
 # gRPC's own handlers around a fork may end a child before it becomes another program: pexpect forks, and no child of a test goes on
@@ -88,5 +89,15 @@ def fleet(broker: BrokerProcess) -> Iterator[Subscriber]:
     from fakes.subscriber import Subscriber  # noqa: PLC0415 - not every test has to do with MQTT
 
     made = Subscriber(broker.port)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def jpegs() -> Iterator[JpegCamera]:
+    """Give an HTTP camera that sends JPEGs, well or not, by the path that is asked for."""
+    from fakes.mjpeg import JpegCamera  # noqa: PLC0415 - nor with pictures
+
+    made = JpegCamera()
     yield made
     made.close()

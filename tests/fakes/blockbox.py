@@ -74,7 +74,7 @@ class Services:
 
     def stop(self, service: subprocess.Popen[str]) -> str:
         service.send_signal(signal.SIGTERM)
-        _, said = service.communicate(timeout=10)
+        _, said = service.communicate(timeout=60)
         self._running.remove(service)
         return said
 

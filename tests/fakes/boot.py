@@ -20,7 +20,6 @@ SYSTEMD = (Path("/lib/systemd/systemd"), Path("/usr/lib/systemd/systemd"))
 PROGRAMS = ("unshare", "nsenter", "setpriv", "pivot_root", "mount", "systemctl")
 HIDDEN = (Path("/home"), Path("/root"), Path("/run"))
 """What the unit does not see (ProtectHome)."""
-BOOT_S = 20.0
 
 
 class Machine:
@@ -35,7 +34,7 @@ class Machine:
         self._log = folder / "boot.log"
         self._process = self._start(folder)
         try:
-            until(self._is_up, "systemd runs", BOOT_S)
+            until(self._is_up, "systemd runs")
         except BaseException:
             self.close()
             raise

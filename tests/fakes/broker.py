@@ -32,6 +32,8 @@ class FakeBroker:
     puback_code: int = 0
     denies: frozenset[str] = frozenset()
     """Topics whose PUBACK says "not authorized", MQTT 5 only."""
+    hangs_up_above: int | None = None
+    """It sends DISCONNECT "packet too large" in answer to a larger PUBLISH, MQTT 5 only."""
     mute: bool = False
     suback: int = 1
     port: int = 0
@@ -123,6 +125,9 @@ class Conversation:
         if kind == CONNECT:
             return self._connect(body)
         if kind == PUBLISH:
+            if self._broker.hangs_up_above is not None and len(body) > self._broker.hangs_up_above:
+                self._connection.sendall(packet(DISCONNECT, 0, b"\x95\0"))
+                return False
             self._publish(flags, body)
         if kind == SUBSCRIBE:
             self._subscribe(body)

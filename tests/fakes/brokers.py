@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,9 +21,18 @@ from fakes.waiting import LONGEST_S
 JOURNALING_BROKER = Path(__file__).with_name("broker.py")
 
 
+FIRST_PORT, PORTS, APART = 10_240, 22_500, 641
+"""Below those that the kernel gives to whoever asks for any: none of them is somebody else's by the time that it is listened on. Processes
+that were started one after the other begin so far apart."""
+_ports = itertools.count(os.getpid() * APART)
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Give a port that nobody listens on, and none twice."""
+    while True:
+        port = FIRST_PORT + next(_ports) % PORTS
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class BrokerProcess:

@@ -51,7 +51,7 @@ class Commander:
         wanted = Properties(PacketTypes.PUBLISH)
         for name, value in properties.items():
             setattr(wanted, name, value)
-        self.client.publish(TOPIC, payload, 1, retain, wanted).wait_for_publish(10)
+        self.client.publish(TOPIC, payload, 1, retain, wanted).wait_for_publish(LONGEST_S)
 
     def send(self, verb: str, *, id_: str = "", valid_s: float = SOON_S, retain: bool = False, **args: str) -> str:
         """Send a command and give its id."""

@@ -106,7 +106,7 @@ class DaemonProcess:
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
-        self.wait(10)
+        self.wait()
 
     def reload(self) -> None:
         self.signal(signal.SIGHUP)

@@ -13,9 +13,9 @@ import cv2
 
 from edged.config.share import shipped
 from fakes import brokers
+from fakes.brokers import free_port
 from fakes.daemon import DaemonProcess, write_config
 from fakes.mjpeg import JpegCamera
-from fakes.serving import free_port
 from fakes.serving_daemon import wait_until_ready
 
 HOSTILE = "<img src=x onerror=document.title='owned'>"

@@ -8,7 +8,7 @@ import http.server
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -103,6 +103,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Answers one client. /basic and /digest ask for USER and PASSWORD."""
 
     stop = threading.Event()
+    sent: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         if not self._is_welcome():
@@ -132,6 +133,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 if self.stop.wait(0.1):
                     return False
         self.wfile.write(sent.data + b"\r\n")
+        self.sent.append(self.path)
         return not self.stop.wait(SLOW_S if self.path == "/slow" else SPACING_S)
 
     def _is_welcome(self) -> bool:
@@ -161,11 +163,12 @@ def _md5(text: str) -> str:
 
 
 class JpegCamera:
-    """The server; ``url`` has no path."""
+    """The server; ``url`` has no path. ``sent`` has a line for each picture."""
 
     def __init__(self) -> None:
         stop = threading.Event()
-        handler = type("Stoppable", (Handler,), {"stop": stop})
+        self.sent: list[str] = []
+        handler = type("Stoppable", (Handler,), {"stop": stop, "sent": self.sent})
         self._stop = stop
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True

@@ -17,11 +17,15 @@ class Drive:
     spare: int = 100
     warning: int = 0
     error: int = 0
+    status: int = 0
+    """What the drive refuses with; the call itself succeeds then, and leaves the page as it was."""
 
     def __call__(self, _descriptor: int, number: int, asked: bytearray) -> int:
         assert (number, len(asked)) == (NVME_IOCTL_ADMIN_CMD, 72)
         if self.error:
             raise OSError(self.error, os.strerror(self.error))
+        if self.status:
+            return self.status
         opcode, namespace = asked[0], struct.unpack_from("<I", asked, 4)[0]
         address, length, word_10 = (
             struct.unpack_from(form, asked, at)[0] for form, at in (("<Q", 24), ("<I", 36), ("<I", 40))

@@ -18,11 +18,11 @@ READ_BYTES = 65536
 
 
 class PtyScreen:
-    """``edgectl`` with these words; ``sent`` counts the bytes that came, as a slow line would carry them."""
+    """``edgectl`` with these words; ``said`` is all that came, and ``sent`` counts its bytes, as a slow line would carry them."""
 
     def __init__(self, *words: str, columns: int = 80, lines: int = 24) -> None:
         code = "import sys; from edgectl.cli import main; sys.exit(main())"
-        self.sent = 0
+        self.said, self.sent = "", 0
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.Stream(self._screen)
         # The terminal says how wide it is: readline, or who runs tests side by side, may have put other columns into these surroundings.
@@ -45,11 +45,14 @@ class PtyScreen:
     def until(self, fact: Callable[[str], object], what: str, within_s: float = LONGEST_S) -> str:
         """Wait until the screen shows something; gives the screen."""
         deadline = time.monotonic() + within_s
-        while not fact(shown := self.text()):
-            if time.monotonic() > deadline or not self._child.isalive():
+        while True:
+            # Asked before it is read: what a program says last is there when it has ended.
+            is_over = time.monotonic() > deadline or not self._child.isalive()
+            if fact(shown := self.text()):
+                return shown
+            if is_over:
                 pytest.fail(f"did not show within {within_s} s: {what}; it shows\n{shown}")
             self._take(0.05)
-        return shown
 
     def press(self, keys: str) -> None:
         self._child.send(keys)
@@ -85,5 +88,6 @@ class PtyScreen:
             read = self._child.read_nonblocking(READ_BYTES, within_s)
         except (pexpect.TIMEOUT, pexpect.EOF, ValueError):  # the last for a program that has ended, and was closed
             return
+        self.said += read
         self.sent += len(read.encode())
         self._stream.feed(read)

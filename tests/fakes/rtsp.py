@@ -5,18 +5,19 @@ from __future__ import annotations
 import functools
 import select
 import signal
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from fakes.brokers import free_port
+from fakes.waiting import LONGEST_S
 
 PYTHON = "/usr/bin/python3"
 """The bindings are the system's, and so is the Python that has them."""
 SERVER = Path(__file__).with_name("rtsp_server.py")
 NEEDS = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 ELEMENTS = ("x264enc", "rtph264pay", "videotestsrc")
-READY_S = 20.0
 
 
 @functools.cache
@@ -36,9 +37,7 @@ class RtspServer:
     def __init__(self, width: int = 640, height: int = 480, fps: int = 25) -> None:
         if reason := reason_to_skip():
             pytest.skip(reason)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"rtsp://127.0.0.1:{self.port}/live"
         self._shape = [str(number) for number in (width, height, fps)]
         self._process: subprocess.Popen[bytes] | None = None
@@ -48,7 +47,7 @@ class RtspServer:
         command = [PYTHON, str(SERVER), str(self.port), *self._shape]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._process.stdout is not None
-        assert select.select([self._process.stdout], [], [], READY_S)[0], "the RTSP server did not start"
+        assert select.select([self._process.stdout], [], [], LONGEST_S)[0], "the RTSP server did not start"
         assert self._process.stdout.readline() == b"ready\n"
 
     def freeze(self) -> None:

@@ -10,8 +10,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from fakes.assetbundle import materialise
-from fakes.daemon import DaemonProcess, write_config
-from fakes.serving import free_port
+from fakes.brokers import free_port
+from fakes.daemon import LONGEST_S, DaemonProcess, write_config
 
 ONNX, TFLITE = "mobilenet-v2-onnx", "mobilenet-v2"
 
@@ -39,7 +39,7 @@ def serving_daemon(folder: Path, assets: Path, more: str = "") -> Iterator[Servi
         daemon.close()
 
 
-def wait_until_ready(port: int, daemon: DaemonProcess, within_s: float = 60.0) -> None:
+def wait_until_ready(port: int, daemon: DaemonProcess, within_s: float = LONGEST_S) -> None:
     """Wait for ``/readyz``."""
     deadline = time.monotonic() + within_s
     while _status(port) != 200:

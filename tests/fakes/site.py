@@ -17,7 +17,7 @@ from edged.update.delivered import DeliveredWay
 from edged.update.disk import Disk
 from edged.update.manifest import read_bundle, verify
 from edged.update.ports import Probation, Progress, Shadow, Site
-from edged.update.probation import WATCH, Verdict
+from edged.update.probation import COMMIT, WATCH, Verdict
 from edged.update.records import Ordered, Records, Release
 from edged.update.shadow import GO_ON, Ruling
 from edged.update.store import Store
@@ -217,4 +217,11 @@ def box(path: Path, *, live: str | None = "1.0.0") -> Air:
     if live is not None:
         air.offer(live)
         air.live()
+    return air
+
+
+def committed(air: Air, version: str = "2.0.0") -> Air:
+    """Have a version ordered and kept."""
+    air.knobs.verdict = COMMIT
+    assert air.carry(air.order(version)) == "committed"
     return air

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from fakes.waiting import until
+
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
@@ -29,5 +31,6 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 
 def remount(disk: Path, how: str, *, check: bool = True) -> None:
-    """Make it read-only, ``ro``, or not, ``rw``."""
-    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=check)
+    """Make it read-only, ``ro``, or not, ``rw``; with ``check``, once nobody writes on it any more."""
+    command = ["mount", "-o", f"remount,{how}", str(disk)]
+    until(lambda: subprocess.run(command, check=False).returncode == 0 or not check, f"the disk is {how}")

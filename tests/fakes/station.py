@@ -54,7 +54,7 @@ class Station:
     def put(self, count: int, stream: str = "result/a", qos: int = 1, size: int = 20) -> None:
         for _ in range(count):
             body = {"schema": "edged.result/1", "boot_id": "boot-1", "pad": "x" * size}
-            assert self.outbox.put(Draft(stream, body, qos=qos), wait_s=5)
+            assert self.outbox.put(Draft(stream, body, qos=qos), wait_s=60)
 
     def close(self) -> None:
         self.link.stop(3)

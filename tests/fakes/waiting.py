@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -18,3 +20,10 @@ def until(fact: Callable[[], object], what: str, within_s: float = LONGEST_S, ev
         if time.monotonic() > deadline:
             pytest.fail(f"did not happen within {within_s} s: {what}")
         time.sleep(every_s)
+
+
+def starved_s(thread: str = "thread-self") -> float:
+    """Give how long a thread waited for a processor so far, this one or ``self/task/ID``: a busy machine alone makes it do so."""
+    with suppress(OSError, IndexError):
+        return int(Path(f"/proc/{thread}/schedstat").read_text("ascii").split()[1]) / 1e9
+    return 0.0

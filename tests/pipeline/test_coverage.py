@@ -154,6 +154,13 @@ def test_a_clock_that_is_set_back_makes_no_minute_longer() -> None:
     }
 
 
+def test_a_clock_that_is_set_within_its_minute_leaves_it() -> None:
+    bench = Bench().go(30, judged=1)
+    bench.clock.step_wall(5)
+    bench.go(30, judged=1)
+    assert [(row.seen_ms, row.down_ms) for row in bench.rows] == [(55_000, 5_000)]
+
+
 COUNTS = st.dictionaries(st.sampled_from(CAUSES), st.integers(1, 30), max_size=3)
 TICKS = st.lists(
     st.tuples(

@@ -154,6 +154,13 @@ def test_results_are_believed_again_after_a_whole_round_of_right_answers() -> No
     assert bench.selftest.reason is None
 
 
+def test_its_repr_says_whether_it_is_believed_and_what_is_asked_next() -> None:
+    bench = Bench().go(1)
+    assert repr(bench.selftest) == "<SelfTest gate: trusted, sample 1 is next>"
+    bench.wrong = {1}
+    assert repr(bench.go(105).selftest).startswith("<SelfTest gate: suspect, ")
+
+
 def test_a_lie_is_told_once_while_it_lasts() -> None:
     bench = Bench(wrong={0, 1, 2}).go(2000)
     assert len(bench.lies) == 1

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
 
@@ -11,48 +9,8 @@ from edged.domain.health import Reason
 from edged.pipeline.backoff import Backoff
 from edged.pipeline.worker import BEAT_S, BUILD_S, STABLE_AFTER_S, Worker
 from fakes.clock import FakeClock
+from fakes.script import AT_ONCE, GIVE_UP_S, Script, at_once, ran, script
 from fakes.waiting import until
-
-AT_ONCE = 0.0
-GIVE_UP_S = 10.0
-
-
-@dataclass
-class Script:
-    """Steps to order: True goes on, False is the end, an error is raised."""
-
-    words: Iterator[bool | Exception]
-    calls: list[str] = field(default_factory=list)
-    clock: FakeClock | None = None
-    advance_s: float = 0.0
-    reason: Reason | None = None
-
-    def step(self, timeout_s: float) -> bool:
-        assert timeout_s > 0
-        self.calls.append("step")
-        if self.clock:
-            self.clock.advance(self.advance_s)
-        word = next(self.words)
-        if isinstance(word, Exception):
-            raise word
-        return word
-
-    def close(self) -> None:
-        self.calls.append("close")
-
-
-def script(*words: bool | Exception) -> Script:
-    return Script(iter(words))
-
-
-def ran(worker: Worker) -> Worker:
-    worker.start()
-    assert worker.join(GIVE_UP_S)
-    return worker
-
-
-def at_once() -> Backoff:
-    return Backoff(first_s=AT_ONCE, limit_s=AT_ONCE)
 
 
 def test_it_steps_to_the_end_then_says_the_last_word_and_cleans_up() -> None:
@@ -205,49 +163,6 @@ def test_while_it_waits_for_the_next_attempt_its_heart_beats() -> None:
     assert max(beats) <= BEAT_S * 1e9
 
 
-def test_a_paused_worker_makes_no_step_beats_and_goes_on_where_it_was() -> None:
-    clock, steps = FakeClock(), script(True, False)
-    worker: Worker
-    seen = []
-
-    def wait(_seconds: float) -> bool:
-        seen.append((worker.state, worker.reason and worker.reason.code, worker.heartbeat_ns == clock.mono))
-        clock.advance(BEAT_S)
-        if len(seen) == 3:
-            worker.resume()
-        return False
-
-    worker = Worker("gate", lambda: steps, clock, wait=wait)
-    worker.pause()
-    worker.pause()
-    ran(worker)
-    assert [state for state, _, _ in seen] == ["paused"] * 3
-    assert seen[2] == ("paused", "paused", True)
-    assert steps.calls == ["step", "step", "close"]
-    assert (worker.state, worker.reason) == ("ended", None)
-
-
-def test_a_paused_worker_ends_when_asked_to() -> None:
-    steps = script()
-    worker = Worker("gate", lambda: steps, FakeClock())
-    worker.pause()
-    worker.start()
-    until(lambda: worker.state == "paused", "paused")
-    worker.stop()
-    assert worker.join(GIVE_UP_S)
-    assert steps.calls == ["close"]
-
-
-def test_a_worker_that_rests_wakes_at_once_when_it_shall_go_on() -> None:
-    worker = Worker("gate", lambda: script(False), FakeClock())
-    worker.pause()
-    worker.start()
-    until(lambda: worker.state == "paused", "paused")
-    worker.resume()
-    assert worker.join(GIVE_UP_S)
-    assert worker.state == "ended"
-
-
 def test_a_stop_while_it_waits_for_the_next_attempt_still_has_the_last_word_said() -> None:
     said: list[str] = []
 
@@ -329,99 +244,3 @@ def test_built_anew_when_asked_it_has_not_failed_and_says_no_last_word_in_betwee
     ran(worker)
     assert [steps.calls for steps in builds] == [["step", "close"], ["step", "close"]]
     assert (worker.state, worker.restarts, said) == ("ended", 0, ["end"])
-
-
-def test_what_two_paused_goes_on_when_both_let_it() -> None:
-    worker = Worker("gate", lambda: script(False), FakeClock())
-    worker.pause()
-    worker.pause("governed", "rests", "it passes")
-    worker.start()
-    until(lambda: worker.state == "paused", "paused")
-    assert worker.paused_by == {"paused", "governed"}
-    worker.resume("governed")
-    assert worker.state == "paused"
-    assert worker.reason is not None
-    assert worker.reason.code == "paused"
-    worker.resume()
-    assert worker.join(GIVE_UP_S)
-
-
-def test_one_that_shall_let_go_frees_what_it_built_and_builds_it_again_when_it_goes_on() -> None:
-    built: list[Endless] = []
-
-    def build() -> Endless:
-        built.append(Endless())
-        return built[-1]
-
-    freed: list[bool] = []
-    worker = Worker("gate", build, FakeClock())
-    worker.rested = lambda: freed.append(built[0].is_closed)
-    worker.start()
-    until(lambda: worker.state == "running", "it runs")
-
-    worker.pause("governed", lets_go=True)
-
-    until(lambda: worker.state == "paused" and freed, "it rests")
-    assert (freed, worker.steps) == ([True], None)
-    worker.resume("governed")
-    until(lambda: worker.state == "running", "it goes on")
-    assert (len(built), worker.restarts, worker.reason) == (2, 0, None)
-    worker.stop()
-    assert worker.join(GIVE_UP_S)
-
-
-def test_what_an_operator_paused_lets_go_too_and_is_built_only_when_nothing_pauses_it() -> None:
-    built: list[Endless] = []
-
-    def build() -> Endless:
-        built.append(Endless())
-        return built[-1]
-
-    worker = Worker("gate", build, FakeClock())
-    worker.start()
-    until(lambda: worker.state == "running", "it runs")
-    worker.pause()
-    until(lambda: worker.state == "paused", "it rests")
-    assert worker.steps is built[0]
-
-    worker.pause("governed", lets_go=True)
-    until(lambda: worker.steps is None, "it lets go")
-    worker.resume("governed")
-    assert (worker.state, worker.paused_by, len(built)) == ("paused", {"paused"}, 1)
-    worker.resume()
-    until(lambda: worker.state == "running", "it goes on")
-    assert len(built) == 2
-    worker.stop()
-    assert worker.join(GIVE_UP_S)
-
-
-def test_one_that_let_go_ends_when_asked_to_without_building_again() -> None:
-    built: list[Endless] = []
-
-    def build() -> Endless:
-        built.append(Endless())
-        return built[-1]
-
-    worker = Worker("gate", build, FakeClock())
-    worker.pause("governed", lets_go=True)
-    worker.start()
-    until(lambda: worker.state == "paused", "it rests")
-    worker.stop()
-    assert worker.join(GIVE_UP_S)
-    assert built == []
-    assert worker.state == "stopped"
-
-
-@dataclass
-class Endless:
-    """Steps without end."""
-
-    is_closed: bool = False
-    reason: Reason | None = None
-
-    def step(self, timeout_s: float) -> bool:
-        assert timeout_s > 0
-        return not threading.Event().wait(0.001)
-
-    def close(self) -> None:
-        self.is_closed = True
