@@ -5,9 +5,7 @@ This process loads none of the libraries that the daemon loads: their pages woul
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-import time
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,9 +13,10 @@ from pathlib import Path
 
 import psutil
 from apart import apart
-from daemons import STATE, start, stop, write_config
+from daemons import write_config
 from figure import Effort, Figure
 from listening import Listener
+from settled import looks
 
 from edged.demo.broker import Broker
 
@@ -25,7 +24,6 @@ TARGET_MB = 120.0
 SETTLE_RESULTS = 90
 """Six seconds: after three without another model the daemon gives back what only starting took."""
 SECONDS = 20
-RESULT_S = 60.0
 KEYS = ("Rss", "Pss", "Private_Dirty")
 
 
@@ -47,19 +45,16 @@ def measure(effort: Effort) -> list[Figure]:
         with closing(Broker(folder)) as broker, closing(Listener(broker.port)) as listener:
             source = f'kind = "file"\npath = "{scene.clip}"\npace = "recorded"\nloop = true\n'
             config = write_config(folder / "box", scene.bundle, broker.port, source)
-            # Once to compile, as an installation has done. Then a first start: it takes the model in, and holds more than a later one.
-            _looks(config, listener, 0)
-            shutil.rmtree(config.parent / STATE)
-            looks = _looks(config, listener, effort.times(SECONDS))
+            seen = looks(config, listener, SETTLE_RESULTS, effort.times(SECONDS), _look)
     # Once a model, and later than 20 s after the start, a child measures its variants: it is told, and it is not what runs.
-    alone = [look for look in looks if look["processes"] == 1]
+    alone = [look for look in seen if look["processes"] == 1]
     pss, rss, dirty, measuring = (
         _most(alone, "Pss"),
         _most(alone, "Rss"),
         _most(alone, "Private_Dirty"),
-        _most(looks, "Pss"),
+        _most(seen, "Pss"),
     )
-    beside = f"; up to {measuring:.0f} MB while a child measures variants" if len(alone) < len(looks) else ""
+    beside = f"; up to {measuring:.0f} MB while a child measures variants" if len(alone) < len(seen) else ""
     return [
         Figure(
             "memory (PSS over the process tree), one 720p source, one LiteRT model, HTTP off",
@@ -83,22 +78,8 @@ def _most(looks: list[dict[str, float]], key: str) -> float:
     return max(look[key] for look in looks)
 
 
-def _looks(config: Path, listener: Listener, seconds: int) -> list[dict[str, float]]:
-    """Run the daemon until it has settled, and look at it each second."""
-    daemon = start(config)
-    try:
-        for _ in range(SETTLE_RESULTS if seconds else 1):
-            listener.heard(RESULT_S)
-        looks = [_look(daemon.pid) for _ in range(seconds)]
-    finally:
-        stop(daemon)
-    listener.forget()
-    return looks
-
-
 def _look(pid: int) -> dict[str, float]:
-    """Wait a second, and sum smaps_rollup over the tree, in MB; ``processes`` says how many they were."""
-    time.sleep(1.0)
+    """Sum smaps_rollup over the tree, in MB; ``processes`` says how many they were."""
     root = psutil.Process(pid)
     tree = (root, *root.children(recursive=True))
     total = dict.fromkeys(KEYS, 0.0) | {"processes": float(len(tree))}

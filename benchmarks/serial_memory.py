@@ -10,19 +10,18 @@ import math
 import os
 import pty
 import random
-import shutil
 import tempfile
 import threading
-import time
 import tty
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemons import STATE, start, stop, write_config
+from daemons import write_config
 from figure import Effort, Figure
 from listening import Listener
+from settled import looks
 
 from edged.config.share import shipped
 from edged.demo.broker import Broker
@@ -31,7 +30,6 @@ TARGET_MB = 60.0
 SECONDS, SETTLE_RESULTS = 20, 240
 """The model has learned what is normal after 187 results."""
 RATE_HZ, TALK_S = 200, 0.02
-RESULT_S = 60.0
 RUNTIMES = ("/ai_edge_litert/", "/tflite_runtime/")
 SOURCE = """kind = "serial"
 port = "{port}"
@@ -55,19 +53,16 @@ def measure(effort: Effort) -> list[Figure]:
         with closing(Broker(folder)) as broker, closing(Listener(broker.port)) as listener, _sensor() as port:
             source = SOURCE.format(port=port, rate=float(RATE_HZ))
             config = write_config(folder / "box", shipped("models") / "vibration", broker.port, source)
-            # Once to compile, as an installation has done; then a first start, which holds more than a later one.
-            _looks(config, listener, 0)
-            shutil.rmtree(config.parent / STATE)
-            looks = _looks(config, listener, effort.times(SECONDS))
-    most = max(look.whole - look.runtime for look in looks)
-    whole, runtime = max(look.whole for look in looks), looks[-1].runtime
+            seen = looks(config, listener, SETTLE_RESULTS, effort.times(SECONDS), _look)
+    most = max(look.whole - look.runtime for look in seen)
+    whole, runtime = max(look.whole for look in seen), seen[-1].runtime
     return [
         Figure(
             "serial only, memory (PSS) without the model's runtime, HTTP off",
             f"≤ {TARGET_MB:.0f} MB",
             f"{most:.0f} MB",
             most <= TARGET_MB,
-            f"highest of {len(looks)} looks in as many seconds; {whole:.0f} MB with the runtime, whose own files take {runtime:.0f} MB "
+            f"highest of {len(seen)} looks in as many seconds; {whole:.0f} MB with the runtime, whose own files take {runtime:.0f} MB "
             "and whose heap counts as edged's; 200 Hz, three axes, model vibration",
         )
     ]
@@ -107,22 +102,8 @@ def _talk(line: int, done: threading.Event) -> None:
             continue  # nobody listens yet
 
 
-def _looks(config: Path, listener: Listener, seconds: int) -> list[Look]:
-    """Run the daemon until it has settled, and look at it each second."""
-    daemon = start(config)
-    try:
-        for _ in range(SETTLE_RESULTS if seconds else 1):
-            listener.heard(RESULT_S)
-        looks = [_look(daemon.pid) for _ in range(seconds)]
-    finally:
-        stop(daemon)
-    listener.forget()
-    return looks
-
-
 def _look(pid: int) -> Look:
-    """Wait a second, and sum the daemon's mappings."""
-    time.sleep(1.0)
+    """Sum the daemon's mappings."""
     whole = runtime = 0.0
     is_runtime = False
     for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8").splitlines():

@@ -79,24 +79,22 @@ def _starved(times: int) -> Figure:
 
 def _out_of_memory(group: Any, times: int) -> Figure:
     with tempfile.TemporaryDirectory() as name, _running(Path(name), group.inside(PROGRAM)) as fleet:
-        took_s = []
         for _ in range(times):
             before = len(_unknown(fleet))
             for neighbour in group.fill(2.0):
                 neighbour.wait(GIVE_UP_S)
             until(lambda before=before: len(_unknown(fleet)) > before, "a frame that is unknown")
-            lost = _unknown(fleet)[before]
-            stream = f"result/{lost['pipeline']}"
-            until(lambda stream=stream, lost=lost: _after(fleet, stream, lost), "a good result")
-            first = _after(fleet, stream, lost)[0]
-            took_s.append((first["mono_ms"] + sum(first["latency_ms"].values()) - lost["mono_ms"]) / 1000)
+            until(lambda: all(_after(fleet, lost) for lost in _unknown(fleet)), "a good result")
+            # The kernel may take both at once; the other's next frame says so.
             time.sleep(1.0)
+        until(lambda: all(_after(fleet, lost) for lost in _unknown(fleet)), "a good result")
+        took_s = [_took_s(fleet, lost) for lost in _unknown(fleet)]
     return Figure(
         "a control group's memory ends, and the kernel takes an engine's process → its first good result",
         "≤ 1 s",
         f"{median(took_s):.2f} s",
         max(took_s) <= 1.0,
-        f"{times} times, {min(took_s):.2f} to {max(took_s):.2f} s; {group.kills} processes were taken, never the daemon",
+        f"{times} times, {min(took_s):.2f} to {max(took_s):.2f} s; {group.kills} processes were taken, each counts, never the daemon",
     )
 
 
@@ -133,5 +131,12 @@ def _unknown(fleet: Any) -> list[dict[str, Any]]:
     return sorted((one for one in _of(fleet) if one["status"] == "unknown"), key=lambda one: one["mono_ms"])
 
 
-def _after(fleet: Any, stream: str, lost: dict[str, Any]) -> list[dict[str, Any]]:
-    return [one for one in fleet.of(stream) if one["status"] == "ok" and one["mono_ms"] > lost["mono_ms"]]
+def _took_s(fleet: Any, lost: dict[str, Any]) -> float:
+    """Give the time from the capture of a frame that met the fault to the end of the first good one after it."""
+    first = _after(fleet, lost)[0]
+    return float(first["mono_ms"] + sum(first["latency_ms"].values()) - lost["mono_ms"]) / 1000
+
+
+def _after(fleet: Any, lost: dict[str, Any]) -> list[dict[str, Any]]:
+    of = fleet.of(f"result/{lost['pipeline']}")
+    return [one for one in of if one["status"] == "ok" and one["mono_ms"] > lost["mono_ms"]]

@@ -29,6 +29,8 @@ By the clock it may have been longer: what waits for a processor disturbs nobody
 
 PROGRAM = "from edged.assembly.candidate import main; main()"
 TAIL_BYTES = 2000
+LOOK_S = 0.5
+"""How often is looked what keeps an answer."""
 LEAST_WORK_S = 0.01
 """What the kernel counts processor time in."""
 _READ_BYTES = 65_536
@@ -50,15 +52,15 @@ def measure(order: Order, effort: Effort, rest: Rest) -> Outcome:
 
 
 def _measured(child: _Child, effort: Effort, rest: Rest) -> Outcome:
-    loaded = child.answer(LOADED, "loading", effort.deadline_s)
+    loaded = child.answer(LOADED, "loading", effort)
     samples: list[Sample] = []
     while not effort.is_enough(samples):
         if not rest(child.worked_s()):
             return Later("it was called off")
         child.ask(effort.burst_ms)
-        samples += [Sample(*row) for row in child.answer(SAMPLES, "a call", effort.deadline_s)]
+        samples += [Sample(*row) for row in child.answer(SAMPLES, "a call", effort)]
     child.ask(None)
-    ended = child.answer(ENDED, "the end", effort.deadline_s)
+    ended = child.answer(ENDED, "the end", effort)
     rest(child.worked_s())
     return Run(tuple(samples), loaded["load_ms"], ended["peak_memory_mb"])
 
@@ -101,10 +103,10 @@ class _Child:
                 stdin.write(f"{burst_ms}\n".encode())
                 stdin.flush()
 
-    def answer(self, what: str, doing: str, deadline_s: float) -> Any:
+    def answer(self, what: str, doing: str, effort: Effort) -> Any:
         """Wait for the next line. Raises _FellError when there is none, or when it tells of a failure."""
         try:
-            document = json.loads(self._line(doing, deadline_s))
+            document = json.loads(self._line(doing, effort))
             return document[what] if what in document else self._failed(document[FAILED])
         except (ValueError, KeyError) as error:
             raise _FellError(Unfit(f"the child said something else than expected: {error}")) from error
@@ -119,17 +121,18 @@ class _Child:
                 if pipe is not None:
                     pipe.close()
 
-    def _line(self, doing: str, deadline_s: float) -> bytes:
+    def _line(self, doing: str, effort: Effort) -> bytes:
         began_s, waited_ns = time.monotonic(), waiting_ns(str(self._process.pid))
         stdout = self._process.stdout
         assert stdout is not None  # noqa: S101 - it is a pipe, as asked for above
         with selectors.DefaultSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
             while b"\n" not in self._heard:
-                left_s = began_s + deadline_s - time.monotonic()
-                if left_s <= 0 or not selector.select(left_s):
+                if not selector.select(min(LOOK_S, effort.deadline_s)):
                     waited_s = (waiting_ns(str(self._process.pid)) - waited_ns) / 1e9
-                    raise _FellError(overdue(waited_s, deadline_s, doing))
+                    if late := overdue(waited_s, time.monotonic() - began_s, effort, doing):
+                        raise _FellError(late)
+                    continue
                 got = os.read(stdout.fileno(), _READ_BYTES)
                 if not got:
                     raise _FellError(self._died(doing))

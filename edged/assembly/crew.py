@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 
 from edged.domain.errors import EngineLostError
 from edged.domain.places import Places
@@ -27,12 +25,14 @@ class Crew:
         self.outputs: tuple[TensorSpec, ...] = first.outputs
         self.most, self.count = most, 0
         self.is_lost = False
-        self._surplus: list[None] = []
         self._name = repr(first)
         self._idle: list[Engine] = []
-        # A token for each that idles: waiting for one costs nothing where one is there, as it is nearly always.
-        self._tokens: SimpleQueue[None] = SimpleQueue()
-        self._next, self._counting = Places(1), threading.Lock()
+        self._surplus = 0
+        """How many of those at work shall go when they have finished."""
+        # As many places are there to be taken as interpreters, and one where none is left: who takes that is refused.
+        self._places, self._counting = Places(most), threading.Lock()
+        for _ in range(most - 1):
+            self._places.take()
         self.join(first)
 
     def __repr__(self) -> str:
@@ -42,28 +42,30 @@ class Crew:
         """Take one more in."""
         with self._counting:
             self.count += 1
-        self._rest(engine)
+            self._idle.append(engine)
+            is_first = self.count == 1
+        if not is_first:
+            self._places.give()
 
     def leave(self) -> None:
         """Have one go: at once where one idles, or the first that has finished."""
         with self._counting:
             self.count -= 1
-        self._surplus.append(None)
-        with suppress(Empty, IndexError):
-            self._tokens.get_nowait()
+            self._surplus += 1
+            is_last = not self.count
+        if self._places.take(within_s=0.0):
             self._rest(self._idle.pop())
+        if is_last:
+            self._places.give()
 
     def infer(self, tensors: Sequence[Array], priority: int = 0) -> list[Array]:
         """Run once; of those who wait, the highest priority is the next. Raises what the engine raises."""
-        try:
-            self._tokens.get_nowait()
-        except Empty:
-            self._wait(priority)
+        self._places.take(priority)
         try:
             engine = self._idle.pop()
         except IndexError:
             # Closed, or all lost: whoever else waits hears it, too.
-            self._tokens.put(None)
+            self._places.give()
             message = f"cannot run {self._name}: its interpreters were closed or lost"
             raise EngineLostError(message) from None
         put_back = self._rest
@@ -77,41 +79,31 @@ class Crew:
 
     def close(self) -> None:
         """Free all, those at work as they finish; who waits for one is refused. May be called twice."""
-        if not self.count:
-            return
-        with self._counting:
-            self._surplus.extend([None] * self.count)
-            self.count = 0
-        with suppress(Empty, IndexError):
-            while True:
-                self._tokens.get_nowait()
-                self._rest(self._idle.pop())
-        self._tokens.put(None)
-
-    def _wait(self, priority: int) -> None:
-        self._next.take(priority)
-        self._tokens.get()
-        self._next.give()
+        while self.count:
+            self.leave()
 
     def _rest(self, engine: Engine) -> None:
-        try:
-            # One step, as everything here: no thread comes in between.
-            self._surplus.pop()
-        except IndexError:
-            self._idle.append(engine)
-            self._tokens.put(None)
-        else:
+        with self._counting:
+            goes = self._surplus > 0
+            if goes:
+                self._surplus -= 1
+            else:
+                self._idle.append(engine)
+        if goes:
             engine.close()
+        else:
+            self._places.give()
 
     def _lose(self, engine: Engine) -> None:
         """Let go what failed: whoever runs next shall not meet it, and nobody wait for one where none is left."""
-        self.is_lost = True
         with self._counting:
-            try:
-                self._surplus.pop()
-            except IndexError:
+            self.is_lost = True
+            was_to_go = self._surplus > 0
+            if was_to_go:
+                self._surplus -= 1
+            else:
                 self.count -= 1
-            is_last = not self.count
+            is_last = not was_to_go and not self.count
         engine.close()
         if is_last:
-            self._tokens.put(None)
+            self._places.give()

@@ -20,8 +20,9 @@ from edged.assembly.supply import Supply
 from edged.assembly.suspecting import fault
 from edged.config import schema
 from edged.control.descent import NOTHING_LESS, Less, descend
+from edged.control.fallback import Life
 from edged.domain.bundle import Bundle, WindowInput
-from edged.domain.errors import EdgedError, EngineLostError
+from edged.domain.errors import DeadlineError, EdgedError, EngineLostError
 from edged.domain.health import Reason
 from edged.domain.ports import Clock, Sink
 from edged.domain.variant import Rung
@@ -82,6 +83,7 @@ class Keeper:
         self._blamed: Opened | None = None
         self._sinks: Sequence[Sink] = ()
         self._opened: Opened | None = None
+        self._life = Life()
         self.stillness: Stillness | None = None
         self.less = NOTHING_LESS
         """How far below the chosen rung it runs, since the box suffers."""
@@ -103,7 +105,7 @@ class Keeper:
 
     def build(self) -> Loop:
         """Open the model and make the loop. Raises what opening raises, with the reader shut."""
-        settings, intake = self._settings, self._intake
+        settings, intake, began_ns = self._settings, self._intake, self._clock.monotonic_ns()
         is_open = False
         try:
             opened, refine = self._open()
@@ -116,6 +118,7 @@ class Keeper:
                 intake.needs.excuse(settings.name)
             self._gate.arrive(settings.name)
         self._takes_over(opened)
+        self._life = Life(began_ns, self._clock.monotonic_ns())
         self._sinks = self._watching()
         refine = (*refine, self.drifting) if self.drifting is not None else refine
         refine = (self.companion, *refine) if self.companion is not None else refine
@@ -144,9 +147,11 @@ class Keeper:
         blamed, self._blamed = self._blamed, None
         if rung is None or not isinstance(error, EngineLostError):
             return False
+        # The time that it hung is no life.
+        lived = not isinstance(error, DeadlineError) and self._life.is_enough(self._clock.monotonic_ns())
         if blamed is not None:
-            return self._supply.lost(blamed.bundle.manifest.name, None, None, blamed.rung, error)
-        return self._supply.lost(settings.model, settings.pin, settings.objective, rung, error)
+            return self._supply.lost(blamed.bundle.manifest.name, None, None, blamed.rung, error, lived=lived)
+        return self._supply.lost(settings.model, settings.pin, settings.objective, rung, error, lived=lived)
 
     def rested(self) -> None:
         """Give the memory of what was let go back to the box."""

@@ -1,9 +1,14 @@
-"""Measures, behind the running pipelines, what was not measured on this box yet: one candidate at a time, in the time that they spare."""
+"""Measures, behind the running pipelines, what was not measured on this box yet: one candidate at a time, in the time that they spare.
+
+A child lives for a spell of a second or two, and ends before the rest that it owes the pipelines, which may be minutes: what rests would
+hold its model's memory. What takes longer than a spell is measured in several.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from edged.assembly.bench import Rest, measure
 from edged.assembly.box import Box
@@ -32,8 +37,11 @@ PART = ".measuring"
 """Its name among the daemon's parts; no source can have it."""
 SETTLE_S = 20.0
 """After pipelines were started or changed: their first frames are no measure, and a start is disturbed by everything."""
-BACKGROUND = Effort(measure_s=0.3, max_runs=200)
-"""Every call costs the pipelines' patience; 30 give a median within a few per cent."""
+BACKGROUND = Effort(measure_s=0.3, max_runs=200, starved_s=10.0)
+"""Every call costs the pipelines' patience; 30 give a median within a few per cent. On a busy box a child waits for its processor for ten
+seconds and is ended: it would hold its memory, and give no figures that count."""
+SPELL_S = 1.0
+"""Of calls, about as much as starting a child and loading a model take: to begin again costs no more than what it was begun for."""
 TICK_S = 2.0
 """How often is looked whether something is left to measure, and for figures that ``edgectl bench`` has written meanwhile."""
 NEVER_NS = 1 << 62
@@ -65,6 +73,9 @@ class Measuring(SidePart):
         self._effort = effort or BACKGROUND
         self._settle_s = settle_s
         self._measures = measures
+        self._parts: dict[Key, Run] = {}
+        """What was measured in spells that were not enough yet."""
+        self._owed_s = 0.0
         self._witness = Witness(lines)
         self._not_before: dict[Key, tuple[int, int]] = {}
         self._calm_ns = clock.monotonic_ns()
@@ -89,10 +100,12 @@ class Measuring(SidePart):
         self._doing = f"measures {name_of(job)}"
         logs.event(_LOG, "candidate.begun", level=logging.DEBUG, candidate=name_of(job))
         self._witness.look(busy=False)
-        outcome = self._measures(job.order(polite=True), self._effort, self._rest)
+        spell = replace(self._effort, patience=SPELL_S / self._effort.measure_s)
+        outcome = self._measures(job.order(polite=True), spell, self._worked)
         self._doing = "waits"
         if not self._stop.is_set():
-            self._learn(job, outcome)
+            self._take(job, outcome)
+        self._rest()
         return True
 
     def _run(self) -> None:
@@ -138,10 +151,15 @@ class Measuring(SidePart):
         self._again_ns = now_ns if len(ready) > 1 else min(waiting, default=NEVER_NS)
         return ready[0] if ready else None
 
-    def _rest(self, busy_s: float) -> bool:
-        """Rest after so much work, as long as the pipelines ask for."""
+    def _worked(self, busy_s: float) -> bool:
+        """Note so much work of the child; whether it may go on."""
         self._witness.look(busy=True)
-        share = self._witness.share()
+        self._owed_s += busy_s
+        return not self._stop.is_set()
+
+    def _rest(self) -> None:
+        """Rest after the work of a spell, as long as the pipelines ask for."""
+        share, busy_s, self._owed_s = self._witness.share(), self._owed_s, 0.0
         left_s = pause_s(busy_s, share)
         logs.event(_LOG, "candidate.rests", level=logging.DEBUG, worked_s=busy_s, share=share, rest_s=left_s)
         while left_s > 0 and not self._stop.wait(min(SLICE_S, left_s)):
@@ -149,7 +167,16 @@ class Measuring(SidePart):
             self._witness.look(busy=False)
             if not self._is_calm():
                 left_s = max(left_s, self._settle_s)
-        return not self._stop.is_set()
+
+    def _take(self, job: Job, outcome: Outcome) -> None:
+        """Add what a spell gave to what was measured before, and learn from the whole once it is enough."""
+        before = self._parts.pop(_key(job), None)
+        whole = _joined(before, outcome) if before is not None and isinstance(outcome, Run) else outcome
+        if isinstance(whole, Run) and not self._effort.is_enough(whole.samples):
+            self._parts[_key(job)] = whole
+            self._again_ns = self._clock.monotonic_ns()
+            return
+        self._learn(job, whole)
 
     def _learn(self, job: Job, outcome: Outcome) -> None:
         result = judge(outcome, job.candidate.threads, feel()) if isinstance(outcome, Run) else outcome
@@ -166,6 +193,11 @@ class Measuring(SidePart):
         self._not_before[_key(job)] = tries, again_ns
         self._again_ns = min(self._again_ns, again_ns)
         logs.event(_LOG, "candidate.postponed", candidate=name_of(job), reason=why.reason, again_in_s=wait_s)
+
+
+def _joined(one: Run, other: Run) -> Run:
+    """Take two spells as one: the file is in the page cache at the second, so that the first says what loading takes."""
+    return Run((*one.samples, *other.samples), one.load_ms, max(one.peak_memory_mb, other.peak_memory_mb))
 
 
 def _key(job: Job) -> Key:

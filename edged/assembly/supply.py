@@ -199,18 +199,26 @@ class Supply:
         return opened is None or self._box.engines.shares.frees(opened.model.engine)
 
     def lost(
-        self, model: str, pin: str | None, objective: Objective | None, rung: Rung, error: EngineLostError
+        self,
+        model: str,
+        pin: str | None,
+        objective: Objective | None,
+        rung: Rung,
+        error: EngineLostError,
+        *,
+        lived: bool = False,
     ) -> bool:
         """Leave a rung alone whose engine was lost in a child; whether to build anew at once.
 
-        That is so when another rung can run, and at the first failure. False for an engine in this process.
+        That is so when another rung can run, at the first failure, and when it ``lived`` for long enough. False for an engine in
+        this process.
         """
         if self._box.lost is None or not self._box.engines.isolates(rung):
             return False
         is_first = self._box.lost.failed(rung, error) == 1
         bundle = self._bundles.get(model)
         runnable = self.ladder(bundle, pin, objective).runnable if bundle is not None else ()
-        return is_first or any(way_of(one) != way_of(rung) for one in runnable[:1])
+        return is_first or lived or any(way_of(one) != way_of(rung) for one in runnable[:1])
 
     def lied(
         self, model: str, pin: str | None, objective: Objective | None, rung: Rung, error: EngineLostError

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 from edged.domain.figures import Figures, Measured, Subject
 
@@ -92,6 +92,8 @@ class Effort:
     """A burst ends with the first call past it: after each the pace is asked."""
     deadline_s: float = 60.0
     """For loading, and for each burst, while nothing makes the child wait."""
+    starved_s: float = inf
+    """So long it may wait for a processor in one of those."""
 
     def is_enough(self, samples: Sequence[Sample]) -> bool:
         """Whether these samples do."""
@@ -240,11 +242,13 @@ def retry_after_s(tries: int) -> float:
     return float(min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(tries - 1, 16)))
 
 
-def overdue(waited_s: float, wall_s: float, doing: str) -> Unfit | Later:
-    """Say what a missed deadline means: a hang, or a box that gave the child no processor."""
-    if waited_s >= wall_s / 2:
+def overdue(waited_s: float, wall_s: float, effort: Effort, doing: str) -> Unfit | Later | None:
+    """Say what it means that there is no answer yet: a hang, or a box that gives the child no processor; None while there is time."""
+    if waited_s < effort.starved_s and wall_s < effort.deadline_s:
+        return None
+    if waited_s >= min(effort.starved_s, wall_s / 2):
         return Later(f"the box is busy: {doing} waited {waited_s:.0f} of {wall_s:.0f} s for a processor")
-    return Unfit(f"{doing} did not end within {wall_s:g} s", any_threads=False)
+    return Unfit(f"{doing} did not end within {effort.deadline_s:g} s", any_threads=False)
 
 
 def _urgency(candidate: Candidate) -> tuple[bool, int, int, bool, int]:

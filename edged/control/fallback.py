@@ -17,9 +17,26 @@ LONGEST_S = 300.0
 """Each try costs a process and, with a stick, a firmware; what is repaired is back within five minutes."""
 STABLE_S = 60.0
 """Run well for so long, the next failure is a first one again."""
+ENOUGH_S = 1.0
+"""Run for so long, an engine that ended was worth beginning."""
 
 Way = tuple[str, str]
 """A file's SHA-256 and the accelerator that it runs on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """When an engine was begun, and since when it has run; monotonic."""
+
+    began_ns: int = 0
+    runs_ns: int = 0
+
+    def is_enough(self, now_ns: int) -> bool:
+        """Whether to begin it anew at once, now that it ended: it ran for longer than it takes to begin, and for a second.
+
+        Even one that ends so again and again sees for more than half of the time; a wait would only show less.
+        """
+        return now_ns - self.runs_ns >= max(ENOUGH_S * 1e9, self.runs_ns - self.began_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,10 +40,13 @@ def better_than_running(rungs: Sequence[Rung], now: Rung, objective: Objective) 
 
     What was not measured never does, and what was measured but misses the objective takes the place of nothing that may meet it.
     """
-    ladder = [rung for rung in rungs if rung.standing in {"meets", "misses"}]
-    if now.figures is None:
-        return next((best for best in ladder[:1] if _is_better_than_unmeasured(best, now)), None)
-    return next((rung for rung in ladder if _is_better(rung, now, objective)), None)
+    ladder = [
+        (rung, rung.figures) for rung in rungs if rung.standing in {"meets", "misses"} and rung.figures is not None
+    ]
+    its = now.figures
+    if its is None:
+        return next((best for best, _ in ladder[:1] if _is_better_than_unmeasured(best, now)), None)
+    return next((rung for rung, mine in ladder if _is_better((rung, mine), (now, its), objective)), None)
 
 
 def _is_better_than_unmeasured(best: Rung, now: Rung) -> bool:
@@ -52,9 +55,8 @@ def _is_better_than_unmeasured(best: Rung, now: Rung) -> bool:
     return best.standing == "meets" and not is_same
 
 
-def _is_better(rung: Rung, now: Rung, objective: Objective) -> bool:
-    if rung.figures is None or now.figures is None:
-        return False
+def _is_better(one: tuple[Rung, Figures], running: tuple[Rung, Figures], objective: Objective) -> bool:
+    (rung, mine), (now, its) = one, running
     if now.share > 1:
         return rung.share <= 1 or rung.share <= STILL * now.share
     if rung.share > STILL:
@@ -63,8 +65,7 @@ def _is_better(rung: Rung, now: Rung, objective: Objective) -> bool:
     if objective.prefer == "accuracy" and rung.level != now.level:
         return rung.level < now.level
     name_of_it, decides = DECIDES[objective.prefer]
-    mine, its = decides(rung.figures), decides(now.figures)
-    return mine <= STILL * its and its > reach(name_of_it, mine)
+    return decides(mine) <= STILL * decides(its) and decides(its) > reach(name_of_it, decides(mine))
 
 
 def _stays(now: Rung, best: Rung) -> str:

@@ -40,8 +40,8 @@ HEADER_LENGTH = "inference-header-content-length"
 FAULTS = (*REFUSALS, *STUMBLES)
 BYTES_A_NUMBER = 64
 """Of an answer in JSON, generously; one in binary takes less."""
-MOST_NUMBERS = 2**26
-"""Of a tensor: 256 MB of float32. A server that tells of more cannot be meant for a frame."""
+MOST_NUMBERS = 2**25
+"""Of all that goes in, or comes out: a picture of 4K has 25 million. A server that tells of more cannot be meant for a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,14 +243,19 @@ def _specs(told: Sequence[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
     if not told:
         message = "its metadata names no tensors, expected names, types and shapes"
         raise ValueError(message)
-    return tuple(TensorSpec(one["name"], _shape(one), _dtype(one)) for one in told)
+    specs = tuple(TensorSpec(one["name"], _shape(one), _dtype(one)) for one in told)
+    count = sum(math.prod(spec.shape) for spec in specs)
+    if count > MOST_NUMBERS:
+        message = f"its metadata tell of {count} numbers, expected at most {MOST_NUMBERS}"
+        raise ValueError(message)
+    return specs
 
 
 def _shape(told: Mapping[str, Any]) -> tuple[int, ...]:
     # A free first axis is how many come at once, and one frame does.
     sizes = [int(size) for size in told["shape"]]
     sizes = [1, *sizes[1:]] if sizes and sizes[0] == -1 else sizes
-    if not sizes or min(sizes) < 1 or math.prod(sizes) > MOST_NUMBERS:
+    if not sizes or min(sizes) < 1:
         message = (
             f"tensor {told['name']!r} has the shape {told['shape']}, expected one that is fixed but for the first axis"
         )

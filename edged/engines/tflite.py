@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +85,7 @@ def refuse_foreign(operators: Sequence[str], name: str) -> None:
 
 
 class TfliteEngine:
-    """A TFLite interpreter behind a lock: it serves one thread at a time, and others wait; the highest priority is the next."""
+    """A TFLite interpreter: it serves one thread at a time, and others wait; the highest priority is the next."""
 
     def __init__(self, interpreter: Any, runtime: str, name: str, threads: int, facts: Facts) -> None:
         self.remembers, self.is_lost = facts.remembers, False
@@ -94,7 +93,7 @@ class TfliteEngine:
         self._runtime = runtime
         self._name = name
         self._threads = threads
-        self._lock, self._next = threading.Lock(), Places(1)
+        self._place = Places(1)
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         self._inputs = tuple(_spec(detail, "") for detail in inputs)
         self._outputs = tuple(_spec(detail, facts.meanings.get(detail["name"], "")) for detail in outputs)
@@ -122,8 +121,7 @@ class TfliteEngine:
 
     def infer(self, tensors: Sequence[Array], priority: int = 0) -> list[Array]:
         """Run once; the answer's arrays are copies."""
-        if not self._lock.acquire(blocking=False):
-            self._wait(priority)
+        self._place.take(priority)
         try:
             interpreter = self._interpreter
             if interpreter is None:
@@ -138,17 +136,13 @@ class TfliteEngine:
             message = f"cannot run {self._name}: {_line(str(error))}"
             raise EngineLostError(message) from error
         finally:
-            self._lock.release()
-
-    def _wait(self, priority: int) -> None:
-        self._next.take(priority)
-        self._lock.acquire()
-        self._next.give()
+            self._place.give()
 
     def close(self) -> None:
         """Free the model, after the call that is running. May be called twice."""
-        with self._lock:
-            self._interpreter = None
+        self._place.take()
+        self._interpreter = None
+        self._place.give()
 
 
 def _interpreter_class() -> tuple[Callable[..., Any], str]:

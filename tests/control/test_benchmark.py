@@ -218,5 +218,13 @@ def test_what_could_not_be_measured_is_left_alone_ever_longer_up_to_an_hour() ->
 
 
 def test_a_child_that_got_no_processor_did_not_hang() -> None:
-    assert overdue(40.0, 60.0, "loading") == Later("the box is busy: loading waited 40 of 60 s for a processor")
-    assert overdue(1.0, 60.0, "a call") == Unfit("a call did not end within 60 s", any_threads=False)
+    effort = Effort(deadline_s=60.0)
+    assert overdue(40.0, 60.1, effort, "loading") == Later("the box is busy: loading waited 40 of 60 s for a processor")
+    assert overdue(1.0, 60.1, effort, "a call") == Unfit("a call did not end within 60 s", any_threads=False)
+    assert overdue(40.0, 59.9, effort, "loading") is None
+
+
+def test_what_starves_is_not_waited_for_until_the_deadline() -> None:
+    effort = Effort(deadline_s=60.0, starved_s=10.0)
+    assert overdue(9.9, 30.0, effort, "loading") is None
+    assert overdue(10.0, 30.0, effort, "loading") == Later("the box is busy: loading waited 10 of 30 s for a processor")

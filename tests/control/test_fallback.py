@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edged.control.choose import choose
-from edged.control.fallback import FIRST_S, LONGEST_S, STABLE_S, Fallback, wait_s, way_of, without_held
+from edged.control.fallback import FIRST_S, LONGEST_S, STABLE_S, Fallback, Life, wait_s, way_of, without_held
 from edged.control.possible import Facts
 from edged.domain.variant import Ladder
 from fakes.box import accelerator, bundle, inventory, profile, variant
@@ -52,10 +52,31 @@ def test_a_failure_after_it_ran_well_is_a_first_one() -> None:
     assert fallback.failed(TPU, "it hung", int((3 + STABLE_S) * S)) == 1
 
 
+@pytest.mark.parametrize(
+    ("opening_s", "ran_s", "expected"),
+    [(0.3, 0.9, False), (0.3, 1.0, True), (20.0, 19.0, False), (20.0, 20.0, True)],
+    ids=["not a second", "a second", "shorter than it took to open", "as long"],
+)
+def test_an_engine_that_ran_longer_than_it_took_to_open_is_worth_opening_at_once(
+    opening_s: float, ran_s: float, expected: bool
+) -> None:
+    opened_s = 100.0 + opening_s
+    life = Life(100 * S, int(opened_s * S))
+    assert life.is_enough(int((opened_s + ran_s) * S)) == expected
+
+
 def test_the_same_file_on_another_accelerator_is_another_matter() -> None:
     fallback = Fallback()
     fallback.failed(TPU, "it hung", 0)
     assert (TPU[0], "cpu") not in fallback.held(1)
+
+
+def test_opening_what_never_failed_keeps_nothing_of_it() -> None:
+    fallback = Fallback()
+    fallback.opened(CPU, 0)
+    assert repr(fallback) == "<Fallback >"
+    fallback.failed(TPU, "it hung", 0)
+    assert repr(fallback) == "<Fallback aaaaaaaa on edgetpu: it hung>"
 
 
 def test_it_is_due_once_for_each_wait() -> None:

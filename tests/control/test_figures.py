@@ -64,6 +64,12 @@ def test_figures_that_cannot_have_been_measured_are_refused() -> None:
         read_measured(document)
 
 
+@pytest.mark.parametrize(("threads", "runs"), [(0, 100), (1, 0)])
+def test_figures_of_nothing_are_refused(threads: int, runs: int) -> None:
+    with pytest.raises(ValueError, match=f"cannot keep figures of {threads} threads and {runs} runs"):
+        Figures(threads, runs, 1.0, 2.0, 1.0, 5.0, 20.0)
+
+
 def test_figures_are_found_by_the_files_digest_and_the_accelerator() -> None:
     known = [measured(), measured(sha256="b" * 64, accelerator="cuda"), measured(sha256="c" * 64)]
     assert figures_of(known, BUNDLE, "a-profile") == {("int8", "cpu"): (ROW,), ("fp32", "cuda"): (ROW,)}

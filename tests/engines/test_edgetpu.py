@@ -20,7 +20,9 @@ from fakes.note import Note
 from fakes.unkillable import unkillable
 from fakes.waiting import until
 
-HOME = Home(patience=Patience(floor_s=0.5, opening_s=20.0))
+HOME = Home(patience=Patience(floor_s=20.0))
+QUICK = Home(patience=Patience(floor_s=0.5, opening_s=20.0))
+"""For what shall hang."""
 PICTURE = np.full((1, 128, 128, 3), 7, np.uint8)
 
 
@@ -75,6 +77,13 @@ def model(assets: Path) -> Path:
 
 
 @pytest.fixture
+def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTpus:
+    tpus = FakeTpus(tmp_path / "tpus")
+    monkeypatch.setenv("FAKE_EDGETPU", tpus.env["FAKE_EDGETPU"])
+    return tpus
+
+
+@pytest.fixture
 def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTpus:
     tpus = FakeTpus(tmp_path / "tpus", ("usb:0", "usb:1"))
     monkeypatch.setenv("FAKE_EDGETPU", tpus.env["FAKE_EDGETPU"])
@@ -107,10 +116,8 @@ def test_pipelines_are_spread_and_who_comes_late_shares_the_same_file(two: FakeT
 @pytest.mark.slow
 @pytest.mark.assets
 def test_two_files_share_a_device_and_the_child_that_holds_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: Note, model: Path
+    one: FakeTpus, tmp_path: Path, note: Note, model: Path
 ) -> None:
-    one = FakeTpus(tmp_path / "tpus")
-    monkeypatch.setenv("FAKE_EDGETPU", one.env["FAKE_EDGETPU"])
     shared, other = pool(one, note), tmp_path / "other.tflite"
     other.write_bytes(model.read_bytes())
     first, second = shared.open(model, HOME), shared.open(other, HOME)
@@ -131,16 +138,12 @@ def test_two_files_share_a_device_and_the_child_that_holds_it(
 
 @pytest.mark.slow
 @pytest.mark.assets
-def test_of_those_that_wait_for_a_device_the_most_important_comes_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: Note, model: Path
-) -> None:
-    one = FakeTpus(tmp_path / "tpus")
-    monkeypatch.setenv("FAKE_EDGETPU", one.env["FAKE_EDGETPU"])
-    shared, patient = pool(one, note), Home(patience=Patience(floor_s=20.0, opening_s=20.0))
-    leases = [shared.open(model, patient) for _ in range(3)]
+def test_of_those_that_wait_for_a_device_the_most_important_comes_first(one: FakeTpus, note: Note, model: Path) -> None:
+    shared = pool(one, note)
+    leases = [shared.open(model, HOME) for _ in range(3)]
     leases[2].priority = 10
     places = leases[0].engine._sandbox.places
-    one.say("slow 400")
+    one.say("slow 3000")
     came: list[int] = []
 
     def run(place: int) -> None:
@@ -151,6 +154,7 @@ def test_of_those_that_wait_for_a_device_the_most_important_comes_first(
     for number, thread in enumerate(threads):
         thread.start()
         until(lambda number=number: f"1 of 1 places taken, {number} wait" in repr(places), "it waits")  # type: ignore[misc] # bound at once
+    one.say("ok")
     for thread in threads:
         thread.join(20)
     for lease in leases:
@@ -165,7 +169,7 @@ def test_a_device_that_was_lost_comes_last_and_its_shared_engine_is_not_given_ag
     two: FakeTpus, note: Note, model: Path
 ) -> None:
     shared = pool(two, note)
-    first = shared.open(model, HOME)
+    first = shared.open(model, QUICK)
     two.say("hang", first.device)
     with pytest.raises(EngineLostError, match="gave no answer"):
         first.infer([PICTURE])
@@ -212,11 +216,7 @@ def test_a_library_that_crashes_with_the_runtime_is_remembered_and_not_tried_a_t
 
 @pytest.mark.slow
 @pytest.mark.assets
-def test_who_gives_back_waits_for_nobody_who_opens_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: Note, model: Path
-) -> None:
-    one = FakeTpus(tmp_path / "tpus")
-    monkeypatch.setenv("FAKE_EDGETPU", one.env["FAKE_EDGETPU"])
+def test_who_gives_back_waits_for_nobody_who_opens_there(one: FakeTpus, note: Note, model: Path) -> None:
     shared = pool(one, note)
     lease = shared.open(model, HOME)
     seat = shared._seats["usb:0"]
@@ -231,12 +231,10 @@ def test_who_gives_back_waits_for_nobody_who_opens_there(
 @pytest.mark.slow
 @pytest.mark.assets
 def test_a_device_whose_child_does_not_end_is_not_given_another_until_it_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: Note, model: Path
+    one: FakeTpus, monkeypatch: pytest.MonkeyPatch, note: Note, model: Path
 ) -> None:
-    one = FakeTpus(tmp_path / "tpus")
-    monkeypatch.setenv("FAKE_EDGETPU", one.env["FAKE_EDGETPU"])
     shared = pool(one, note)
-    lease = shared.open(model, HOME)
+    lease = shared.open(model, QUICK)
     one.say("hang")
     with unkillable(monkeypatch) as let_go:
         with pytest.raises(EngineLostError, match="gave no answer"):
@@ -257,10 +255,8 @@ def test_a_device_whose_child_does_not_end_is_not_given_another_until_it_has(
 @pytest.mark.slow
 @pytest.mark.assets
 def test_a_further_model_has_less_time_to_open_since_another_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: Note, model: Path
+    one: FakeTpus, tmp_path: Path, note: Note, model: Path
 ) -> None:
-    one = FakeTpus(tmp_path / "tpus")
-    monkeypatch.setenv("FAKE_EDGETPU", one.env["FAKE_EDGETPU"])
     shared, other = pool(one, note), tmp_path / "other.tflite"
     other.write_bytes(model.read_bytes())
     lease = shared.open(model, HOME)
@@ -270,5 +266,5 @@ def test_a_further_model_has_less_time_to_open_since_another_waits(
     with pytest.raises(DeviceError, match=r"gave no answer within 0.30 s"):
         shared.open(other, home)
 
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < 30
     lease.close()

@@ -7,6 +7,7 @@ import json
 import mmap
 import os
 import resource
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,3 +143,11 @@ def test_the_childs_files_are_python_3_8_with_numpy_and_nothing_of_edged(module:
     imported |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
     assert imported
     assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names | {"numpy"}
+
+
+def test_the_child_imports_nothing_that_reads_installed_packages() -> None:
+    ask = f"import sys; sys.path.append({str(Path(sandbox_runtimes.__file__).parent)!r}); import sandbox_runtimes as one; "
+    ask += "one.Tflite(); print(sorted(sys.modules.keys() & {'importlib.metadata', 'email'}))"
+    # As the parent starts it: isolated, with what that can import at the end.
+    said = subprocess.run([sys.executable, "-I", "-c", ask], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"

@@ -58,7 +58,7 @@ def test_it_runs_on_the_threads_that_it_is_given(threads: int) -> None:
     engine.close()
 
 
-def test_of_those_who_wait_the_most_important_is_the_next_but_for_who_came_first(tmp_path: Path) -> None:
+def test_of_those_who_wait_the_most_important_is_the_next(tmp_path: Path) -> None:
     engine, ran = tflite.open_engine(_written(tmp_path, tflite_relu()), threads=1), list[float]()
 
     class Noted:
@@ -77,15 +77,16 @@ def test_of_those_who_wait_the_most_important_is_the_next_but_for_who_came_first
         threading.Thread(target=engine.infer, args=([np.full((1, 4), number, np.float32)], priority))
         for number, priority in ((1, 0), (2, 0), (3, 7))
     ]
-    with engine._lock:
-        for number, thread in enumerate(waiting):
-            thread.start()
-            until(lambda number=number: f"1 of 1 places taken, {number} wait" in repr(engine._next), "it waits")  # type: ignore[misc] # bound at once
+    engine._place.take()
+    for number, thread in enumerate(waiting, 1):
+        thread.start()
+        until(lambda number=number: f"1 of 1 places taken, {number} wait" in repr(engine._place), "it waits")  # type: ignore[misc] # bound at once
+    engine._place.give()
     for thread in waiting:
         thread.join(10)
     engine.close()
 
-    assert ran == [1, 3, 2]
+    assert ran == [3, 1, 2]
 
 
 @pytest.mark.parametrize(
