@@ -26,8 +26,14 @@ class Body:
     """A request's body: ``view`` lies on memory that ``close`` gives back, for when nobody looks at it any more."""
 
     def __init__(self, buffers: Buffers, size: int, ahead: int = 0) -> None:
-        self._buffers = buffers
-        self._buffer, self._begin = buffers.lend(size, ahead)
+        """Make room for ``size`` bytes. Raises RefusedError when other bodies take too much already, as ``add`` does."""
+        buffers.take(size)
+        self._buffers, self._room = buffers, size
+        try:
+            self._buffer, self._begin = buffers.lend(size, ahead)
+        except MemoryError:
+            buffers.leave(size)
+            raise
         self.size = 0
 
     @property
@@ -42,6 +48,10 @@ class Body:
 
     def add(self, part: bytes) -> None:
         """Put a part behind the others."""
+        more = self.size + len(part) - self._room
+        if more > 0:
+            self._buffers.take(more)
+            self._room += more
         end = self._begin + self.size
         if end + len(part) > len(self._buffer):
             self._buffer.extend(bytes(end + len(part) - len(self._buffer)))
@@ -49,14 +59,16 @@ class Body:
         self.size += len(part)
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Give the memory back. May be called twice."""
+        self._buffers.leave(self._room)
         self._buffers.give_back(self._buffer)
+        self._room, self._buffer = 0, bytearray()
 
 
 async def read_body(request: Request, limit: int, buffers: Buffers, ahead: int = 0) -> Body:
     """Read a body of at most ``limit`` bytes, unpacked. Its byte number ``ahead`` lies at a multiple of ``ALIGNMENT`` in memory.
 
-    Raises RefusedError: ``too-large``, ``invalid`` for what was not packed as it says; GoneError.
+    Raises RefusedError: ``too-large``, ``overloaded``, ``invalid`` for what was not packed as it says; GoneError.
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     length = _length(request.headers)
@@ -64,10 +76,14 @@ async def read_body(request: Request, limit: int, buffers: Buffers, ahead: int =
         raise _too_large(limit)
     is_packed = encoding not in {"", "identity"}
     body = Body(buffers, max(length, 0), 0 if is_packed else ahead)
-    await _fill(request, body, length, limit)
-    if not is_packed:
-        return body
-    unpacked = _unpacked(body.view, encoding, limit)
+    try:
+        await _fill(request, body, length, limit)
+        if not is_packed:
+            return body
+        unpacked = _unpacked(body.view, encoding, limit)
+    except BaseException:
+        body.close()
+        raise
     body.close()
     placed = Body(buffers, len(unpacked), ahead)
     placed.add(unpacked)

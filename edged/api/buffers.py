@@ -12,12 +12,16 @@ from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
+from edged.api.refusal import RefusedError
+
 ALIGNMENT = 64
 """Where a tensor begins in memory, behind its header: any vector unit's width."""
 KEPT_BYTES = 8_388_608
 """What is kept in all."""
 LEAST_BYTES = 65_536
 """Smaller ones cost nothing."""
+MOST_BYTES = 134_217_728
+"""Of all bodies at once, but for one that is larger: each has its room before its bytes come, and a head costs its client nothing."""
 CALM_S = 5.0
 """So long nobody asked before everything is let go."""
 
@@ -30,9 +34,23 @@ class Buffers:
         self._free: list[bytearray] = []
         self._lock = threading.Lock()
         self._asked_s = 0.0
+        self._taken = 0
 
     def __repr__(self) -> str:
         return f"<Buffers {len(self._free)} kept, {sum(map(len, self._free))} bytes>"
+
+    def take(self, size: int) -> None:
+        """Count in what somebody is about to lay down; ``leave`` counts it out. Raises RefusedError when others take too much already."""
+        with self._lock:
+            if self._taken and self._taken + size > MOST_BYTES:
+                message = f"cannot take a body of {size} bytes now: others take {self._taken}, expected at most {MOST_BYTES} together"
+                raise RefusedError(message, "overloaded", remedy="come again later", retry_after_s=1.0)
+            self._taken += size
+
+    def leave(self, size: int) -> None:
+        """Count out what nobody looks at any more."""
+        with self._lock:
+            self._taken -= size
 
     def lend(self, size: int, ahead: int = 0) -> tuple[bytearray, int]:
         """Give a buffer for ``size`` bytes and where they shall begin, so that byte number ``ahead`` of them lies aligned."""

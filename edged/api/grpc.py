@@ -16,7 +16,9 @@ import grpc
 
 from edged.api import grpc_messages as messages
 from edged.api.access import Access, Right
+from edged.api.grpc_awaited import Awaited
 from edged.api.grpc_calls import CALLS, Call, read_infer, response_document
+from edged.api.guesses import Guesses
 from edged.api.handlers import Handlers
 from edged.api.protobuf import encode
 from edged.api.refusal import Kind, RefusedError, refusal
@@ -37,6 +39,8 @@ MOST_STREAMS = MOST_CALLS // 2
 """A stream holds its thread for as long as its client likes, and single calls need some."""
 MOST_CONNECTIONS = 256
 """More are closed as they come: each is an open file, which the rest of the box needs too."""
+MESSAGE_S = 30.0
+"""What a call's message gets to come, as over HTTP. A stream may be silent for as long as it likes: there are fewer of them."""
 HANDSHAKE_MS, ALIVE_MS = 10_000, 60_000
 """What a connection's beginning may take, and when one that says nothing is asked whether anybody is there."""
 LEAVE_S = 2.0
@@ -49,6 +53,7 @@ CODES: Mapping[Kind, grpc.StatusCode] = MappingProxyType(
     {
         "invalid": grpc.StatusCode.INVALID_ARGUMENT,
         "unauthenticated": grpc.StatusCode.UNAUTHENTICATED,
+        "guessing": grpc.StatusCode.RESOURCE_EXHAUSTED,
         "forbidden": grpc.StatusCode.PERMISSION_DENIED,
         "not-found": grpc.StatusCode.NOT_FOUND,
         "too-large": grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -88,6 +93,7 @@ class Service(grpc.GenericRpcHandler):
         self._handlers = handlers
         self.access = access
         self._streams = threading.BoundedSemaphore(MOST_STREAMS)
+        self.awaited, self._guesses = Awaited(MESSAGE_S), Guesses()
         self._rows = self._named()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
@@ -99,18 +105,27 @@ class Service(grpc.GenericRpcHandler):
             self.access.check(right, host="localhost", origin="", authorization=str(given))
         except EdgedError as error:
             # As a stream, which need not be sent anything: who may not ask holds no thread until a request has come.
-            return grpc.stream_stream_rpc_method_handler(partial(_turned_away, refusal(error)))
+            return grpc.stream_stream_rpc_method_handler(partial(self._turned_away, refusal(error), str(given)))
         return handler
 
     def _named(self) -> Mapping[str, Row]:
         """Give gRPC's handlers by the call's path, with the right that each asks for."""
         found: dict[str, Row] = {
-            "ModelInfer": ("read", grpc.unary_unary_rpc_method_handler(self._infer)),
+            "ModelInfer": ("read", self._single("read", self._infer)),
             "ModelStreamInfer": ("read", grpc.stream_stream_rpc_method_handler(self._stream)),
         }
         for call in CALLS:
-            found[call.name] = (call.right, grpc.unary_unary_rpc_method_handler(partial(self._answered, call)))
+            found[call.name] = (call.right, self._single(call.right, partial(self._answered, call)))
         return {f"/{messages.SERVICE}/{name}": row for name, row in found.items()}
+
+    def _single(self, right: Right, answer: Callable[[bytes, grpc.ServicerContext], bytes]) -> Handler:
+        # As a stream of one message: gRPC waits for a single one's by itself, on a thread that nobody can call back.
+        def answer_one(bodies: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+            if right != "open":
+                self._listen_to(context)
+            return answer(self.awaited.only(bodies, context), context)
+
+        return grpc.stream_unary_rpc_method_handler(answer_one)
 
     def _answered(self, call: Call, body: bytes, context: grpc.ServicerContext) -> bytes:
         return _guarded(context, lambda: call(self._handlers, body))
@@ -120,6 +135,7 @@ class Service(grpc.GenericRpcHandler):
 
     def _stream(self, bodies: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         """Answer one request after the other; a fault is told in its place, and the stream goes on."""
+        self._listen_to(context)
         if not self._streams.acquire(blocking=False):
             context.abort(CODES["overloaded"], f"cannot take another stream: there are {MOST_STREAMS}, expected fewer")
         try:
@@ -134,6 +150,22 @@ class Service(grpc.GenericRpcHandler):
         except EdgedError as error:
             told = {"error_message": str(refusal(error))}
         return encode(messages.STREAM_RESPONSE, told)
+
+    def _listen_to(self, context: grpc.ServicerContext) -> None:
+        """End a call of an address that tries tokens, whatever token it has."""
+        try:
+            self._guesses.check(_address(context))
+        except RefusedError as refused:
+            context.abort(CODES[refused.kind], str(refused))
+
+    def _turned_away(
+        self, refused: RefusedError, given: str, _bodies: Iterator[bytes], context: grpc.ServicerContext
+    ) -> Iterator[bytes]:
+        self._listen_to(context)
+        if refused.kind == "unauthenticated":
+            self._guesses.wrong(_address(context), given)
+        context.abort(CODES[refused.kind], str(refused))
+        yield b""
 
     def _run(self, body: bytes, context: grpc.ServicerContext) -> dict[str, Any]:
         regions = self._handlers.regions
@@ -160,9 +192,10 @@ def _guarded(context: grpc.ServicerContext, does: Callable[[], bytes]) -> bytes:
     return b""
 
 
-def _turned_away(refused: RefusedError, _bodies: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-    context.abort(CODES[refused.kind], str(refused))
-    yield b""
+def _address(context: grpc.ServicerContext) -> str:
+    """Give who calls, of ``ipv4:192.0.2.7:4711`` or ``ipv6:%5B::1%5D:4711``, without the port."""
+    host = str(context.peer()).partition(":")[2].rpartition(":")[0]
+    return host.replace("%5B", "").replace("%5D", "").strip("[]")
 
 
 class GrpcServer:
@@ -197,7 +230,8 @@ class GrpcServer:
 
     def stop(self) -> None:
         """Take no more calls, and end when those in hand are answered."""
-        if self._server is not None:
+        if self._server is not None and self._service is not None:
+            self._service.awaited.stop()
             self._server.stop(LEAVE_S)
 
     def join(self, timeout_s: float) -> bool:
@@ -243,6 +277,7 @@ class GrpcServer:
         server.add_generic_rpc_handlers((service,))
         self._bind(server)
         server.start()
+        service.awaited.start()
         return server
 
     def _bind(self, server: grpc.Server) -> None:

@@ -7,7 +7,6 @@ import gzip
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from threading import BoundedSemaphore
 from typing import Any
 
 from starlette.requests import Request
@@ -19,7 +18,7 @@ from edged.api.buffers import Buffers
 from edged.api.handlers import Handlers
 from edged.api.infer import InferRequest, InferResponse, Pending
 from edged.api.refusal import RefusedError, invalid
-from edged.api.routes import Route, aside, document
+from edged.api.routes import Lane, Route, aside, document
 from edged.api.tensors import BYTES, Tensor
 from edged.api.wire import MOST_JSON_BYTES, Call, parsed, read_call, write_response
 from edged.telemetry.trace import NAME as TRACEPARENT
@@ -31,7 +30,7 @@ WORTH_PACKING_BYTES = 1024
 PICTURE = "picture"
 MOST_LOADING = 2
 """Models that come or go at once: each may take minutes to be tried, which holds up nothing else."""
-_LOADING = BoundedSemaphore(MOST_LOADING)
+_LOADING = Lane(MOST_LOADING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +262,10 @@ class InferenceApi:
 
     async def _parsed(self, request: Request) -> dict[str, Any]:
         body = await read_body(request, min(self.body_limit, MOST_JSON_BYTES), self.buffers)
-        return parsed(body.view)
+        try:
+            return parsed(body.view)
+        finally:
+            body.close()
 
 
 async def _found(request: Request, pending: Pending) -> Any:

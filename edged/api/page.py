@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib.resources import files
-from threading import BoundedSemaphore
 from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from edged.api.refusal import RefusedError
-from edged.api.routes import Route, aside, document
+from edged.api.routes import Lane, Route, aside, document
 
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -50,7 +49,7 @@ class Looking(Protocol):
 
 def routes(looking: Looking) -> Sequence[Route]:
     """Give the rows."""
-    looks, views = BoundedSemaphore(MOST_LOOKING), BoundedSemaphore(1)
+    looks, views = Lane(MOST_LOOKING), Lane(1)
 
     async def overview(_request: Request) -> Response:
         return document(await aside(looking.document, views))

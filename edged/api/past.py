@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import BoundedSemaphore
 from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from edged.api.refusal import RefusedError
-from edged.api.routes import Route, aside, document
+from edged.api.routes import Lane, Route, aside, document
 
 HOUR_S, POINTS = 3600, 240
 MOST_SPAN_S, MOST_POINTS = 40 * 86_400, 1000
@@ -26,12 +25,12 @@ class Remembering(Protocol):
 def routes(remembering: Remembering) -> Sequence[Route]:
     """Give the row."""
     # A day takes a second of work, one at a time: who asks for many of them waits for those, and nobody else does.
-    places = BoundedSemaphore(1)
+    lane = Lane(1)
 
     async def past(request: Request) -> Response:
         span_s = _whole(request, "seconds", HOUR_S, MOST_SPAN_S)
         points = _whole(request, "points", POINTS, MOST_POINTS)
-        return document(await aside(lambda: remembering.document(span_s, points), places))
+        return document(await aside(lambda: remembering.document(span_s, points), lane))
 
     summary = "The last hour, or ?seconds= of them in ?points=, as the flight recorder kept it"
     return (Route("GET", "/api/history", past, "read", summary, gives="History"),)

@@ -2,7 +2,8 @@
 
 ``STATUS`` holds HTTP's; gRPC's codes by the same kinds stand beside its server: ``invalid`` INVALID_ARGUMENT, ``not-found`` NOT_FOUND,
 ``overloaded``, ``unready`` and ``lost`` UNAVAILABLE, ``late`` DEADLINE_EXCEEDED, ``too-large`` and ``budget`` RESOURCE_EXHAUSTED,
-``unauthenticated`` UNAUTHENTICATED, ``forbidden`` PERMISSION_DENIED, ``unsupported`` UNIMPLEMENTED, ``fault`` INTERNAL.
+``guessing`` RESOURCE_EXHAUSTED, ``unauthenticated`` UNAUTHENTICATED, ``forbidden`` PERMISSION_DENIED, ``unsupported`` UNIMPLEMENTED,
+``fault`` INTERNAL.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from edged.domain.errors import BudgetError, BundleError, EdgedError, FrameError
 Kind = Literal[
     "invalid",
     "unauthenticated",
+    "guessing",
     "forbidden",
     "not-found",
     "too-large",
@@ -32,6 +34,7 @@ STATUS: Mapping[Kind, int] = MappingProxyType(
     {
         "invalid": 400,
         "unauthenticated": 401,
+        "guessing": 429,
         "forbidden": 403,
         "not-found": 404,
         "too-large": 413,
@@ -49,11 +52,12 @@ WORDS: Mapping[Kind, str] = MappingProxyType(
     {
         "invalid": "what was sent is no request, or does not fit the model",
         "unauthenticated": "no token, or none that is valid",
+        "guessing": "this address brought too many wrong tokens within a minute",
         "forbidden": "a token that only reads; a host that is not the box's own name; a page of another site",
         "not-found": "no such model, version or path",
         "too-large": "the body",
         "unsupported": "what this server does not do",
-        "overloaded": "as many requests wait as may",
+        "overloaded": "as many requests wait as may, or their bodies take as much memory as they may",
         "late": "the request's time was over before its run began",
         "unready": "the model is not loaded, or does not load",
         "budget": "memory has no room for it",
@@ -65,7 +69,10 @@ WORDS: Mapping[Kind, str] = MappingProxyType(
 
 
 class RefusedError(EdgedError):
-    """A request that gets no answer; ``kind`` says whose move it is, ``retry_after_s`` when to come again (``overloaded`` only)."""
+    """A request that gets no answer; ``kind`` says whose move it is.
+
+    ``retry_after_s`` is when to come again (``overloaded`` and ``guessing`` only).
+    """
 
     def __init__(self, message: str, kind: Kind, *, remedy: str = "", retry_after_s: float = 0.0) -> None:
         super().__init__(message, remedy=remedy, code=kind)

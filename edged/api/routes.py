@@ -11,7 +11,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,12 +22,15 @@ from starlette.types import Receive, Scope, Send
 
 from edged.api.access import Access, Right
 from edged.api.bodies import GoneError
+from edged.api.guesses import Guesses
 from edged.api.refusal import STATUS, RefusedError, refusal
 from edged.domain.errors import EdgedError
 from edged.telemetry.jsontext import json_text
 
-MOST_ASIDE = 4
-"""Slow things at once; others wait for one of these to end."""
+MOST_ASIDE, MOST_WAITING = 4, 256
+"""Slow things at once; others wait for one of these to end. More wait than there usually are connections."""
+WAITING_OF_A_KIND = 64
+"""Each that waits is a thread, also when its client has gone away: it could come again a thousand times meanwhile."""
 CLIENT_CLOSED = 499
 """Nobody reads it; nginx's number, for logs."""
 _LOG = logging.getLogger("edged.http")
@@ -58,7 +60,7 @@ class Application:
     """An ASGI application. ``access`` may be replaced while it runs; ``upkeep`` is called about once a second, and must be short."""
 
     def __init__(self, routes: Iterable[Route], access: Access, upkeep: Sequence[Callable[[], None]] = ()) -> None:
-        self.access = access
+        self.access, self.guesses = access, Guesses()
         self.upkeep = tuple(upkeep)
         places: dict[str, dict[str, Route]] = {}
         for route in routes:
@@ -97,13 +99,7 @@ class _Place:
     async def _answer(self, request: Request) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
         route = self._methods.get(method)
-        headers = request.headers
-        self._application.access.check(
-            route.right if route is not None else "read",
-            host=headers.get("host", ""),
-            origin=headers.get("origin", ""),
-            authorization=headers.get("authorization", ""),
-        )
+        self._let_in(request, route.right if route is not None else "read")
         if route is not None:
             return await route.answer(request)
         if not self._methods:
@@ -112,6 +108,21 @@ class _Place:
         allowed = ", ".join(sorted(self._methods))
         told = {"error": f"cannot {request.method[:20]} this path, expected {allowed}"}
         return document(told, 405, {"Allow": allowed})
+
+    def _let_in(self, request: Request, right: Right) -> None:
+        headers, guesses = request.headers, self._application.guesses
+        address = request.client.host if request.client is not None else ""
+        authorization = headers.get("authorization", "")
+        if right != "open":
+            guesses.check(address)
+        try:
+            self._application.access.check(
+                right, host=headers.get("host", ""), origin=headers.get("origin", ""), authorization=authorization
+            )
+        except RefusedError as error:
+            if error.kind == "unauthenticated":
+                guesses.wrong(address, authorization)
+            raise
 
 
 def document(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -133,29 +144,60 @@ def refused(error: RefusedError) -> Response:
     return document({"error": str(error)}, STATUS[error.kind], headers)
 
 
-async def aside(work: Callable[[], Got], places: AbstractContextManager[Any] | None = None) -> Got:
+class Lane:
+    """Slow work of one kind: ``most`` at once, and as many as may wait for those. Thread-safe."""
+
+    def __init__(self, most: int, waiting: int = WAITING_OF_A_KIND) -> None:
+        self.at_work, self._room = threading.BoundedSemaphore(most), threading.BoundedSemaphore(most + waiting)
+
+    def enter(self) -> None:
+        """Take a place among those who wait. Raises RefusedError when there is none."""
+        if not self._room.acquire(blocking=False):
+            message = "cannot do this now: too many wait for the same already, expected fewer"
+            raise RefusedError(message, "overloaded", remedy="come again later", retry_after_s=1.0)
+
+    def leave(self) -> None:
+        """Give it up."""
+        self._room.release()
+
+
+async def aside(work: Callable[[], Got], lane: Lane | None = None) -> Got:
     """Do slow work on a thread of its own, a few at once, while the event loop goes on. A daemon's end does not wait for it.
 
-    ``places`` (a semaphore) are those of one kind of work, which shall hold up no other; default: the ones that all others share.
+    ``lane`` is that of one kind of work, which shall hold up no other; default: the one that all others share. Raises RefusedError
+    when too much waits there.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Got] = loop.create_future()
+    chosen = lane or _LANE
+    chosen.enter()
 
     def settle(put: Callable[[Any], None], what: Any) -> None:
         if not done.done():
             put(what)
 
     def run() -> None:
-        with _PLACES if places is None else places:
-            try:
-                got = work()
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-                loop.call_soon_threadsafe(settle, done.set_exception, error)
-            else:
-                loop.call_soon_threadsafe(settle, done.set_result, got)
+        try:
+            with chosen.at_work:
+                outcome = _outcome(work, done)
+        finally:
+            chosen.leave()
+        loop.call_soon_threadsafe(settle, *outcome)
 
-    threading.Thread(target=run, name="edged-http-aside", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="edged-http-aside", daemon=True).start()
+    except RuntimeError:
+        chosen.leave()
+        raise
     return await done
 
 
-_PLACES = threading.BoundedSemaphore(MOST_ASIDE)
+def _outcome(work: Callable[[], Got], done: asyncio.Future[Got]) -> tuple[Callable[[Any], None], Any]:
+    """Give what came of it, and what tells that."""
+    try:
+        return done.set_result, work()
+    except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+        return done.set_exception, error
+
+
+_LANE = Lane(MOST_ASIDE, MOST_WAITING)

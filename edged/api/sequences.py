@@ -66,6 +66,8 @@ class Sequences:
             if step.sequence not in self._kept and len(self._kept) >= self._most:
                 message = f"cannot begin sequence {step.sequence!r}: {self._most} are under way, expected fewer"
                 raise RefusedError(message, "overloaded", remedy="end some, or come again", retry_after_s=1.0)
+            # Now, and not when it is answered: where that fails nothing may go on with what was before.
+            self._kept.pop(step.sequence, None)
             return None
         if step.sequence not in self._kept:
             idle_s = self._idle_ns // _NS_PER_S

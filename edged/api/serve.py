@@ -82,6 +82,8 @@ class Served:
         self._learner: threading.Thread | None = None
         self._run_ns = 0.0
         self._lost: RefusedError | None = None
+        self._absent = 0
+        """Of the instances, how many are lost and not opened again."""
         self._hire(brought.instance())
 
     def __repr__(self) -> str:
@@ -320,22 +322,32 @@ class Served:
     def _reopened(self) -> Instance | None:
         """Open another instance in place of one that is lost, until one opens; who asks meanwhile is refused."""
         wait_s = LOOK_S / 10
-        while not self._waiting.closed:
-            try:
-                instance = self.brought.instance()
-            except EdgedError as error:
-                logs.event(_LOG, "serving.lost", level=logging.ERROR, model=self.brought.name, error=error)
-                self._is_lost(refusal(error))
-                self._waiting.pause(wait_s)
-                wait_s = min(2 * wait_s, 60 * LOOK_S)
-            else:
-                self._lost = None
-                return instance
-        return None
+        self._are_absent(1)
+        try:
+            while not self._waiting.closed:
+                try:
+                    instance = self.brought.instance()
+                except EdgedError as error:
+                    logs.event(_LOG, "serving.lost", level=logging.ERROR, model=self.brought.name, error=error)
+                    self._is_lost(refusal(error))
+                    self._waiting.pause(wait_s)
+                    wait_s = min(2 * wait_s, 60 * LOOK_S)
+                else:
+                    return instance
+            return None
+        finally:
+            self._are_absent(-1)
+
+    def _are_absent(self, more: int) -> None:
+        with self._lock:
+            self._absent += more
+            self._lost = self._lost if more > 0 else None
 
     def _is_lost(self, why: RefusedError) -> None:
-        if self.instances == 1:
-            self._lost = why
+        with self._lock:
+            are_all = self._absent >= self.instances
+            self._lost = why if are_all else self._lost
+        if are_all:
             while (job := self._waiting.take()) is not None:
                 _refuse(job, why.again())
 

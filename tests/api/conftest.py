@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from edged.domain.tensor import TensorSpec
+from fakes.raw_http import RawClient
+from fakes.serving import Box, FakeBrought, box, served
 from fakes.serving_daemon import Serving, serving_daemon
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -32,3 +35,23 @@ def browser() -> Iterator[Any]:
         opened = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def http_box() -> Box:
+    """Give a box with the models m and wide, and one that is not loaded, idle."""
+    wide = TensorSpec("x", (1, -1), "float32")
+    return box(FakeBrought("m"), FakeBrought("idle"), FakeBrought("wide", inputs=(wide,)), queue=64).loaded("m", "wide")
+
+
+@pytest.fixture(scope="module")
+def http_port(http_box: Box) -> Iterator[int]:
+    with served(http_box) as port:
+        yield port
+
+
+@pytest.fixture
+def http(http_port: int) -> Iterator[RawClient]:
+    """Give a client of that box."""
+    with RawClient(http_port) as client:
+        yield client

@@ -1,12 +1,11 @@
-"""Several requests in one run: when it pays, and that each gets its own."""
+"""Several requests in one run: each gets its own."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -20,97 +19,20 @@ from edged.api.refusal import RefusedError
 from edged.api.serve import Batches, Job, Served
 from edged.api.tensors import named
 from edged.domain.errors import BundleError, DeviceError, EngineLostError, FrameError
-from edged.domain.ports import Clock
 from edged.domain.tensor import FREE, Array, TensorSpec
 from edged.engines.onnx import open_engine
 from edged.hardware.clock import SystemClock
-from fakes.clock import FakeClock
 from fakes.modelfile import onnx_model
 from fakes.serving import FakeBrought, doubled
-from fakes.waiting import LONGEST_S, until
-
-FREE_IN, FREE_OUT = TensorSpec("x", (FREE, 4), "float32"), TensorSpec("y", (FREE, 4), "float32")
-RUN_S = 0.004
-
-
-def same_for_any_number(tensors: Sequence[Array]) -> list[Array]:
-    time.sleep(RUN_S)
-    return doubled(tensors)
-
-
-@contextmanager
-def at_work(
-    compute: Callable[[Sequence[Array]], list[Array]],
-    batches: Batches,
-    inputs: tuple[TensorSpec, ...] = (FREE_IN,),
-    clock: Clock | None = None,
-) -> Iterator[Served]:
-    brought = FakeBrought("m", compute=compute, inputs=inputs, outputs=(FREE_OUT,))
-    served = Served(brought, clock or SystemClock(), 64, batches)
-    try:
-        yield served
-    finally:
-        served.close()
-
-
-def asked(served: Served, rows: Array, patience_s: float = 10.0) -> Job:
-    now_ns = SystemClock().monotonic_ns()
-    job = Job(lambda instance: instance.infer([rows]), now_ns + int(patience_s * 10**9), now_ns, tensors=[rows])
-    served.submit(job)
-    return job
-
-
-def behind_a_run(served: Served, gate: threading.Event, *rows: Array) -> list[Job]:
-    """Let requests wait behind a run that ``gate`` holds up, and let it go; nothing is measured meanwhile, with the same network."""
-    served._may_batch = False
-    blocks = asked(served, np.zeros((1, 4), np.float32))
-    until(blocks.future.running, "it runs")
-    jobs = [asked(served, one) for one in rows]
-    gate.set()
-    blocks.future.result(10)
-    return jobs
-
-
-def together(served: Served, number: int, rows: Array) -> list[Job]:
-    """Let so many requests wait at a time, while no run gets its turn."""
-    brought = served.brought
-    assert isinstance(brought, FakeBrought)
-    brought.turns = turns = threading.Lock()
-    with turns:
-        jobs = [asked(served, rows) for _ in range(number)]
-        brought.turns = nullcontext()
-    return jobs
-
-
-def learned(served: Served) -> None:
-    """Let two wait at a time, and wait until the box has measured."""
-    for job in together(served, 6, np.zeros((1, 4), np.float32)):
-        job.future.result(10)
-    until(lambda: not any(thread.name == "edged-batch-m" for thread in threading.enumerate()), "it has measured")
-
-
-def test_the_sizes_that_are_tried_end_with_the_largest() -> None:
-    assert [batching.sizes_upto(most) for most in (1, 2, 6, 8)] == [[], [2], [2, 4, 6], [2, 4, 8]]
-
-
-@pytest.mark.parametrize(
-    ("took_s", "expected"),
-    [
-        ({1: 1.0, 2: 1.0, 4: 1.0}, 4),
-        ({1: 1.0, 2: 1.0, 4: 4.0}, 2),
-        ({1: 1.0, 2: 1.6, 4: 3.2}, 1),
-        ({1: 1.0}, 1),
-    ],
+from fakes.sharing import (
+    FREE_IN,
+    FREE_OUT,
+    asked,
+    at_work,
+    behind_a_run,
+    same_for_any_number,
 )
-def test_a_batch_must_bring_a_third_more(took_s: dict[int, float], expected: int) -> None:
-    assert batching.best_size(took_s) == expected
-
-
-@pytest.mark.parametrize("fixed", [TensorSpec("x", (1, 4), "float32"), TensorSpec("x", (), "float32")])
-def test_what_has_a_fixed_first_axis_is_never_batched(fixed: TensorSpec) -> None:
-    assert batching.is_batchable([FREE_IN], [FREE_OUT])
-    assert not batching.is_batchable([fixed], [FREE_OUT])
-    assert not batching.is_batchable([FREE_IN], [fixed])
+from fakes.waiting import LONGEST_S, until
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=6))
@@ -121,63 +43,6 @@ def test_each_request_gets_its_own_rows(counts: list[int]) -> None:
 
     for request, part in zip(requests, parts, strict=True):
         np.testing.assert_array_equal(request[0], part[0])
-
-
-def test_requests_that_wait_share_a_run_once_the_box_has_measured_that_it_pays() -> None:
-    with at_work(same_for_any_number, Batches(4)) as served:
-        learned(served)
-        jobs = [asked(served, np.full((1, 4), place, np.float32)) for place in range(24)]
-        answers = [job.future.result(10)[0] for job in jobs]
-        told = served.counts.document()
-
-    assert served.batch == 4
-    for place, answer in enumerate(answers):
-        np.testing.assert_array_equal(answer, np.full((1, 4), 2 * place, np.float32))
-    assert told["inference_count"] == 30
-    assert int(str(told["execution_count"])) <= 6 + 24 / 2
-    assert {"batch_size": 4}.items() <= told["batch_stats"][-1].items()  # type: ignore[index]
-
-
-def test_where_more_items_take_as_much_longer_every_request_has_its_own_run() -> None:
-    # On a clock of its own: on a busy machine the shorter of two sleeps is held up by more of itself.
-    clock, one_at_a_time, sizes = FakeClock(), threading.Lock(), set()
-
-    def more_for_more(tensors: Sequence[Array]) -> list[Array]:
-        time.sleep(RUN_S)  # so that others wait meanwhile
-        with one_at_a_time:
-            clock.advance(RUN_S * len(tensors[0]))
-            sizes.add(len(tensors[0]))
-        return doubled(tensors)
-
-    with at_work(more_for_more, Batches(4), clock=clock) as served:
-        learned(served)
-
-        assert sizes == {1, 2, 4}
-        assert served.batch == 1
-
-
-def test_nothing_is_measured_while_nobody_waits_nor_where_nothing_can_be_batched() -> None:
-    with at_work(same_for_any_number, Batches(4)) as served:
-        for _ in range(3):
-            asked(served, np.zeros((1, 4), np.float32)).future.result(10)
-        assert served.batch == 1
-    with at_work(same_for_any_number, Batches(4), inputs=(TensorSpec("x", (1, 4), "float32"),)) as served:
-        learned(served)
-        assert served.batch == 1
-
-
-def test_a_model_that_takes_no_other_number_after_all_is_not_batched() -> None:
-    def one_only(tensors: Sequence[Array]) -> list[Array]:
-        if len(tensors[0]) != 1:
-            message = "cannot run: it was exported for one item"
-            raise EngineLostError(message)
-        return doubled(tensors)
-
-    with at_work(one_only, Batches(4)) as served:
-        learned(served)
-
-        assert served.batch == 1
-        assert asked(served, np.ones((1, 4), np.float32)).future.result(10)[0].sum() == 8
 
 
 def test_a_larger_request_and_another_shape_have_runs_of_their_own() -> None:
@@ -194,7 +59,7 @@ def test_a_larger_request_and_another_shape_have_runs_of_their_own() -> None:
 
 def test_the_first_waits_for_others_as_long_as_it_is_told_to() -> None:
     with at_work(same_for_any_number, Batches(2, delay_s=LONGEST_S)) as served:
-        served.batch = 2
+        served.batch, served._may_batch = 2, False
         first = asked(served, np.ones((1, 4), np.float32), 2 * LONGEST_S)
         time.sleep(0.05)
         began_at_once = first.future.done()
@@ -209,7 +74,7 @@ def test_who_is_late_or_gone_shares_no_run() -> None:
     gate = threading.Event()
 
     def slowly(tensors: Sequence[Array]) -> list[Array]:
-        gate.wait(10)
+        gate.wait(LONGEST_S)
         return doubled(tensors)
 
     with at_work(slowly, Batches(8)) as served:
@@ -231,7 +96,7 @@ def test_a_request_that_an_engine_cannot_take_costs_those_in_its_run_nothing(los
     gate = threading.Event()
 
     def touchy(tensors: Sequence[Array]) -> list[Array]:
-        gate.wait(10)
+        gate.wait(LONGEST_S)
         if (tensors[0] < 0).any():
             raise EngineLostError("it broke") if loses else FrameError("it is below 0")
         return doubled(tensors)
@@ -251,7 +116,7 @@ def test_those_whose_shared_run_failed_are_refused_when_the_engine_does_not_come
     gate = threading.Event()
 
     def breaks(tensors: Sequence[Array]) -> list[Array]:
-        gate.wait(10)
+        gate.wait(LONGEST_S)
         if len(tensors[0]) > 1:
             brought.refuses = DeviceError("it is gone")
             raise EngineLostError("it broke")
@@ -273,7 +138,7 @@ def test_those_who_are_unloaded_between_two_runs_hear_of_it() -> None:
     gate = threading.Event()
 
     def breaks(tensors: Sequence[Array]) -> list[Array]:
-        gate.wait(10)
+        gate.wait(LONGEST_S)
         if len(tensors[0]) > 1:
             served._waiting.close()
             raise FrameError("one of them is no good")
@@ -286,79 +151,9 @@ def test_those_who_are_unloaded_between_two_runs_hear_of_it() -> None:
                 job.future.result(10)
 
 
-def mixes(tensors: Sequence[Array]) -> list[Array]:
-    """Answer as a network does whose first axis is time."""
-    return [np.cumsum(tensors[0], axis=0)]
-
-
-def finds(tensors: Sequence[Array]) -> list[Array]:
-    """Answer as a network does that counts what it finds along the first axis."""
-    return [np.concatenate([tensors[0], tensors[0]])[:3]]
-
-
-@pytest.mark.parametrize("compute", [mixes, finds])
-def test_where_the_first_axis_means_something_else_nothing_is_batched(
-    compute: Callable[[Sequence[Array]], list[Array]],
-) -> None:
-    with at_work(compute, Batches(4)) as served:
-        learned(served)
-
-        assert served.batch == 1
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int64", "bool"])
-def test_a_model_that_rounds_is_batched_all_the_same(dtype: str) -> None:
-    def rounds(tensors: Sequence[Array]) -> list[Array]:
-        return [tensors[0].astype(dtype) + (np.array(len(tensors[0]) > 1) if dtype in {"uint8", "int64"} else 0)]
-
-    instance = FakeBrought("m", compute=rounds).instance()
-
-    assert set(batching.measure(instance, (((4,), "<f4"),), 4, lambda run: float(bool(run())))) == {1, 2, 4}
-
-
 def test_an_output_that_has_no_row_for_each_item_is_given_to_nobody() -> None:
     with pytest.raises(BundleError, match=r"shape \[3, 4\] among 2 items"):
         batching.parted([np.zeros((3, 4), np.float32)], [1, 1])
-
-
-def test_what_is_measured_is_what_clients_send() -> None:
-    seen: set[tuple[int, ...]] = set()
-
-    def notes(tensors: Sequence[Array]) -> list[Array]:
-        seen.add(tensors[0].shape)
-        return same_for_any_number(tensors)
-
-    with at_work(notes, Batches(2), (TensorSpec("x", (FREE, FREE), "float32"),)) as served:
-        for job in together(served, 4, np.zeros((1, 7), np.float32)):
-            job.future.result(10)
-
-    assert seen <= {(1, 7), (2, 7)}
-
-
-def test_unloading_does_not_wait_for_what_is_left_to_measure() -> None:
-    begun, may_go, runs = threading.Event(), threading.Event(), [0]
-
-    def slowly(tensors: Sequence[Array]) -> list[Array]:
-        if threading.current_thread().name == "edged-batch-m":
-            runs[0] += 1
-            begun.set()
-            may_go.wait(10)
-        return same_for_any_number(tensors)
-
-    with at_work(slowly, Batches(8)) as served:
-        jobs = together(served, 4, np.zeros((1, 4), np.float32))
-        assert begun.wait(10)
-        for job in jobs:
-            job.future.result(10)
-        closing = threading.Thread(target=served.close)
-        closing.start()
-        until(lambda: served._waiting.closed, "it is closed")
-        may_go.set()
-        closing.join(10)
-        brought = served.brought
-
-    assert isinstance(brought, FakeBrought)
-    assert (runs, brought.open_now, brought.closed) == ([1], 0, True)
 
 
 @pytest.mark.parametrize("patience_s", [10.0, 2 * LONGEST_S], ids=["in a hurry", "decoded"])

@@ -121,7 +121,9 @@ def test_it_tells_what_runs_and_what_it_answers(page: Any) -> None:
     )
     assert "parts 2.0.0" in card(page, "parts").inner_text()
     assert page.locator("#device").inner_text() == "press-07"
-    assert page.locator("#online").inner_text() == "broker connected"
+    page.wait_for_function(
+        "() => document.querySelector('#online').textContent === 'broker connected'", timeout=SOON_MS
+    )
 
 
 def test_a_sensor_has_its_curves(page: Any) -> None:

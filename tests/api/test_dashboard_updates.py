@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from fakes.brokers import BrokerProcess
+from fakes.brokers import BrokerProcess, free_port
 from fakes.daemon import DaemonProcess, write_config
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
-from fakes.serving import free_port
 from fakes.serving_daemon import wait_until_ready
 from fakes.shop import Shop
 from fakes.syncedclock import ENVIRONMENT, PROGRAM
@@ -22,8 +21,8 @@ from fakes.syncedclock import ENVIRONMENT, PROGRAM
 pytestmark = pytest.mark.slow
 
 SOON_MS = 60_000
-LARGE_BYTES, KBPS = 600_000, 2400
-"""Two seconds of download."""
+LARGE_BYTES, KBPS = 600_000, 1200
+"""Four seconds of download: on a busy machine the page looks every second or two."""
 
 
 @pytest.fixture
@@ -68,7 +67,7 @@ def test_a_download_and_a_probation_are_seen_on_their_way_and_gone_at_their_end(
     page.goto(f"http://127.0.0.1:{port}/")
     page.wait_for_selector("#models td", timeout=SOON_MS)
     assert page.locator(".update").count() == 0
-    shop.order({"level": {**shop.offer(large(tmp_path / "2.0.0")), "probation_s": 4, "min_inferences": 20}})
+    shop.order({"level": {**shop.offer(large(tmp_path / "2.0.0")), "probation_s": 6, "min_inferences": 20}})
 
     page.wait_for_function(seen("downloading", least=0.05), timeout=SOON_MS)
     downloading = page.locator("[data-update=level]").inner_text()
@@ -77,7 +76,7 @@ def test_a_download_and_a_probation_are_seen_on_their_way_and_gone_at_their_end(
     page.wait_for_function("() => !document.querySelector('.update')", timeout=SOON_MS)
 
     assert re.search(r"level 2\.0\.0\s+downloading \d+ %\s+0\.\d\d of 0\.6\d MB", downloading), downloading
-    assert re.search(r"level 2\.0\.0\s+probation \d+ %\s+\d s of 4 s, \d+ of at least 20 results", probation), probation
+    assert re.search(r"level 2\.0\.0\s+probation \d+ %\s+\d s of 6 s, \d+ of at least 20 results", probation), probation
     row = page.locator("#models tbody tr", has_text=re.compile("committed|rolled-back|failed"))
     row.wait_for(timeout=SOON_MS)
     assert row.inner_text().split()[:5] == ["level", "2.0.0", "1.0.0", "2.0.0", "committed"]

@@ -21,7 +21,8 @@ from edged.api.grpc import GrpcListening, GrpcServer
 from edged.api.grpc_messages import SERVICE
 from edged.api.regions import Regions
 from edged.domain.errors import ConfigError
-from fakes.serving import Box, FakeBrought, box, doubled, free_port
+from fakes.brokers import free_port
+from fakes.serving import Box, FakeBrought, box, doubled
 from fakes.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -206,7 +207,7 @@ def test_a_stream_goes_on_after_a_fault(client: triton.InferenceServerClient) ->
     client.start_stream(hear)
     client.async_stream_infer("nobody", [given()])
     client.async_stream_infer("double", [given()])
-    assert told.wait(10)
+    assert told.wait(60)
     client.stop_stream()
     assert "nobody" in str(heard[0][1])
     assert heard[1][0].as_numpy("y").tolist() == [[2, 4, 6, 8]]
@@ -216,25 +217,21 @@ def test_a_full_line_refuses_at_once() -> None:
     held = threading.Event()
 
     def slow(tensors: Any) -> Any:
-        held.wait(10)
+        held.wait(60)
         return doubled(tensors)
 
     busy = box(FakeBrought("slow", compute=slow), queue=2).loaded("slow")
     with served(busy) as where, triton.InferenceServerClient(where) as client, ThreadPoolExecutor(16) as pool:
         asked = [pool.submit(client.infer, "slow", [given()]) for _ in range(16)]
-        refused = [one for one in asked if _ended(one, 5.0)]
+        # One runs and two wait; who comes before the first has begun may be refused in its stead.
+        until(lambda: sum(one.done() for one in asked) >= 13, "the others are refused")
+        faults = [one.exception() for one in asked if one.done()]
         held.set()
-        codes = {str(one.exception().status()) for one in refused if one.exception() is not None}  # type: ignore[union-attr]
-    assert codes == {"StatusCode.UNAVAILABLE"}
-    assert len(refused) >= 12
-
-
-def _ended(future: Any, timeout_s: float) -> bool:
-    try:
-        future.exception(timeout_s / 16)
-    except TimeoutError:
-        return False
-    return True
+    assert {str(fault.status()) for fault in faults if isinstance(fault, InferenceServerException)} == {
+        "StatusCode.UNAVAILABLE"
+    }
+    assert len(faults) in {13, 14}
+    assert None not in faults
 
 
 @pytest.mark.parametrize("limit", [{"client_timeout": 0.3}, {"timeout": 300_000}])
@@ -249,7 +246,7 @@ def test_a_clients_deadline_holds_in_the_line(limit: dict[str, Any]) -> None:
     busy = box(FakeBrought("slow", compute=slow)).loaded("slow")
     with served(busy) as where, triton.InferenceServerClient(where) as client, ThreadPoolExecutor(2) as pool:
         first = pool.submit(client.infer, "slow", [given()])
-        assert began.wait(10)
+        assert began.wait(60)
         began_s = time.monotonic()
         assert code(lambda: client.infer("slow", [given()], **limit)) == "StatusCode.DEADLINE_EXCEEDED"
         assert time.monotonic() - began_s < 30  # what is before it takes 60
@@ -263,20 +260,20 @@ def test_the_higher_priority_is_answered_first() -> None:
     def slow(tensors: Any) -> Any:
         seen.append(int(tensors[0][0, 0]))
         began.set()
-        held.wait(10)
+        held.wait(60)
         return doubled(tensors)
 
     busy = box(FakeBrought("slow", compute=slow)).loaded("slow")
     line = busy.handlers.shelf.get("slow")
     with served(busy) as where, triton.InferenceServerClient(where) as client, ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(client.infer, "slow", [given((0, 0, 0, 0))])]
-        assert began.wait(10)
+        assert began.wait(60)
         for waiting, priority in enumerate((9, 3, 1), 1):
             asked.append(pool.submit(client.infer, "slow", [given((priority, 0, 0, 0))], priority=priority))
             until(lambda waiting=waiting: line.waiting == waiting, "it waits")
         held.set()
         for one in asked:
-            one.result(10)
+            one.result(60)
 
     assert seen == [0, 1, 3, 9]
 

@@ -6,6 +6,7 @@ import queue
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -16,7 +17,8 @@ from edged.api import grpc as server
 from edged.api.access import Access
 from edged.api.grpc import GrpcListening, GrpcServer
 from edged.api.grpc_messages import SERVICE
-from fakes.serving import FakeBrought, box, free_port
+from fakes.brokers import free_port
+from fakes.serving import FakeBrought, box
 from fakes.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -28,10 +30,10 @@ STREAMS = 3
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Serve with few places and a token."""
+    """Serve with few places and a token; a handshake gets as long as a busy machine may take for it."""
     for name, few in (("MOST_CALLS", MOST), ("MOST_STREAMS", STREAMS), ("MOST_CONNECTIONS", MOST)):
         monkeypatch.setattr(server, name, few)
-    monkeypatch.setattr(server, "HANDSHAKE_MS", 300)
+    monkeypatch.setattr(server, "HANDSHAKE_MS", 2000)
     made, port = box(FakeBrought("double")).loaded("double"), free_port()
     part = GrpcServer(
         GrpcListening("127.0.0.1", port, 4_000_000), made.handlers, lambda: Access(TOKEN.encode()), time.monotonic_ns
@@ -65,7 +67,7 @@ def test_who_has_no_token_is_turned_away_before_a_request_has_come_and_holds_no_
     until(lambda: all(call.done() for _, call in held), "each is answered")
 
     assert [call.code() for _, call in held] == [grpc.StatusCode.UNAUTHENTICATED] * (MOST - 1)
-    assert is_live(port)
+    until(lambda: is_live(port), "others are answered")
     for channel, _ in held:
         channel.close()
 
@@ -81,7 +83,7 @@ def test_streams_that_say_nothing_leave_a_place_for_single_calls_and_give_theirs
     held, (refused,) = [call for call in calls if not call.done()], [call for call in calls if call.done()]
     assert refused.code() is grpc.StatusCode.UNAVAILABLE
     assert "expected fewer" in refused.details()
-    assert is_live(port)
+    until(lambda: is_live(port), "single calls are answered")
     for call in held:
         call.cancel()
 
@@ -102,7 +104,8 @@ def test_connections_that_say_nothing_are_cut_off_and_others_get_in(port: int) -
     until(lambda: is_live(port), "somebody gets in")
 
     for one in silent:
-        one.settimeout(10)
-        while one.recv(1000):
-            """Its greeting, and then its end."""
+        one.settimeout(60)
+        with suppress(ConnectionResetError):  # an end as well
+            while one.recv(1000):
+                """Its greeting, and then its end."""
         one.close()

@@ -14,11 +14,12 @@ from edged.api import metrics, page, past
 from edged.api.access import Access
 from edged.api.http import MOST_LOADING
 from edged.api.page import MOST_LOOKING
-from edged.api.routes import Application, document
+from edged.api.routes import WAITING_OF_A_KIND, Application, document
 from edged.api.server import HttpServer, Listening
 from edged.hardware.clock import SystemClock
+from fakes.brokers import free_port
 from fakes.raw_http import RawClient, request
-from fakes.serving import FakeBrought, box, free_port, served
+from fakes.serving import FakeBrought, box, served
 from fakes.waiting import until
 
 
@@ -61,7 +62,7 @@ def port(stalled: Stalled) -> Iterator[int]:
     yield listening.port
     stalled.gate.set()
     server.stop()
-    assert server.join(10)
+    assert server.join(60)
 
 
 def test_cameras_that_stand_still_and_long_looks_back_hold_up_neither_the_page_nor_metrics(
@@ -84,6 +85,32 @@ def test_cameras_that_stand_still_and_long_looks_back_hold_up_neither_the_page_n
 
     assert answered == [200, 200, 200]
     assert pictures == [b"gate"] * len(looking)
+
+
+def test_who_asks_and_goes_away_again_and_again_leaves_no_more_behind_than_may_wait(
+    port: int, stalled: Stalled
+) -> None:
+    def waiting() -> int:
+        return sum(thread.name == "edged-http-aside" for thread in threading.enumerate())
+
+    before = waiting()
+    with RawClient(port, 60) as first:
+        first.send(request("GET", "/api/history"))
+        assert stalled.began.acquire(timeout=30)
+        for _ in range(2 * WAITING_OF_A_KIND):
+            with RawClient(port) as leaves:
+                leaves.send(request("GET", "/api/history"))
+        until(lambda: waiting() - before > WAITING_OF_A_KIND, "as many wait as may")
+        with RawClient(port) as other:
+            told = other.ask("GET", "/api/history")
+            answered = other.ask("GET", "/metrics").status
+        most = waiting() - before
+        stalled.gate.set()
+        assert first.hear().status == 200
+
+    assert (told.status, told.headers["retry-after"], answered) == (429, "1", 200)
+    assert told.error.startswith("cannot do this now: too many wait for the same already")
+    assert most <= WAITING_OF_A_KIND + 1
 
 
 def test_a_number_that_is_none_is_null(port: int) -> None:

@@ -68,6 +68,15 @@ def test_one_that_begins_again_has_forgotten() -> None:
     assert kept.recall(Step(1, is_first=True), 0) is None
 
 
+def test_one_whose_beginning_fails_does_not_go_on_with_what_was_before() -> None:
+    kept = Sequences()
+    kept.keep(Step(1, is_first=True), "old", 0)
+    kept.recall(Step(1, is_first=True), S)  # and its run fails: nothing is kept of it
+
+    with pytest.raises(RefusedError, match="cannot go on with sequence 1: it has not begun"):
+        kept.recall(Step(1), S)
+
+
 def test_one_where_nothing_comes_is_over() -> None:
     kept = Sequences(idle_s=60)
     kept.keep(Step(1, is_first=True), "it", 0)

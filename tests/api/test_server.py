@@ -17,9 +17,10 @@ from edged.api.routes import Application
 from edged.api.server import HttpServer, Listening
 from edged.domain.errors import DeviceError
 from edged.hardware.clock import SystemClock
+from fakes.brokers import free_port
 from fakes.certificates import Authority
 from fakes.raw_http import RawClient
-from fakes.serving import box, free_port
+from fakes.serving import box
 from fakes.waiting import until
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from edged.api.waiting import Waiting
-from tests.fakes.waiting import until
+from fakes.waiting import until
 
 
 def test_the_higher_priority_goes_first_and_then_who_came_first() -> None:

@@ -179,7 +179,7 @@ function showBox(told) {
   const rows = [
     ["board", hardware.board ?? "unknown"], ["profile", profile],
     ["processors", hardware.cpu ? `${hardware.cpu.online} (${(hardware.cpu.int8 || []).join(" ") || "no int8 instructions"})` : "–"],
-    ["memory", hardware.memory_mb ? `${hardware.memory_mb.total} MB` : "–"],
+    ["memory", hardware.memory_mb ? `${hardware.memory_mb.total} MiB` : "–"],
     ["accelerators", (hardware.accelerators || []).map((one) => `${one.name || one.kind}: ${one.state}`).join("; ") || "none found"],
     ["to the fleet", `${told.outbox.pending} waiting, ${told.outbox.acknowledged} delivered`],
   ];
@@ -231,7 +231,7 @@ function update(one) {
 
 function rung(one) {
   const figures = one.figures, threads = one.threads ? ` × ${one.threads}` : "";
-  const cells = [one.id, `${one.accelerator}${threads}`, figures ? ms(figures.p50_ms) : "–", figures ? `${figures.peak_memory_mb.toFixed(0)} MB` : "–", one.reason];
+  const cells = [one.id, `${one.accelerator}${threads}`, figures ? ms(figures.p50_ms) : "–", figures ? `${figures.peak_memory_mb.toFixed(0)} MiB` : "–", one.reason];
   return el("tr", { className: one.verdict === "chosen" ? "runs" : one.verdict }, ...cells.map((text) => el("td", { text })));
 }
 
