@@ -19,13 +19,17 @@ PLAIN_BYTES = 2
 """A PUBACK without a reason: its packet id alone (MQTT 5, 3.4.2.1)."""
 UNHEARD = b"\x10"
 """Reason code "no matching subscribers": taken all the same, and what a box gets whose results nobody reads now."""
+TOO_LARGE = b"\x95"
+"""Reason code "packet too large". MQTT 5 has none such in a PUBACK, and paho ends the connection over it, each time anew; mosquitto 2.0
+gives it to a document above its ``message_size_limit``."""
 
 _TAKEN = ReasonCode(PacketTypes.PUBACK)
+_TOO_LARGE = ReasonCode(PacketTypes.DISCONNECT, identifier=TOO_LARGE[0])
 _NOTHING = Properties(PacketTypes.PUBACK)  # type: ignore[no-untyped-call]  # paho's own is not annotated
 
 
 class Client(mqtt.Client):
-    """Reads what has arrived at once, and takes a plain acknowledgement for what it is."""
+    """Reads what has arrived at once, and takes a plain acknowledgement, or a "too large", for what it is."""
 
     _unread = b""
 
@@ -42,10 +46,12 @@ class Client(mqtt.Client):
 
     def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
         packet = self._in_packet["packet"]
-        if cmd != "PUBACK" or packet[PLAIN_BYTES:] not in (b"", UNHEARD):
+        why = packet[PLAIN_BYTES:]
+        is_too_large = why[:1] == TOO_LARGE
+        if cmd != "PUBACK" or not (is_too_large or why in (b"", UNHEARD)):
             return super()._handle_pubackcomp(cmd)
         mid = int.from_bytes(packet[:PLAIN_BYTES], "big")
         with self._out_message_mutex:
             if mid in self._out_messages:
-                return self._do_on_publish(mid, _TAKEN, _NOTHING)
+                return self._do_on_publish(mid, _TOO_LARGE if is_too_large else _TAKEN, _NOTHING)
         return MQTTErrorCode.MQTT_ERR_SUCCESS

@@ -20,6 +20,7 @@ from edged.domain.message import Draft
 from edged.domain.ports import Clock
 from edged.fleet import refusal, topics
 from edged.fleet.backoff import Retry
+from edged.fleet.oversize import Oversize
 from edged.fleet.ready import Key, Row
 from edged.fleet.refusal import Refusal
 from edged.fleet.session import MQTT5, MQTT311, Hooks, Inbound, Session
@@ -34,20 +35,17 @@ TICK_S = 0.5
 PROMISE_S = 5.0
 """How long the thread may be silent between two steps before the watchdog worries."""
 CONNECT_PROMISE_S = 90.0
-"""And while it connects: a dead name server alone takes the resolver 30 s and more, and a restart would cure
-nothing."""
+"""And while it connects: a dead name server alone takes the resolver 30 s and more, and a restart would cure nothing."""
 CONNACK_S = 2.0
 """How long a first CONNECT may stay unanswered, doubled up to CONNACK_MOST_S after each that did.
 
-amqtt reads the properties of an MQTT 5 CONNECT as 3.1.1 and waits for more, for ever: 3.1.1 is tried as soon as that is
-clear.
+amqtt reads the properties of an MQTT 5 CONNECT as 3.1.1 and waits for more, for ever: 3.1.1 is tried as soon as that is clear.
 """
 CONNACK_MOST_S = 30.0
 DENIED_RETRY_S = 300.0
 """How often a stream is tried again that the broker's access rules forbid: each try costs a window of refusals."""
 TAKEN_OVER_TOLD_S = 900.0
 """How long another client of the same id stays a reason after the last time: three turns of the slow lane that both wait in."""
-
 BESIDE = 16
 """Messages that may wait outside of the device's own topics: the newest count."""
 
@@ -138,6 +136,7 @@ class Link:
         self._promised_ns = clock.monotonic_ns()
         self._status_acknowledged = 0
         self._taken_over_s = -math.inf
+        self._oversize = Oversize(settings.where)
         self._denied: frozenset[str] = frozenset()
         self._denied_until_s: float | None = None
         self.connections = self.faults = self.inbound_dropped = 0
@@ -186,7 +185,7 @@ class Link:
     def troubles(self) -> tuple[Trouble, ...]:
         """Why it is not online, or what is amiss though it is."""
         denied, trouble, where = self._denied, self.state.trouble, self._settings.where
-        found = [trouble] if trouble else []
+        found = self._oversize.troubles(trouble, time.monotonic())
         # Told once it is online again, too: while it was not, nobody could hear of it.
         was_taken_over = time.monotonic() - self._taken_over_s < TAKEN_OVER_TOLD_S
         if was_taken_over and (trouble is None or trouble.code != refusal.TAKEN_OVER_CODE):
@@ -228,8 +227,9 @@ class Link:
 
     def _converse(self) -> tuple[Refusal, float]:
         """Hold one session to its end; gives why it ended and for how many seconds it was online."""
+        refuse = self._outbox.refuse
         hooks = Hooks(
-            self._inbox_put, self._settle, lambda row, why: self._outbox.refuse(row.key, why), self._deny, self._fault
+            self._inbox_put, self._settle, lambda row, why: refuse(row.key, why), self._lose, self._deny, self._fault
         )
         self._become(LinkState("connecting", self._protocol, self.state.trouble))
         try:
@@ -324,12 +324,17 @@ class Link:
 
     def _settle(self, rows: Sequence[Row]) -> None:
         self._outbox.ack([row.key for row in rows])
+        self._oversize.passed(rows)
         if self._denied:
             # A stream counts as denied until a document of it has passed: health shall not flicker at each try.
             self._denied -= {row.stream for row in rows}
         for row in rows:
             if row.stream == topics.STATUS:
                 self._status_acknowledged = row.seq
+
+    def _lose(self, row: Row, size: int, limit: int | None) -> None:
+        self._oversize.add(row, size, limit, time.monotonic())
+        self._outbox.refuse(row.key, refusal.PACKET_LIMIT)
 
     def _deny(self, row: Row) -> None:
         if row.stream not in self._denied:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from edged.domain.errors import EdgedError
 from edged.fleet.trouble import Trouble
 
-UNSUPPORTED_PROTOCOL, TAKEN_OVER = 0x84, 0x8E
-TAKEN_OVER_CODE = "broker-taken-over"
+UNSUPPORTED_PROTOCOL, TAKEN_OVER, TOO_LARGE = 0x84, 0x8E, 0x95
+TAKEN_OVER_CODE, PACKET_LIMIT = "broker-taken-over", "broker-packet-limit"
+RAISE_LIMIT = "raise the broker's packet limit above the 128 KiB that a document may have (mosquitto: max_packet_size, message_size_limit)"
 _ACCESS = "set mqtt.username and mqtt.password_file as the broker has them, and its access rules for this device"
 _LATER = "the broker is up and does not want us now; edged tries again"
 
@@ -51,6 +52,7 @@ _ANSWERS: dict[int, tuple[str, bool, str]] = {
         True,
         "give every device its own device.id, and test clients and topic sources users of their own",
     ),
+    TOO_LARGE: (PACKET_LIMIT, False, RAISE_LIMIT),
     0x9A: ("broker-unsuited", True, "let the broker keep retained messages: status and health are"),
     0x9B: ("broker-unsuited", True, "let the broker take QoS 1: without it nothing is sure to arrive"),
     0x97: ("broker-quota", False, "raise the broker's quota for this device"),

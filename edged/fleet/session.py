@@ -24,6 +24,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edged.fleet import refusal, topics
 from edged.fleet.client import Client
+from edged.fleet.oversize import packet_bytes
 from edged.fleet.ready import Row
 from edged.fleet.refusal import Refusal
 from edged.fleet.reply import correlation_of, traceparent_of
@@ -41,8 +42,6 @@ REFUSED_FOR_GOOD = frozenset({0x90, 0x99})
 """Topic name or payload format invalid: the same document would be refused again."""
 NOT_AUTHORIZED = 0x87
 """An access rule for one topic; the others may be open. On 3.1.1 a broker has no word for it, and takes without passing on."""
-PACKET_OVERHEAD = 16
-"""Fixed header, topic length, packet id and an empty property list of a PUBLISH, rounded up."""
 DISCONNECT_WITH_WILL = 0x04
 
 
@@ -65,12 +64,14 @@ class Inbound:
 class Hooks:
     """What a session tells its link, on the link's thread.
 
-    What came in, which rows are settled, which never will be, and which the broker's access rules forbid now.
+    What came in, which rows are settled, which never will be, which are too large for the broker (with their packet's size, and the
+    limit where it is known), and which the broker's access rules forbid now.
     """
 
     inbound: Callable[[Inbound], None]
     settled: Callable[[Sequence[Row]], None]
     refused: Callable[[Row, str], None]
+    oversize: Callable[[Row, int, int | None], None]
     denied: Callable[[Row], None]
     fault: Callable[[str], None]
 
@@ -119,8 +120,8 @@ class Session:
         topic = self._topics.get(row.stream)
         if topic is None:
             topic = self._topics[row.stream] = topics.out(self._settings.device, row.stream)
-        if self._packet_limit is not None and len(row.payload) + len(topic) + PACKET_OVERHEAD > self._packet_limit:
-            self._hooks.refused(row, "broker-packet-limit")
+        if self._packet_limit is not None and packet_bytes(topic, row.payload) > self._packet_limit:
+            self._too_large(row)
             return
         retain = row.retain and self._may_retain
         if row.qos == 0:
@@ -147,9 +148,9 @@ class Session:
 
     def send_beside(self, topic: str, payload: bytes) -> None:
         """Publish what is none of the device's documents: retained, QoS 0, without an acknowledgement."""
-        if self._packet_limit is not None and len(payload) + len(topic) + PACKET_OVERHEAD > self._packet_limit:
+        if self._packet_limit is not None and packet_bytes(topic, payload) > self._packet_limit:
             told = {"topic": topic, "bytes": len(payload), "limit": self._packet_limit}
-            logs.event(log, "beside.refused", level=logging.WARNING, reason="broker-packet-limit", **told)
+            logs.event(log, "beside.refused", level=logging.WARNING, reason=refusal.PACKET_LIMIT, **told)
             return
         self._client.publish(topic, payload, 0, self._may_retain)
 
@@ -279,6 +280,8 @@ class Session:
             self._hooks.refused(row, f"broker-{reason.value:02x}")
         elif reason.value == NOT_AUTHORIZED:
             self._hooks.denied(row)
+        elif reason.value == refusal.TOO_LARGE:
+            self._too_large(row)
         else:
             # Kept and sent again later: a quota is the operator's to mend, and nothing is lost by waiting.
             self.ended = refusal.answered(reason.value, str(reason), self._settings.where, f"publish {row.stream} at")
@@ -296,9 +299,17 @@ class Session:
         if self._closing or self.ended is not None:
             return
         if flags.is_disconnect_packet_from_server:
+            if reason.value == refusal.TOO_LARGE and (largest := self.window.largest()) is not None:
+                # It says not which. Without one less the next connection would end like this one.
+                self._too_large(largest)
             self.ended = refusal.answered(reason.value, str(reason), self._settings.where, "stay connected to")
         else:
             self._lost(str(reason).lower())
+
+    def _too_large(self, row: Row) -> None:
+        self._hooks.oversize(
+            row, packet_bytes(topics.out(self._settings.device, row.stream), row.payload), self._packet_limit
+        )
 
     # -- waiting
 

@@ -1,4 +1,4 @@
-"""Files of the short-lived child that must outlive a power cut."""
+"""Files that must outlive a power cut."""
 
 from __future__ import annotations
 

@@ -44,6 +44,10 @@ class Window:
         """How many rows may be sent now."""
         return max(0, self.size - len(self._rows))
 
+    def largest(self) -> Row | None:
+        """Give the largest document that is on its way."""
+        return max(self._rows.values(), key=lambda row: len(row.payload), default=None)
+
     def sending(self) -> None:
         """Note that a row is about to be sent, its packet id not yet known."""
         self._early.clear()

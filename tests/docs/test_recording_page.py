@@ -58,7 +58,7 @@ def test_each_command_of_the_page_does_what_it_says(
 ) -> None:
     monkeypatch.setattr(places, "CONFIG", box)
     monkeypatch.chdir(tmp_path)
-    until(lambda: list((tmp_path / "state" / "recordings").glob("*.zip")), "a recording", 30)
+    until(lambda: list((tmp_path / "state" / "recordings").glob("*.zip")), "a recording")
     assert {shlex.split(line)[1] for line in COMMANDS} == {"record", "replay"}
     for line in COMMANDS:
         assert main(shlex.split(line)[1:]) == 0, f"{line}: {capsys.readouterr()}"

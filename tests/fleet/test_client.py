@@ -49,6 +49,8 @@ def connected() -> Iterator[_Connected]:
         (b"\x40\x04\x00\x01\x10\x00", 0x10),
         (b"\x40\x03\x00\x01\x87", 0x87),
         (b"\x40\x04\x00\x01\x97\x00", 0x97),
+        (b"\x40\x03\x00\x01\x95", 0x95),
+        (b"\x40\x04\x00\x01\x95\x00", 0x95),
     ],
 )
 def test_an_acknowledgement_settles_its_document_and_a_failure_keeps_its_reason(

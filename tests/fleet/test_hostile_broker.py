@@ -31,7 +31,14 @@ BANNERS = {
 @given(protocol=st.sampled_from(sorted(ACCEPTED)), packets=st.lists(PACKET | st.binary(max_size=40), max_size=6))
 def test_no_bytes_break_a_session(protocol: int, packets: list[bytes]) -> None:
     told: list[object] = []
-    hooks = Hooks(told.append, told.append, lambda row, _: told.append(row), told.append, told.append)
+    hooks = Hooks(
+        told.append,
+        told.append,
+        lambda row, _: told.append(row),
+        lambda row, *_: told.append(row),
+        told.append,
+        told.append,
+    )
     session = Session(LinkSettings("127.0.0.1", 1, "press-07"), protocol, b"{}", hooks)
     ours, theirs = socket.socketpair()
     wake = os.eventfd(0)
@@ -86,6 +93,7 @@ def stranger(request: pytest.FixtureRequest) -> Iterator[Stranger]:
 def test_what_is_no_broker_is_told_and_the_link_lives_on(stranger: Stranger, station: MakeStation) -> None:
     one = station(stranger.port).start()
     one.put(3)
+    assert one.outbox.flush(60)
 
     until(lambda: one.link.state.retry_s is not None, "it waits for its next try")
 

@@ -33,14 +33,14 @@ def test_what_is_put_arrives_once_in_order_and_leaves_the_outbox(broker: FakeBro
 
     one.put(200)
 
-    assert one.outbox.drain(10)
+    assert one.outbox.drain(60)
     assert seqs(broker.payloads("result/a")) == list(range(1, 201))
     assert one.outbox.pending() == 0
 
 
 def test_birth_follows_the_subscriptions_and_is_retained(broker: FakeBroker, station: MakeStation) -> None:
     one = station(broker.port, groups=("line-a",)).online()
-    assert one.outbox.drain(10)
+    assert one.outbox.drain(60)
 
     assert broker.subscribed[-1] == "edged/v1/g/line-a/in/desired"
     (topic, payload, qos, retained) = broker.published[0]
@@ -53,7 +53,7 @@ def test_a_stop_delivers_says_offline_and_disconnects(broker: FakeBroker, statio
     one = station(broker.port).online()
     one.put(50)
 
-    one.link.stop(5)
+    one.link.stop(60)
 
     assert len(broker.payloads("result/a")) == 50
     assert json.loads(broker.payloads("status")[-1])["state"] == "offline"
@@ -112,14 +112,16 @@ def test_the_protocol_falls_back_to_3_1_1(broker: FakeBroker, station: MakeStati
 def test_the_window_is_respected_before_and_after_a_reconnect(
     station: MakeStation, level: int, maximum: int, width: int
 ) -> None:
-    broker = FakeBroker(speaks=(level,), receive_maximum=maximum, ack_delay_s=0.02)
+    broker = FakeBroker(speaks=(level,), receive_maximum=maximum, ack_delay_s=0.02, acks=False)
     one = station(broker.port).start()
     one.put(300)
+    until(lambda: broker.most_unacked >= width, "the window is full")
+    broker.acks = True
     until(lambda: len(broker.published) > 100, "a third is out")
 
     broker.drop()
 
-    assert one.outbox.drain(20)
+    assert one.outbox.drain(60)
     assert one.link.connections == 2
     assert broker.most_unacked == width
     assert sorted(set(seqs(broker.payloads("result/a")))) == list(range(1, 301))
@@ -136,7 +138,7 @@ def test_only_an_acknowledgement_deletes(broker: FakeBroker, station: MakeStatio
     broker.acks = True
     broker.drop()
 
-    assert one.outbox.drain(10)
+    assert one.outbox.drain(60)
     assert seqs(broker.payloads("result/a")) == [*range(1, 11), *range(1, 11)]
 
 
@@ -262,7 +264,7 @@ def test_a_denied_stream_passes_in_order_and_once_when_the_rules_are_mended(
     one.link._denied_until_s = 0.0
     one.put(5, "result/a")
 
-    assert one.outbox.drain(10)
+    assert one.outbox.drain(60)
     assert seqs(broker.payloads("result/a"))[tried:] == list(range(1, 606))
     assert seqs(broker.payloads("result/b")) == list(range(1, 11))
     assert one.link.troubles() == ()
@@ -276,7 +278,7 @@ def test_another_connection_tries_what_was_denied_again(broker: FakeBroker, stat
     broker.denies = frozenset()
     broker.drop()
 
-    assert one.outbox.drain(10)
+    assert one.outbox.drain(60)
     until(lambda: one.link.troubles() == (), "well again")
 
 

@@ -75,7 +75,7 @@ def test_puts_from_many_threads_are_numbered_without_a_gap(outbox: Outbox) -> No
     for thread in threads:
         thread.join()
 
-    assert outbox.flush(10)
+    assert outbox.flush(60)
     rows = claim_all(outbox, 400)
     for stream in ("result/0", "result/1"):
         assert [row.seq for row in rows if row.stream == stream] == list(range(1, 201))
@@ -83,7 +83,7 @@ def test_puts_from_many_threads_are_numbered_without_a_gap(outbox: Outbox) -> No
 
 def test_a_drain_waits_for_the_acknowledgements(outbox: Outbox) -> None:
     outbox.put(Draft("result/a", BODY))
-    assert outbox.flush(5)
+    assert outbox.flush(60)
     assert not outbox.drain(0.01)
     (row,) = outbox.claim(10)
 
@@ -95,7 +95,7 @@ def test_a_drain_waits_for_the_acknowledgements(outbox: Outbox) -> None:
 
 def test_the_last_acknowledgement_ends_a_drain_though_the_writer_does_nothing(outbox: Outbox) -> None:
     outbox.put(Draft("result/a", BODY))
-    assert outbox.flush(5)
+    assert outbox.flush(60)
     (row,) = outbox.claim(10)
     outbox.close()
     draining = threading.Thread(target=outbox.drain, args=(60.0,), daemon=True)
@@ -110,14 +110,14 @@ def test_the_last_acknowledgement_ends_a_drain_though_the_writer_does_nothing(ou
 def test_drafts_that_come_fast_are_all_committed_in_order(outbox: Outbox) -> None:
     for _ in range(50):
         outbox.put(Draft("result/a", BODY))
-        assert outbox.flush(5)
+        assert outbox.flush(60)
 
     assert [row.seq for row in claim_all(outbox, 50)] == list(range(1, 51))
 
 
 def test_what_is_given_back_is_claimed_again(outbox: Outbox) -> None:
     outbox.put(Draft("result/a", BODY))
-    outbox.flush(5)
+    outbox.flush(60)
     first = outbox.claim(10)
 
     outbox.give_back()
@@ -142,7 +142,7 @@ def test_events_become_durable_soon(outbox: Outbox) -> None:
 
 def test_a_refused_row_is_declared_when_it_closes(outbox: Outbox, tmp_path: Path) -> None:
     outbox.put(Draft("result/a", BODY))
-    outbox.flush(5)
+    outbox.flush(60)
     (row,) = outbox.claim(10)
     outbox.refuse(row.key, "broker-99")
     outbox.close()
@@ -167,7 +167,7 @@ def test_a_closed_outbox_holds_what_was_put_before(outbox: Outbox, tmp_path: Pat
 
 def test_the_repr_answers_a_field_engineer(outbox: Outbox) -> None:
     outbox.put(Draft("result/a", BODY))
-    outbox.flush(5)
+    outbox.flush(60)
 
     assert repr(outbox) == "<Outbox outbox.sqlite3: on disk, 1 pending, 0 in flight, 0 evicted, 0 dropped>"
     assert outbox.health() == ()

@@ -33,7 +33,7 @@ def test_a_number_that_is_none_is_told_with_its_stream_until_ten_minutes_passed(
     for _ in range(2):
         outbox.put(Draft("result/gate", {"schema": "edged.result/1", "values": [float("nan")]}))
     outbox.put(Draft("result/fine", {"schema": "edged.result/1"}))
-    assert outbox.flush(10)
+    assert outbox.flush(60)
 
     (trouble,) = outbox.health()
     assert (trouble.code, trouble.component) == ("documents-rejected", "result/gate")
