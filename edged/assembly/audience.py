@@ -39,8 +39,8 @@ class Hall:
     """Who begins traces; None where nothing is traced."""
     handler: Callable[[str], Act | None] = lambda _name: None
     """Gives configured actions by name."""
-    is_looked_at: bool = False
-    """Whether somebody may look on while pipelines run."""
+    is_looked_at: Callable[[], bool] = lambda: False
+    """Whether somebody may look on while pipelines run; a reload changes it."""
 
 
 class Audience:
@@ -52,7 +52,7 @@ class Audience:
         self._asked = SnapshotOnCommand(intake.inlet, self._taker)
         self.actions = self._acting()
         self.report = self._reporting()
-        self.glance = Glance(intake.inlet) if hall.is_looked_at else None
+        self.glance = Glance(intake.inlet, hall.is_looked_at)
         traced = TracedReport(self.report, hall.tracer, hall.clock) if hall.tracer else self.report
         heard = (self.metrics, traced, self._asked, self.glance, intake.tap, self.actions)
         self._sinks: tuple[Sink, ...] = tuple(one for one in heard if one is not None)

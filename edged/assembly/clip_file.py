@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from edged.assembly.state import is_held
+from edged.fleet.synced import sync
 from edged.pipeline.preroll import Item, Kind
 
 SCHEMA = "edged.recording/1"
@@ -104,7 +105,7 @@ class ClipWriter:
         os.fsync(self._file.fileno())
         self.part.replace(self._target)
         self._file.close()
-        _sync_folder(self._target.parent)
+        sync(self._target.parent)
         return self._target
 
     def abandon(self) -> None:
@@ -135,11 +136,3 @@ def is_being_written(part: Path) -> bool:
         return is_held(part)
     except OSError:
         return False
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

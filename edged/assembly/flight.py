@@ -78,12 +78,17 @@ class FlightRecorder(SidePart):
         block = self.pending()
         if block is None:
             return
-        self._store.append(block)
-        # Columns of which the block knows nothing go with it.
-        known = (name for name, values in zip(block.columns, block.values.T, strict=True) if not np.isnan(values).all())
-        with self._lock:
-            self._index = {name: at for at, name in enumerate(known)}
-            self._times, self._rows, self._due_rows = [], [], ROWS
+        known: list[str] = []
+        try:
+            self._store.append(block)
+            # Columns of which the block knows nothing go with it.
+            rows = zip(block.columns, block.values.T, strict=True)
+            known = [name for name, values in rows if not np.isnan(values).all()]
+        finally:
+            # Whatever becomes of it: kept in hand, they would be more from second to second.
+            with self._lock:
+                self._index = {name: at for at, name in enumerate(known)}
+                self._times, self._rows, self._due_rows = [], [], ROWS
 
     def pending(self) -> Block | None:
         """Give what is in hand and not written yet. Safe on any thread."""

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edged.fleet.synced import sync
 from edged.telemetry import logs
 from edged.telemetry.history import BLOCK, TABLE, Block, Head, Table, packed, read_head, unpacked
 from edged.telemetry.ring import DAY, HEAD_BYTES, Limits, framed, records
@@ -162,15 +163,7 @@ def _write(file: Path, record: bytes) -> None:
     finally:
         os.close(descriptor)
     if is_new:
-        _sync_folder(file.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(file.parent)
 
 
 def _content(file: Path, limits: Limits) -> bytes:

@@ -66,7 +66,7 @@ class Lines:
         turns: Turns | None = None,
         state: Path | None = None,
         selftest_s: float | None = None,
-        is_looked_at: bool = False,
+        is_looked_at: Callable[[], bool] = lambda: False,
         is_updated: bool = False,
         recording: Recording | None = None,
         tracer: Tracer | None = None,
@@ -76,9 +76,9 @@ class Lines:
 
         Without a folder for ``snapshots`` none are taken, without ``learnings`` nothing is learned, without ``turns`` all pipelines
         compute at once, and without a folder for ``state`` nothing is watched for drift. ``selftest_s`` is the period of the live
-        self-test; None is never. With ``is_looked_at`` somebody may look on while they run, and with ``is_updated`` candidates may run
-        beside what runs. Without ``recording`` nothing is recorded, without a ``tracer`` nothing traced. ``handler`` gives configured
-        actions by name.
+        self-test; None is never. ``is_looked_at`` says whether somebody may look on while they run; with ``is_updated`` candidates may
+        run beside what runs. Without ``recording`` nothing is recorded, without a ``tracer`` nothing traced. ``handler`` gives
+        configured actions by name.
         """
         self._hall = Hall(outbox, stamper, clock, snapshots, tracer, handler, is_looked_at)
         self._recording, self._selftest_s, self._is_updated = recording, selftest_s, is_updated

@@ -35,7 +35,7 @@ from edged.domain.message import Draft
 from edged.domain.ports import Outbox
 from edged.fleet.session import Inbound
 from edged.fleet.topics import DESIRED, FILE, GET, Stamper, group_desired, inbound
-from edged.hardware.process import ProcessProbe
+from edged.hardware.process import serving_mb
 from edged.update.archive import unpack
 from edged.update.desired import Audience, ModelOrder, audiences
 from edged.update.disk import LocalDisk
@@ -72,7 +72,6 @@ class OverTheAir:
         self._uses: Callable[[str], tuple[Use, ...]] = lambda _model: USUAL
         self._seen_ns: int | None = None
         self._look_ns = self._weigh_ns = 0
-        self._probe = ProcessProbe(state)
         self._memory_mb: float | None = None
         self._probing = Probing(roster.lines, state, clock, self._felt, self._model_of)
         live = GoingLive(roster.lines, self._model_of, clock)
@@ -153,7 +152,7 @@ class OverTheAir:
             # Its child would be weighed with what is in probation meanwhile.
             self._weigh_ns, self._memory_mb = 0, None
         elif now_ns >= self._weigh_ns:
-            self._weigh_ns, self._memory_mb = now_ns + WEIGH_NS, self._probe().memory_mb
+            self._weigh_ns, self._memory_mb = now_ns + WEIGH_NS, serving_mb()
         return Felt(self._memory_mb, self._feels().get("cause") == OVERHEATED, self._silent_s())
 
     def _silent_s(self) -> float | None:
@@ -239,13 +238,14 @@ def _topic(device: str, audience: Audience) -> str:
 def folder_of(repository: str) -> Path | None:
     """Give the repository's folder; None for one behind a URL or a broker."""
     is_elsewhere = repository == "mqtt" or repository.startswith(("https://", "http://"))
-    return None if is_elsewhere else Path(repository.removeprefix("file://"))
+    return None if is_elsewhere else Path(repository.removeprefix("file://")).absolute()
 
 
 def _courier_settings(config: Config, box: Box) -> CourierSettings:
     updates, device = config.updates, config.device
     return CourierSettings(
-        repository=str(updates.repository),
+        # A folder as the daemon knows it: the child lives in another one.
+        repository=str(folder_of(str(updates.repository)) or updates.repository),
         trust=updates.trust or Path(),
         state=config.state.directory,
         device=device.id,

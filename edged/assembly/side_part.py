@@ -20,9 +20,9 @@ class SidePart(ABC):
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, in the background. May be started again after it was stopped."""
+        """Begin, in the background. May be started again after it was stopped, and then begins when it has ended."""
         self._stop.clear()
-        thread = threading.Thread(target=self._run, name=self._thread_name, daemon=True)
+        thread = threading.Thread(target=self._run_after, args=(self._thread,), name=self._thread_name, daemon=True)
         thread.start()
         self._thread = thread
 
@@ -58,6 +58,11 @@ class SidePart(ABC):
     def reasons(self) -> Sequence[Reason]:
         """Nothing: the pipelines are none the worse for it."""
         return ()
+
+    def _run_after(self, before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()
+        self._run()
 
     @abstractmethod
     def _run(self) -> None:

@@ -6,7 +6,9 @@ One that is slow or fails costs the box nothing but a reason in its health.
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -66,6 +68,7 @@ class SinkPart(SidePart):
         self._again_s = again_s
         self._sink: DocumentSink | None = None
         self._inbox: queue.Queue[Told | None] = queue.Queue(WAITING)
+        self._ending = threading.Event()
         self._why, self._since_ns = "", clock.monotonic_ns()
         self.left_out = 0
 
@@ -92,14 +95,9 @@ class SinkPart(SidePart):
         """Deliver what waits, and end."""
         self._stop.set()
         self._ears.forget(self.hear)
-        if self._thread is None:
-            return True
-        try:
-            # A sink that was never opened takes nothing, and needs no word to end.
-            self._inbox.put(None, timeout=timeout_s if self._sink is not None else 0.0)
-        except queue.Full:
-            if self._sink is not None:
-                return False
+        self._ending.set()
+        with suppress(queue.Full):  # one that has so much to do sees it without being woken
+            self._inbox.put_nowait(None)
         return super().join(timeout_s)
 
     def reasons(self) -> Sequence[Reason]:
@@ -127,8 +125,10 @@ class SinkPart(SidePart):
                 self._why = f"cannot be opened: {_words(error)}"
                 if self._stop.wait(self._again_s):
                     return
-        while (told := self._inbox.get()) is not None:
-            self._call(partial(self._sink.take, *told))
+        while not (self._ending.is_set() and self._inbox.empty()):
+            told = self._inbox.get()
+            if told is not None:
+                self._call(partial(self._sink.take, *told))
         self._call(self._sink.close)
 
     def _call(self, call: Callable[[], None]) -> None:

@@ -170,7 +170,7 @@ def _planner(
         file,
         loaded,
         fallen_back,
-        _lines(ground, turns, beside, is_updated=air is not None),
+        _lines(ground, turns, beside, lambda: planner.config, is_updated=air is not None),
         clock,
         partial(Measuring, box, store, ground.supply, ground.roster.lines, clock),
         governing,
@@ -181,7 +181,7 @@ def _planner(
     return planner
 
 
-def _lines(ground: Ground, turns: Turns, beside: Beside, *, is_updated: bool) -> Lines:
+def _lines(ground: Ground, turns: Turns, beside: Beside, now: Callable[[], Config], *, is_updated: bool) -> Lines:
     config, state = ground.config, ground.config.state.directory
     return Lines(
         ground.supply,
@@ -194,7 +194,7 @@ def _lines(ground: Ground, turns: Turns, beside: Beside, *, is_updated: bool) ->
         turns=turns,
         state=state,
         selftest_s=config.models.selftest_s,
-        is_looked_at=config.http is not None,
+        is_looked_at=lambda: now().http is not None,
         is_updated=is_updated,
         recording=beside.recording,
         tracer=beside.tracer,

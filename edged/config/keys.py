@@ -93,7 +93,10 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_without_nul)]
 Host = Annotated[str, StringConstraints(min_length=1, max_length=MAX_HOST_CHARS), AfterValidator(_a_host)]
 Url = Annotated[Text, AfterValidator(_without_user_information)]
-File = Annotated[Path, AfterValidator(_a_file_name)]
+FileName = Annotated[Path, AfterValidator(_a_file_name)]
+"""As it stands there: it may be one that is looked up."""
+File = Annotated[FileName, AfterValidator(Path.absolute)]
+"""Counts from the folder in which edged was started: child processes live in another one."""
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1)]
 Seconds = Annotated[float, Strict(), Field(ge=0, le=DAY_S)]
 Rate = Annotated[float, Strict(), Field(gt=0, le=1_000_000)]

@@ -36,7 +36,7 @@ class Objective(Section):
     latency_ms: Annotated[Number, Field(gt=0)] | None = None
     """The 95th percentile from capture to result that is asked for."""
     fps: Fps | None = None
-    """Results a second that are asked for."""
+    """Results a second that are asked for; with time to spare there are more."""
     prefer: Literal["accuracy", "latency", "memory", "energy"] = "accuracy"
     """What decides among the variants that reach the figures above."""
 

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from edged.config.actions import Action
 from edged.config.beside import HomeAssistant, Sink
 from edged.config.count import Count
-from edged.config.keys import DAY_S, File, Flag, Host, Name, Number, Section, Text, Url, Whole
+from edged.config.keys import DAY_S, File, FileName, Flag, Host, Name, Number, Section, Text, Url, Whole
 from edged.config.pipelines import Cascade, Drift, Gate, Objective, Pipeline, Report, Rule, Selector, When
 from edged.config.record import Record
 from edged.config.remote import Remote
@@ -216,9 +216,9 @@ class Updates(Section):
 class EngineConfig(Section):
     """How an engine's child process is started."""
 
-    python: File | None = None
+    python: FileName | None = None
     """Another interpreter, with the runtime that the accelerator's delegate was built for. Default: edged's own."""
-    library: File | None = None
+    library: FileName | None = None
     """The delegate's library. Default: libedgetpu.so.1 where packages put it."""
     devices: tuple[Annotated[str, StringConstraints(pattern=r"^(usb|pci):\d{1,3}$")], ...] = ()
     """The Edge TPUs to use, such as ``usb:0`` and ``pci:1``. Default: those that are found; name them where a container hides them."""

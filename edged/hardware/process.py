@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psutil
 
+from edged.hardware.spare import LEAST_NICE
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -53,6 +55,22 @@ def resident_mb() -> float:
         return 0.0
 
 
+def serving_mb() -> float | None:
+    """Give what this process has resident with the children that serve, in MiB; None where that cannot be read.
+
+    A child that takes only what is left over, such as a measurement, ends by itself: nothing that serves meanwhile is heavier for it.
+    """
+    try:
+        process = psutil.Process()
+        own = process.nice()
+        children = [
+            child for child in process.children(recursive=True) if own == LEAST_NICE or _nice(child) < LEAST_NICE
+        ]
+        return round((process.memory_info().rss + sum(map(_resident, children))) / 2**20, 1)
+    except psutil.Error:
+        return None
+
+
 def _usage(process: psutil.Process, free_mb: int | None) -> Usage:
     with process.oneshot():
         resident = process.memory_info().rss + sum(_resident(child) for child in process.children(recursive=True))
@@ -63,6 +81,13 @@ def _usage(process: psutil.Process, free_mb: int | None) -> Usage:
             open_files=process.num_fds(),
             disk_free_mb=free_mb,
         )
+
+
+def _nice(child: psutil.Process) -> int:
+    try:
+        return int(child.nice())
+    except psutil.Error:
+        return LEAST_NICE
 
 
 def _resident(child: psutil.Process) -> int:

@@ -72,10 +72,6 @@ class Mailbox:
                 self._changed.notify()
         return frame
 
-    def more(self) -> Frame | None:
-        """Give a frame that waits already, or None."""
-        return self.take(0.0)
-
     def close(self, error: EdgedError | None = None) -> None:
         """End the stream; may be called from either side and twice. A frame that waits can still be taken.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from edged.domain.frame import Frame
@@ -36,10 +37,13 @@ class Step:
 
 
 class Glance:
-    """A sink. ``take`` may be called on any thread, by several who look at once."""
+    """A sink. ``take`` may be called on any thread, by several who look at once.
 
-    def __init__(self, hand: Hand) -> None:
-        self._hand = hand
+    ``is_open`` says whether somebody may look at all, which a reload changes: until then nothing is remembered.
+    """
+
+    def __init__(self, hand: Hand, is_open: Callable[[], bool] = lambda: True) -> None:
+        self._hand, self._is_open = hand, is_open
         self._usually_kept = hand.keep
         self._wanted = 0
         self._sight: Sight | None = None
@@ -49,6 +53,8 @@ class Glance:
 
     def result(self, result: Result) -> None:
         """Remember it; with its frame, if somebody waits for one."""
+        if not self._is_open():
+            return
         self.trail.append(Step(result.stamp.mono_ns, result.output, result.reason))
         if not self._wanted:
             return
@@ -66,7 +72,8 @@ class Glance:
 
     def event(self, event: Event) -> None:
         """Remember it."""
-        self.events.append(event)
+        if self._is_open():
+            self.events.append(event)
 
     def take(self, timeout_s: float) -> Sight | None:
         """Wait for the next frame and its result; None when none came in time (nothing runs, or nothing moves)."""

@@ -141,7 +141,7 @@ class SerialSource:
         except (OSError, termios.error) as error:  # pyserial's own error is an OSError
             if self._closing.is_asked:
                 return b""
-            message = f"cannot read {self._place} on: {_why(error)}, expected bytes"
+            message = f"cannot read {self._place} on: {why(error)}, expected bytes"
             raise SourceLostError(message, remedy=self._place.remedy, code="serial-lost") from error
         return first
 
@@ -190,6 +190,20 @@ _FAULTS: dict[Verdict, tuple[str, str]] = {
     ),
     "garbage": ("serial-garbage", "look at baud and format first, then at the cable's shield and ground"),
 }
+
+
+def number_of(error: Exception) -> int | None:
+    """Give the error's number. termios.error is no OSError, and pyserial wraps one into another without its number."""
+    for known in (error, error.__context__):
+        if isinstance(known, OSError | termios.error) and known.args and isinstance(known.args[0], int):
+            return known.args[0]
+    return None
+
+
+def why(error: Exception) -> str:
+    """Say what went wrong in the system's own words."""
+    number = number_of(error)
+    return os.strerror(number).lower() if number is not None else " ".join(str(error).split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +262,8 @@ def _open(place: _Place, data_bits: int, parity: str, stop_bits: int) -> serial.
 
 
 def _refused(place: _Place, error: Exception) -> DeviceError:
-    code, wanted, remedy = _REFUSALS.get(_number(error), ("serial-failed", "a serial port", place.remedy))
-    message = f"cannot open {place}: {_why(error)}, expected {wanted}"
+    code, wanted, remedy = _REFUSALS.get(number_of(error), ("serial-failed", "a serial port", place.remedy))
+    message = f"cannot open {place}: {why(error)}, expected {wanted}"
     return DeviceError(message, remedy=remedy or place.remedy, code=code)
 
 
@@ -263,19 +277,6 @@ _REFUSALS: dict[int | None, tuple[str, str, str]] = {
     errno.EBUSY: ("serial-busy", "a port that nobody uses", "end the program that holds it; fuser names it"),
     errno.ENOTTY: ("serial-failed", "a serial port", "name a device such as /dev/serial/by-id/…"),
 }
-
-
-def _number(error: Exception) -> int | None:
-    """Give the error's number. termios.error is no OSError, and pyserial wraps one into another without its number."""
-    for known in (error, error.__context__):
-        if isinstance(known, OSError | termios.error) and known.args and isinstance(known.args[0], int):
-            return known.args[0]
-    return None
-
-
-def _why(error: Exception) -> str:
-    number = _number(error)
-    return os.strerror(number).lower() if number is not None else " ".join(str(error).split())
 
 
 def _shut(device: serial.Serial) -> None:

@@ -56,16 +56,16 @@ def series(name: str, labels: tuple[tuple[str, str], ...]) -> str:
 
 
 def _lines(family: Family) -> Iterator[str]:
-    known = [one for one in family.samples if one.value is not None]
+    known = [(one.value, one.labels) for one in family.samples if one.value is not None]
     if not known:
         return
     yield f"# HELP {family.name} {_escaped(family.about)}\n"
     yield f"# TYPE {family.name} {family.kind}\n"
-    for one in known:
-        if isinstance(one.value, Histogram):
-            yield from _histogram(family.name, one.value, one.labels)
-        elif one.value is not None:
-            yield f"{series(family.name, one.labels)} {_number(one.value)}\n"
+    for value, labels in known:
+        if isinstance(value, Histogram):
+            yield from _histogram(family.name, value, labels)
+        else:
+            yield f"{series(family.name, labels)} {_number(value)}\n"
 
 
 def _histogram(name: str, histogram: Histogram, labels: tuple[tuple[str, str], ...]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edged.domain.errors import DeviceError
+from edged.fleet.synced import sync
 
 
 class Disk(Protocol):
@@ -49,11 +50,7 @@ class LocalDisk:
     def sync(self, place: Path) -> None:
         """Bring a file's content, or a folder's list of names, to the disk."""
         with _mapped("sync", place):
-            descriptor = os.open(place, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync(place)
 
     def rename(self, old: Path, new: Path) -> None:
         """Give a file or folder another name; a file of that name is replaced in the same moment."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from edged.assembly.acting import FOLDER, Acting
-from edged.assembly.runner import WAITING, Runner
+from edged.assembly.runner import WAITING, Document, Runner
 from edged.config.actions import Action
 from edged.config.schema import Config
 from edged.daemon import Part
@@ -242,6 +242,17 @@ def acts(tmp_path: Path, acting: Acting, settings: dict[str, Any], *named: str) 
     return parts
 
 
+def lit(chip: Chip, tmp_path: Path) -> tuple[Acting, Part, Callable[[Document], None]]:
+    """Give actions whose lamp is on, the lamp's part, and what hands it events."""
+    acting = Acting(tmp_path, FakeOutbox(), "press-07", FakeClock())
+    (lamp,) = acts(tmp_path, acting, LAMP, "lamp")
+    hand = acting.handler("lamp")
+    assert hand is not None
+    hand(EVENT)
+    until(lambda: chip.levels.get(17), "the lamp is on")
+    return acting, lamp, hand
+
+
 def test_a_lamp_that_a_killed_edged_left_on_is_off_before_any_event_and_free_at_the_end(
     chip: Chip, tmp_path: Path
 ) -> None:
@@ -267,12 +278,7 @@ def test_a_dry_run_holds_no_line(chip: Chip, tmp_path: Path) -> None:
 def test_a_lamp_whose_table_changes_while_an_event_lasts_is_on_again_with_what_goes_on(
     chip: Chip, tmp_path: Path
 ) -> None:
-    acting = Acting(tmp_path, FakeOutbox(), "press-07", FakeClock())
-    (old,) = acts(tmp_path, acting, LAMP, "lamp")
-    hand = acting.handler("lamp")
-    assert hand is not None
-    hand(EVENT)
-    until(lambda: chip.levels.get(17), "the lamp is on")
+    acting, old, hand = lit(chip, tmp_path)
     changed = acting.parts(config(tmp_path, LAMP | {"active_low": True}, named=("lamp",)))
     assert old.join(10)
     hand({**EVENT, "phase": "ongoing"})  # between the old part's end and the new one's start
@@ -359,12 +365,7 @@ def test_one_that_hangs_keeps_neither_the_end_nor_a_lamp_waiting(chip: Chip, tmp
     hanging.runner.start()
     for _ in range(WAITING + 2):
         hanging.runner.hear(EVENT)
-    acting = Acting(tmp_path, FakeOutbox(), "press-07", FakeClock())
-    (lamp,) = acts(tmp_path, acting, LAMP, "lamp")
-    hand = acting.handler("lamp")
-    assert hand is not None
-    hand(EVENT)
-    until(lambda: chip.levels.get(17), "the lamp is on")
+    _, lamp, _ = lit(chip, tmp_path)
     began_s = time.monotonic()
     ended = hanging.runner.join(0.2), lamp.join(0.0)
     took_s = time.monotonic() - began_s

@@ -19,7 +19,7 @@ from edged.telemetry.trace import Tracer
 from fakes.clock import FakeClock
 from fakes.outbox import FakeOutbox
 
-ALWAYS = ["PipelineMetrics", "ReportSink", "SnapshotOnCommand"]
+ALWAYS = ["PipelineMetrics", "ReportSink", "SnapshotOnCommand", "Glance"]
 SNAPSHOT = {"name": "seen", "when": {"label": "person"}, "snapshot": "local"}
 ACTION = {"name": "seen", "when": {"label": "person"}}
 
@@ -49,13 +49,12 @@ def kinds(one: Audience) -> list[str]:
     ("rule", "hall", "expected"),
     [
         (None, {}, ALWAYS),
-        (None, {"is_looked_at": True}, [*ALWAYS, "Glance"]),
-        (None, {"tracer": Tracer(0.0, None)}, ["PipelineMetrics", "TracedReport", "SnapshotOnCommand"]),
+        (None, {"tracer": Tracer(0.0, None)}, ["PipelineMetrics", "TracedReport", "SnapshotOnCommand", "Glance"]),
         (ACTION, {"actions": ("lamp",), "handler": lambda _name: lambda _document: None}, [*ALWAYS, "Actions"]),
         (SNAPSHOT, {}, ALWAYS),
         (SNAPSHOT, {"snapshots": Path("/nowhere")}, [*ALWAYS, "SnapshotSink"]),
     ],
-    ids=["usual", "looked at", "traced", "acts", "snapshots without a folder", "snapshots"],
+    ids=["usual", "traced", "acts", "snapshots without a folder", "snapshots"],
 )
 def test_those_hear_who_are_asked_for(rule: dict[str, Any] | None, hall: dict[str, Any], expected: list[str]) -> None:
     assert kinds(audience(rule=rule, **hall)) == expected

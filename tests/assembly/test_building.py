@@ -27,7 +27,7 @@ from fakes.box import profile
 from fakes.clock import FakeClock
 from fakes.fakegpu import FakeGpu, gpu_bundle, inventory
 from fakes.outbox import FakeOutbox
-from fakes.waiting import until
+from fakes.waiting import LONGEST_S, until
 
 pytestmark = pytest.mark.slow
 
@@ -130,7 +130,7 @@ def test_while_it_is_compiled_the_ladder_says_since_when_and_the_end_of_the_daem
     until(lambda: "is being compiled" in bench.rung().reason, "the reason")
     assert "since 20" in bench.rung().reason
     bench.building.stop()
-    assert bench.building.join(5.0)
+    assert bench.building.join(LONGEST_S)
     assert bench.codes() == ["engine-building"]
 
 

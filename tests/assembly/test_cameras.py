@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +36,6 @@ def source(url: str, **more: Any) -> schema.CameraSource:
 
 def pipeline(**more: Any) -> schema.Pipeline:
     return schema.Pipeline.model_validate({"name": "gate", "source": "dock", "model": "person", **more})
-
-
-@pytest.fixture
-def jpegs() -> Iterator[JpegCamera]:
-    running = JpegCamera()
-    yield running
-    running.close()
 
 
 def test_jpegs_over_http_come_through_their_own_reader_with_masks_over_them(jpegs: JpegCamera) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_the_interpreter_that_ran_last_runs_next() -> None:
     assert ran == ["b", "b", "b"]
 
 
-def test_of_those_who_wait_the_most_important_is_the_next_but_for_who_came_first() -> None:
+def test_of_those_who_wait_the_most_important_is_the_next() -> None:
     began, go_on, ran = threading.Event(), threading.Event(), list[float]()
 
     def answer(tensors: list[Array]) -> list[Array]:
@@ -70,12 +71,39 @@ def test_of_those_who_wait_the_most_important_is_the_next_but_for_who_came_first
     began.wait(10)
     for number, thread in enumerate(waiting):
         thread.start()
-        until(lambda number=number: f"1 of 1 places taken, {number} wait" in repr(crew._next), "it waits")  # type: ignore[misc] # bound at once
+        until(lambda number=number: f"1 of 1 places taken, {number + 1} wait" in repr(crew._places), "it waits")  # type: ignore[misc] # bound at once
     go_on.set()
     for thread in (at_work, *waiting):
         thread.join(10)
 
-    assert ran == [0, 1, 3, 2]
+    assert ran == [0, 3, 1, 2]
+
+
+def test_whoever_asks_again_comes_behind_who_waits() -> None:
+    began, go_on, ran = threading.Event(), threading.Event(), list[float]()
+
+    def answer(tensors: list[Array]) -> list[Array]:
+        ran.append(float(tensors[0][0]))
+        began.set()
+        go_on.wait(10)
+        return tensors
+
+    crew = Crew(FakeEngine(SPEC, SPEC, answer), 1)
+
+    def run(number: int, times: int) -> None:
+        for _ in range(times):
+            crew.infer([np.full(1, number, np.float32)])
+
+    busy, waits = threading.Thread(target=run, args=(0, 3)), threading.Thread(target=run, args=(1, 1))
+    busy.start()
+    began.wait(10)
+    waits.start()
+    until(lambda: "1 of 1 places taken, 1 wait" in repr(crew._places), "it waits")
+    go_on.set()
+    for thread in (busy, waits):
+        thread.join(10)
+
+    assert ran == [0, 1, 0, 0]
 
 
 def test_one_that_is_lost_is_let_go_and_nobody_meets_it_again() -> None:
@@ -111,7 +139,7 @@ def test_who_waits_when_the_last_one_is_lost_is_refused_and_one_that_comes_later
     began.wait(10)
     for thread in threads[1:]:
         thread.start()
-    until(lambda: "1 of 1 places taken, 1 wait" in repr(crew._next), "they wait")
+    until(lambda: "1 of 1 places taken, 2 wait" in repr(crew._places), "they wait")
     go_on.set()
     for thread in threads:
         thread.join(10)
@@ -121,6 +149,31 @@ def test_who_waits_when_the_last_one_is_lost_is_refused_and_one_that_comes_later
     assert crew.infer(INPUT)[0] == 1
     crew.leave()
     assert crew.count == 0
+
+
+def test_one_that_joins_when_all_were_lost_serves_who_waits_for_it_as_well() -> None:
+    began, go_on, answered = threading.Event(), threading.Event(), list[int]()
+    crew = Crew(FakeEngine(SPEC, SPEC, list, fails_from=0), 2)
+    with pytest.raises(EngineLostError):
+        crew.infer(INPUT)
+
+    def slowly(tensors: list[Array]) -> list[Array]:
+        began.set()
+        go_on.wait(10)
+        answered.append(1)
+        return tensors
+
+    crew.join(FakeEngine(SPEC, SPEC, slowly))
+    threads = [threading.Thread(target=crew.infer, args=(INPUT,)) for _ in range(2)]
+    threads[0].start()
+    began.wait(10)
+    threads[1].start()
+    until(lambda: "2 of 2 places taken, 1 wait" in repr(crew._places) or not threads[1].is_alive(), "it waits")
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+
+    assert answered == [1, 1]
 
 
 def test_one_that_is_at_work_goes_when_it_has_finished() -> None:
@@ -184,3 +237,46 @@ def test_who_waits_when_it_is_closed_is_refused_and_what_is_at_work_goes_as_it_f
     at_work.join(10)
 
     assert (refused, was_closed, engine.closed) == ([1, 1, 1], False, True)
+
+
+def test_whatever_comes_goes_and_fails_nobody_meets_what_is_closed_or_at_work_and_all_end() -> None:
+    wrong, draw = list[str](), random.Random(7)  # noqa: S311 - the same each time
+    made = [_minded(wrong, None)]
+    crew = Crew(made[0], 4)
+    users = [threading.Thread(target=_use, args=(crew, wrong)) for _ in range(6)]
+    for thread in users:
+        thread.start()
+    while any(thread.is_alive() for thread in users):
+        if crew.count < 4:
+            made.append(_minded(wrong, draw.choice((None, 0, 3))))
+            crew.join(made[-1])
+        if crew.count > 1 and draw.random() < 0.5:
+            crew.leave()
+    crew.close()
+
+    assert (wrong, crew.count) == ([], 0)
+    assert all(engine.closed for engine in made)
+    assert repr(crew._places) == "3 of 4 places taken, 0 wait"
+
+
+def _minded(wrong: list[str], fails_from: int | None) -> FakeEngine:
+    """Give an engine that tells when two run it at once."""
+    at_work = threading.Lock()
+
+    def answer(tensors: list[Array]) -> list[Array]:
+        if not at_work.acquire(blocking=False):
+            wrong.append("two at once")
+            return tensors
+        threading.Event().wait(0.0001)  # others come in between
+        at_work.release()
+        return tensors
+
+    return FakeEngine(SPEC, SPEC, answer, fails_from=fails_from)
+
+
+def _use(crew: Crew, wrong: list[str]) -> None:
+    for _ in range(50):
+        try:
+            crew.infer(INPUT)
+        except EngineLostError as error:
+            wrong.extend(["met a closed one"] if "engine was closed" in str(error) else [])

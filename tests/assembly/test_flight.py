@@ -13,7 +13,7 @@ from edged.assembly.flight import FIRST_ROWS, ROWS, FlightRecorder
 from edged.assembly.history_store import HistoryStore
 from edged.telemetry.history import MAX_COLUMNS, Block
 from fakes.clock import FakeClock
-from fakes.waiting import until
+from fakes.waiting import LONGEST_S, until
 
 BOOT = "6c1c9e0e-0000-4000-8000-000000000001"
 
@@ -99,6 +99,15 @@ def test_more_columns_than_a_box_has_are_left_out(cockpit: Cockpit) -> None:
     assert len(found.columns) == MAX_COLUMNS
 
 
+def test_a_block_that_breaks_goes_and_the_next_is_kept(cockpit: Cockpit) -> None:
+    cockpit.go(FIRST_ROWS - 1)
+    with pytest.raises(UnicodeEncodeError):
+        cockpit.go(1, **{"edged_\udcff": 1.0})
+    del cockpit.figures["edged_\udcff"]
+    cockpit.go(ROWS)
+    assert [len(one.walls_ms) for one in cockpit.blocks()] == [ROWS]
+
+
 def test_an_orderly_end_keeps_what_was_in_hand(tmp_path: Path) -> None:
     cockpit = Cockpit(tmp_path)
     recorder = FlightRecorder(cockpit.sample, cockpit.store, BOOT, FakeClock(), tick_s=0.0)
@@ -107,7 +116,7 @@ def test_an_orderly_end_keeps_what_was_in_hand(tmp_path: Path) -> None:
     recorder.start()
     until(lambda: recorder.pending() is not None, "a row")
     recorder.stop()
-    assert recorder.join(5.0)
+    assert recorder.join(LONGEST_S)
     assert cockpit.blocks()
     assert recorder.reasons() == ()
 
@@ -123,7 +132,7 @@ def test_figures_that_cannot_be_taken_end_nothing(tmp_path: Path, caplog: pytest
 
     recorder = FlightRecorder(broken, HistoryStore(tmp_path), BOOT, FakeClock(), tick_s=0.0)
     recorder.start()
-    assert asked.wait(5.0), "it goes on after a fault"
+    assert asked.wait(LONGEST_S), "it goes on after a fault"
     recorder.stop()
-    assert recorder.join(5.0)
+    assert recorder.join(LONGEST_S)
     assert caplog.records[0].getMessage() == "history.broken"

@@ -30,7 +30,7 @@ from fakes.clock import FakeClock
 from fakes.daemon import write_config
 from fakes.outbox import FakeOutbox
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
-from fakes.waiting import until
+from fakes.waiting import LONGEST_S, until
 
 RELEASE = Release(digest="a" * 64, version="2.0.0")
 MENDED = Release(digest="b" * 64, version="2.0.0")
@@ -65,7 +65,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
     until(lambda: line.pipelines[0].worker.state == "running", "it runs")
     yield Running(tmp_path, line, supply, outbox)
     line.stop()
-    assert line.join(5.0)
+    assert line.join(LONGEST_S)
 
 
 def activated(live: GoingLive, bundle: Bundle) -> str | None:
@@ -80,7 +80,7 @@ def activated(live: GoingLive, bundle: Bundle) -> str | None:
             return False
         return True
 
-    until(is_over, "it is opened, or is not", 20.0)
+    until(is_over, "it is opened, or is not")
     return said[0]
 
 

@@ -18,7 +18,7 @@ from edged.pipeline.line import Pipeline
 from fakes.clock import FakeClock
 from fakes.levers import FakeLevers, line_of, pipeline_of
 from fakes.outbox import FakeOutbox
-from fakes.waiting import until
+from fakes.waiting import LONGEST_S, until
 
 HEAT = Signals(headroom_c=3.0)
 WARM = Signals(headroom_c=8.0)
@@ -278,7 +278,7 @@ def test_a_round_that_fails_is_not_the_last() -> None:
     until(lambda: len(rounds) > 1, "another round")
     governing.stop()
 
-    assert governing.join(5.0)
+    assert governing.join(LONGEST_S)
 
 
 def test_it_starts_again_after_it_was_stopped() -> None:
@@ -288,9 +288,9 @@ def test_it_starts_again_after_it_was_stopped() -> None:
     governing.start()
     assert governing.heartbeat_ns == bench.clock.mono
     governing.stop()
-    assert governing.join(5.0)
+    assert governing.join(LONGEST_S)
     governing.reload()
     governing.start()
     governing.stop()
-    assert governing.join(5.0)
+    assert governing.join(LONGEST_S)
     assert repr(governing) == "<Governing: calm, 0 steps taken>"

@@ -24,7 +24,7 @@ from fakes.daemon import write_config
 from fakes.outbox import FakeOutbox
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
 from fakes.still import HEAVY, LIGHT, still_bundle, still_source
-from fakes.waiting import until
+from fakes.waiting import LONGEST_S, until
 
 WHY = "3.0 °C below the soft limit"
 
@@ -40,7 +40,7 @@ def started(folder: Path, outbox: FakeOutbox, body: str, root: Path = Path("/"))
     line.start()
     yield line
     line.stop()
-    assert line.join(5.0)
+    assert line.join(LONGEST_S)
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def test_a_pipeline_that_rests_holds_no_model_and_counts_as_paused_until_it_runs
 
     until(lambda: dock.worker.steps is None and repr(engine).endswith("closed>"), "it lets go")
     until(lambda: dock.mailbox.drops.get("paused", 0) > 5, "frames that are counted as paused")
-    assert dock.worker.state == "paused"
+    until(lambda: dock.worker.state == "paused", "it says so")
     levers(dock).move("variant", 1, WHY)  # nothing is opened for one that rests
     count = len(outbox.bodies("result/a"))
     levers(dock).move("pause", 0, WHY)

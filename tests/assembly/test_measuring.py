@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,13 +22,16 @@ from edged.assembly.measuring import Measuring
 from edged.assembly.supply import Supply
 from edged.control.benchmark import Effort, Feel, Later, Outcome, Run, Sample, Unfit
 from edged.control.figures import to_document
+from edged.control.pace import MOST_SHARE
 from edged.control.profile import Match, Preference
 from edged.domain.figures import Figures, Measured
 from edged.update.manifest import read_bundle
 from fakes.clock import FakeClock
 from fakes.sensor import sensor_bundle
 
-GOOD = Run((Sample(2_000_000, 2_000_000, 0),) * 40, 30.0, 12.0)
+GOOD = Run((Sample(2_000_000, 2_000_000, 0),) * 160, 30.0, 12.0)
+SPELL = Run((Sample(100_000_000, 100_000_000, 0),) * 10, 30.0, 12.0)
+"""What comes of a model of which a spell is not enough."""
 
 
 @dataclass
@@ -36,10 +40,12 @@ class Children:
 
     answer: Outcome = GOOD
     asked: list[Order] = field(default_factory=list)
+    efforts: list[Effort] = field(default_factory=list)
     on_ask: Any = None
 
-    def __call__(self, order: Order, _effort: Effort, rest: Rest) -> Outcome:
+    def __call__(self, order: Order, effort: Effort, rest: Rest) -> Outcome:
         self.asked.append(order)
+        self.efforts.append(effort)
         if self.on_ask is not None:
             self.on_ask(rest)
         return self.answer
@@ -95,6 +101,18 @@ def bench(here: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     made = Measuring(box, store, supply, lines, clock, settle_s=20.0, measures=children)
     yield Bench(made, children, line, store, clock, box, supply)
     made.stop()
+
+
+class Naps(threading.Event):
+    """Notes for how long is waited, and waits for nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slept_s = 0.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.slept_s += timeout or 0.0
+        return self.is_set()
 
 
 def threads(bench: Bench) -> list[int]:
@@ -249,6 +267,44 @@ def test_a_stop_calls_the_candidate_off_and_keeps_nothing_of_it(bench: Bench) ->
     assert went_on == [False]
     assert bench.store.known().measured == ()
     assert not bench.measuring.tick()
+
+
+def test_a_child_has_ended_before_the_rest_that_its_work_asks_for(bench: Bench) -> None:
+    naps = bench.measuring._stop = Naps()
+    slept_s: list[float] = []
+
+    def works(rest: Rest) -> None:
+        assert rest(1.0)
+        assert rest(0.5)
+        slept_s.append(naps.slept_s)
+
+    bench.children.on_ask = works
+    settled(bench).measuring.tick()
+
+    assert slept_s == [0.0]
+    assert naps.slept_s == pytest.approx(1.5 * (1 - MOST_SHARE) / MOST_SHARE)
+
+
+def test_what_takes_longer_than_a_spell_is_measured_in_several(bench: Bench) -> None:
+    bench.children.answer = SPELL
+    settled(bench)
+    assert [bench.measuring.tick() for _ in range(2)] == [True, True]
+    assert bench.store.known().measured == ()
+
+    bench.measuring.tick()
+
+    assert threads(bench) == [2, 2, 2]
+    (one,) = bench.store.known().measured
+    assert [(row.threads, row.runs, row.p50_ms, row.load_ms) for row in one.figures] == [(2, 30, 100.0, 30.0)]
+
+
+def test_a_spell_is_a_second_of_calls_and_as_much_as_is_asked_for_of_short_ones(bench: Bench) -> None:
+    settled(bench).measuring.tick()
+    (spell,) = bench.children.efforts
+    assert spell.is_enough(SPELL.samples)
+    assert not spell.is_enough(SPELL.samples[1:])
+    assert spell.is_enough(GOOD.samples)
+    assert not spell.is_enough(GOOD.samples[:140])
 
 
 @pytest.mark.parametrize(("match", "left"), [(Match(board=("a press",)), []), (Match(arch=("x86_64",)), [1, 2])])

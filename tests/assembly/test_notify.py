@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edged.assembly.notify import SystemdNotifier
+from fakes.waiting import LONGEST_S
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -17,7 +18,7 @@ def listening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[
     address = str(tmp_path / "notify") if request.param == "path" else f"@{name}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address if request.param == "path" else f"\0{name}")
-        manager.settimeout(5)
+        manager.settimeout(LONGEST_S)
         yield address, manager
 
 

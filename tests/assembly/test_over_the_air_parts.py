@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edged.assembly.box import survey
-from edged.assembly.over_the_air import OverTheAir, over_the_air
+from edged.assembly.over_the_air import OverTheAir, folder_of, over_the_air
 from edged.assembly.roster import Roster
 from edged.assembly.safe import SafePlanner
 from edged.assembly.supply import Supply
@@ -27,6 +27,13 @@ from fakes.outbox import FakeOutbox
 from fakes.part import FakeNotifier, FakeOffice
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
 from fakes.waiting import until
+
+
+def test_a_folder_is_named_as_a_child_in_another_folder_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert [folder_of(one) for one in ("stick", "file:///stick", "mqtt")] == [tmp_path / "stick", Path("/stick"), None]
 
 
 @pytest.fixture

@@ -2,77 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from edged.assembly import clip_ring
-from edged.assembly import recorder as recorder_module
-from edged.assembly.clip import Clip, read_clip
-from edged.assembly.clip_file import ClipWriter
 from edged.assembly.record_requests import ask
-from edged.assembly.recorder import Recorder
 from edged.assembly.roll import GONE_NS, IDLE_NS, Around
-from edged.assembly.tap import WAITING_BYTES, Tap
-from edged.config.schema import Pipeline
-from edged.domain.errors import FrameError
-from edged.domain.frame import Frame, Stamp
-from edged.domain.result import Event, Latency, Phase, Result
-from edged.pipeline.preroll import Item
-from fakes.clock import FakeClock
-from fakes.results import MODEL, anomaly
-from fakes.smalldisk import small_disk
-from fakes.tape import drain, names, recorder_on, stamped, subject
-
-RATE_HZ = 8.0
-"""Its steps are whole in binary."""
-SETTINGS = Pipeline.model_validate({"name": "gate", "source": "s", "model": "m"})
-
-
-class Stand:
-    """A recorder with one tap, fed by hand: a window and its result an eighth of a second."""
-
-    def __init__(self, folder: Path, around: Around | None = None, **settings: Any) -> None:
-        self.folder, self.clock = folder, FakeClock()
-        self.recorder: Recorder = recorder_on(folder, self.clock, **settings)
-        self.tap: Tap = self.recorder.tap(subject(SETTINGS, self.recorder), around or Around(1.0, 1.0, 1 << 20))
-        self.index = 0
-
-    def see(self, count: int, size: int = 8) -> None:
-        for _ in range(count):
-            frame = self.frame(size)
-            self.tap.frame(frame)
-            self.tap.result(judged(frame.stamp))
-            drain(self.recorder)
-            self.clock.advance(1 / RATE_HZ)
-
-    def frame(self, size: int = 8) -> Frame:
-        frame = stamped(np.full((size, 1), self.index, np.float32), self.index, RATE_HZ)
-        self.index += 1
-        return frame
-
-    def say(self, phase: Phase = "start", rule: str = "worn") -> None:
-        result = judged(stamped(np.zeros((1, 1)), self.index - 1, RATE_HZ).stamp)
-        self.tap.event(Event("gate", rule, phase, result.stamp, result.stamp, result))
-        drain(self.recorder)
-
-    def clips(self) -> list[Clip]:
-        return [read_clip(file) for file in sorted(self.folder.glob("*.zip"))]
-
-
-def judged(stamp: Stamp) -> Result:
-    return Result("gate", stamp, MODEL, "ok", Latency(1.0, 0.5, 10.0, 0.2), anomaly(0.5))
-
-
-def indices(rows: tuple[Mapping[str, Any], ...]) -> list[int]:
-    return [row["index"] for row in rows]
+from fakes.recordstand import Stand, indices, judged
+from fakes.tape import drain, names
 
 
 @pytest.fixture
@@ -200,16 +140,6 @@ def test_asked_before_the_first_input_it_begins_with_that(stand: Stand) -> None:
     assert indices(clip.inputs) == list(range(9))
 
 
-def test_what_memory_did_not_hold_is_told(tmp_path: Path) -> None:
-    stand = Stand(tmp_path, Around(5.0, 1.0, 20_000))
-    stand.see(60, size=512)
-    stand.say()
-    stand.see(20)
-    (clip,) = stand.clips()
-    assert clip.manifest["short"]
-    assert 2 <= len(clip.inputs) - 8 <= 8
-
-
 def test_a_long_event_fills_no_more_than_its_share_of_the_ring(tmp_path: Path) -> None:
     stand = Stand(tmp_path, Around(1.0, 1000.0, 1 << 22), max_bytes=1 << 20)
     stand.see(20, size=2048)
@@ -218,42 +148,6 @@ def test_a_long_event_fills_no_more_than_its_share_of_the_ring(tmp_path: Path) -
     sizes = [file.stat().st_size for file in tmp_path.glob("*.zip")]
     assert len(sizes) == 1
     assert (1 << 18) - 20_000 < sizes[0] < (1 << 18) + 60_000
-
-
-def test_what_finds_no_place_is_counted_and_nobody_waits(stand: Stand) -> None:
-    stand.tap.ask(1000.0)
-    large = stamped(np.zeros((WAITING_BYTES // 8, 1), np.float32), 0, RATE_HZ)
-    for index in range(5):
-        stand.tap.frame(stamped(large.data, index, RATE_HZ))
-    drain(stand.recorder)
-    stand.index = 5
-    stand.see(1)
-    stand.recorder.finish()
-
-    (clip,) = stand.clips()
-    assert indices(clip.inputs) == [0, 1, 5]
-    assert clip.inputs[-1]["missed"] == clip.manifest["counts"]["missed"] == 3
-    (reason,) = stand.recorder.reasons()
-    assert (reason.code, reason.informs, "the last 3 were not recorded" in reason.message) == (
-        "recording-behind",
-        True,
-        True,
-    )
-    stand.clock.advance(62)
-    stand.recorder.step(0.0)
-    assert stand.recorder.reasons() == []
-
-
-def test_what_cannot_be_encoded_is_counted(stand: Stand) -> None:
-    stand.tap.ask(1000.0)
-    stand.see(1)
-    stand.tap.frame(stamped(np.zeros((4, 4, 7), np.uint8), 1, RATE_HZ))
-    stand.index = 2
-    stand.see(1)
-    stand.recorder.finish()
-    (clip,) = stand.clips()
-    assert clip.manifest["counts"]["missed"] == 1
-    assert [bool(row.get("file")) for row in clip.inputs] == [True, False, True]
 
 
 def test_a_tap_that_is_replaced_ends_its_recording(stand: Stand) -> None:
@@ -267,61 +161,6 @@ def test_a_tap_that_is_replaced_ends_its_recording(stand: Stand) -> None:
     stand.say()
     stand.see(20)
     assert len(stand.clips()) == 2
-
-
-def test_a_disk_that_refuses_costs_the_recording_and_is_told(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
-    stand.see(20)
-
-    def full(_self: ClipWriter, _item: Item) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as broken:
-        broken.setattr(ClipWriter, "add", full)
-        stand.say()
-        stand.see(30)
-    assert list(stand.folder.iterdir()) == []
-    (reason,) = stand.recorder.reasons()
-    assert (reason.code, reason.component) == ("recording-failed", "record")
-    assert "No space left on device" in reason.message
-
-    stand.say()
-    stand.see(30)
-    assert len(stand.clips()) == 1
-    assert stand.recorder.reasons() == []
-
-
-def test_a_disk_with_too_little_room_is_left_alone_and_told(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clip_ring, "LEAST_FREE_BYTES", 1 << 60)
-    stand.see(20)
-    stand.say()
-    stand.see(30)
-    assert list(stand.folder.iterdir()) == []
-    assert "MB are free" in stand.recorder.reasons()[0].message
-
-
-@pytest.fixture
-def full_soon(tmp_path: Path) -> Iterator[Path]:
-    with small_disk(tmp_path, 1) as made:
-        yield made
-
-
-def test_a_disk_that_fills_up_leaves_no_rubbish(full_soon: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clip_ring, "LEAST_FREE_BYTES", 0)
-    stand = Stand(full_soon / "r", Around(1.0, 1000.0, 1 << 20), max_bytes=1 << 28)
-    stand.see(20, size=8192)
-    stand.say()
-    stand.see(100, size=8192)
-    assert list(stand.folder.iterdir()) == []
-    assert "No space left on device" in stand.recorder.reasons()[0].message
-
-
-def test_a_pipeline_that_does_not_run_is_told(tmp_path: Path) -> None:
-    clock = FakeClock()
-    recorder = Recorder(recorder_on(tmp_path, clock)._tools, clock, ("gate", "gaet"))
-    recorder.tap(subject(SETTINGS, recorder), Around(1.0, 1.0, 1 << 20))
-    (reason,) = recorder.reasons()
-    assert (reason.code, reason.informs) == ("record-unknown", True)
-    assert "cannot record gaet: no such pipeline runs, expected one of gate" in reason.message
 
 
 def test_its_thread_finishes_what_it_records_when_it_is_joined(tmp_path: Path) -> None:
@@ -379,26 +218,6 @@ def test_the_archive_is_one_that_any_tool_opens(stand: Stand) -> None:
     assert inside == {"manifest.json", "inputs.ndjson", "results.ndjson", "events.ndjson", "readings.ndjson"}
 
 
-def test_an_error_of_its_own_ends_nothing(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    stand.see(1)
-
-    def broken(*_: Any) -> None:
-        raise FrameError("a fault of its own")
-
-    with monkeypatch.context() as once:
-        once.setattr(recorder_module, "event_item", broken)
-        result = judged(stand.frame().stamp)
-        stand.tap.event(Event("gate", "worn", "start", result.stamp, result.stamp, result))
-        assert stand.recorder._breaks()
-    assert "recording.broken" in caplog.text
-    stand.see(20)
-    stand.say()
-    stand.see(20)
-    assert len(stand.clips()) == 1
-
-
 def test_what_was_still_at_the_end_keeps_no_recording_open(stand: Stand) -> None:
     stand.see(20)
     stand.say()
@@ -427,31 +246,6 @@ def test_an_event_while_results_are_waited_for_begins_the_next(stand: Stand) -> 
     first, second = stand.clips()
     assert indices(first.inputs) + indices(second.inputs) == list(range(11, 40))
     assert [row["rule"] for row in second.events] == ["other"]
-
-
-def test_a_disk_that_refuses_at_the_end_costs_the_recording_and_is_told(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stand.see(20)
-    stand.say()
-
-    def refuses(_descriptor: int) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    with monkeypatch.context() as broken:
-        broken.setattr(os, "fsync", refuses)
-        stand.see(20)
-    assert list(stand.folder.glob("*.*")) == []
-    assert "Input/output error" in stand.recorder.reasons()[0].message
-
-
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    stand = Stand(tmp_path / "file" / "r")
-    stand.see(20)
-    assert "cannot remove old recordings: Not a directory" in stand.recorder.reasons()[0].message
-    stand.say()
-    assert "cannot record to " in stand.recorder.reasons()[0].message
 
 
 def test_old_recordings_go_while_it_runs(stand: Stand) -> None:

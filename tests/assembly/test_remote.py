@@ -18,9 +18,10 @@ from edged.config.remote import Remote
 from edged.config.schema import Objective
 from edged.domain.errors import EngineLostError
 from edged.domain.tensor import TensorSpec
+from fakes.brokers import free_port
 from fakes.clock import FakeClock
 from fakes.sensor import LENGTH, sensor_bundle
-from fakes.serving import FakeBrought, box, doubled, free_port, served
+from fakes.serving import FakeBrought, box, doubled, served
 
 pytestmark = pytest.mark.slow
 

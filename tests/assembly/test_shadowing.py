@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from edged.update.shadow import Ruling
 from fakes.daemon import write_config
 from fakes.outbox import FakeOutbox
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
-from fakes.waiting import until
+from fakes.waiting import LONGEST_S, until
 
 ORDER = Ordered(
     document="d" * 64,
@@ -77,7 +78,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
     until(lambda: line.pipelines[0].worker.state == "running", "it runs")
     yield Running(tmp_path, line, box)
     line.stop()
-    assert line.join(5.0)
+    assert line.join(LONGEST_S)
 
 
 def ruled(shadowing: Shadowing, shadow: Shadow) -> Ruling:
@@ -100,7 +101,14 @@ def opened(shadowing: Shadowing) -> psutil.Process:
 
 
 def children() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children() if "sandbox_child" in " ".join(one.cmdline())]
+    return [one for one in psutil.Process().children() if "sandbox_child" in command(one)]
+
+
+def command(of: psutil.Process) -> str:
+    """Give a process's command line; nothing of one that has ended, as another test's may have meanwhile."""
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(of.cmdline())
+    return ""
 
 
 @pytest.mark.slow

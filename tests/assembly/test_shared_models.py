@@ -24,7 +24,7 @@ from edged.pipeline.loop import Loop
 from fakes.daemon import write_config
 from fakes.outbox import FakeOutbox
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
-from fakes.waiting import until
+from fakes.waiting import LONGEST_S, until
 
 NAMES = ("a", "b", "c")
 PROCESSORS = 2
@@ -72,7 +72,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
     until(lambda: all(len(made.results(name)) > 3 for name in NAMES), "all of them give results")
     yield made
     line.stop()
-    assert line.join(5.0)
+    assert line.join(LONGEST_S)
     assert repr(shares) == "<Shares none>"
 
 
@@ -116,12 +116,15 @@ def test_an_interpreter_that_fails_costs_one_pipeline_one_window_and_the_others_
             raise RuntimeError(message)
 
     before = running.crew()
-    until(lambda: before._idle, "one of them idles")
-    before._idle[0]._interpreter = Broken()  # type: ignore[attr-defined] # behind everybody's back
+    # Behind everybody's back, and while nobody runs it.
+    before._places.take()
+    engine = before._idle.pop()
+    engine._interpreter = Broken()  # type: ignore[attr-defined] # a real one
+    before._rest(engine)
 
     until(lambda: any(unknown(running, name) for name in NAMES), "somebody met it")
     (hit,) = (name for name in NAMES if unknown(running, name))
-    until(lambda: running.results(hit)[-1]["status"] == "ok", "it runs again", 30)
+    until(lambda: running.results(hit)[-1]["status"] == "ok", "it runs again")
     for name in NAMES:
         if name != hit:
             no_window_was_lost(running.results(name))

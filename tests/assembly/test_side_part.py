@@ -53,6 +53,30 @@ def test_it_can_be_started_again() -> None:
     assert part.ran == ["edged-waits"] * 2
 
 
+def test_one_that_has_not_ended_yet_never_works_beside_itself() -> None:
+    at_work, most, begun, go_on = [0], [0], threading.Semaphore(0), threading.Event()
+
+    class Slow(SidePart):
+        def _run(self) -> None:
+            at_work[0] += 1
+            most[0] = max(most[0], at_work[0])
+            begun.release()
+            go_on.wait(LONG_S)
+            at_work[0] -= 1
+
+    part = Slow("edged-slow")
+    part.start()
+    assert begun.acquire(timeout=LONG_S)
+    part.stop()
+    assert not part.join(0.0)
+    part.start()
+    assert not part.join(0.05)
+    go_on.set()
+    assert part.join(LONG_S)
+
+    assert (most, at_work) == ([1], [0])
+
+
 def test_the_daemon_ends_without_it_and_never_takes_it_for_stuck() -> None:
     part: Part = Waits()
 

@@ -129,6 +129,32 @@ def test_a_sink_that_never_opens_ends_all_the_same_however_much_waits_for_it() -
     assert made.join(30)
 
 
+def test_one_that_has_too_much_to_do_for_its_end_ends_when_it_has_done_it() -> None:
+    sink, ears = KeptSink(holds=True), Ears(FakeOutbox())
+    made = part(sink, ears)
+    for _ in range(WAITING + 5):
+        ears.put(EVENT)
+    until(made._inbox.full, "all that may wait does")
+    made.stop()
+    assert not made.join(0.0)
+    sink.go.set()
+    assert made.join(30)
+    assert sink.closed
+
+
+def test_one_that_was_still_opening_at_its_end_delivers_and_ends() -> None:
+    sink, ears, opens = KeptSink(), Ears(FakeOutbox()), threading.Event()
+    made = SinkPart("plant", lambda: opens.wait(10) and sink, ears, FakeClock())  # type: ignore[arg-type, return-value] # set by then
+    made.start()
+    for _ in range(WAITING + 5):
+        ears.put(EVENT)
+    made.stop()
+    assert not made.join(0.0)
+    opens.set()
+    assert made.join(30)
+    assert (len(sink.taken), sink.closed) == (WAITING, True)
+
+
 def test_a_part_is_the_same_while_its_settings_and_the_pipelines_are(tmp_path: Path) -> None:
     wanted = Sinks(Ears(FakeOutbox()), (Sink(name="plant", kind="spb"),), FakeClock())
     one, other = (configured(tmp_path, names) for names in (["a"], ["a", "b"]))

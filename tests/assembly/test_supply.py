@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edged.assembly.box import Box, survey
+from edged.assembly.lost import Lost
 from edged.assembly.supply import Supply
 from edged.assembly.uses import Use
 from edged.config.schema import Objective
-from edged.domain.errors import BundleError, DeviceError
+from edged.domain.errors import BundleError, DeviceError, EngineLostError
+from edged.update.manifest import read_bundle
 from fakes.clock import FakeClock
 from fakes.sensor import LENGTH, sensor_bundle
 from fakes.twovariants import FAST, SLOW, two_variants
@@ -143,3 +147,14 @@ def test_a_pipeline_that_pins_what_is_not_there_keeps_no_other_from_the_bundle(
     sensor_bundle(folder / "newer", version="1.1.0")
     supply.uses = lambda _model: (Use(pin="absent"),)
     assert supply.bundle("level").manifest.version == "1.0.0"
+
+
+def test_the_last_rung_that_was_lost_again_is_waited_for_unless_it_lived(
+    folder: Path, tmp_path: Path, box: Box
+) -> None:
+    apart = replace(box, engines=replace(box.engines, isolate=True, state=tmp_path / "state"), lost=Lost(FakeClock()))
+    supply = Supply((folder,), tmp_path / "state", apart, FakeClock())
+    (rung, *_) = supply.ladder(read_bundle(folder / "level"), None, None).runnable
+    lost, gone = partial(supply.lost, "level", None, None, rung), EngineLostError("cannot run it: gone")
+
+    assert [lost(gone), lost(gone), lost(gone, lived=True)] == [True, False, True]

@@ -12,6 +12,7 @@ from edged.config.load import Loaded, RejectedConfigError, load
 from edged.telemetry.trace import Span
 from fakes.clock import FakeClock
 from fakes.collector import Collected, collector
+from fakes.waiting import LONGEST_S
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_an_empty_section_names_traces_and_collects_none(tmp_path: Path) -> None
     made.tracer.export((object(),))
     assert (made.tracer.share, made.reasons(), repr(made)) == (0.01, (), "<Tracing 0.01 of all to nobody>")
     made.stop()
-    assert made.join(1)
+    assert made.join(LONGEST_S)
 
 
 @pytest.mark.slow

@@ -46,6 +46,7 @@ def test_a_name_that_no_table_has_costs_its_pipeline_and_the_nearest_is_named(tm
         ('kind = "webhook"\nurl = "https://me:secret@a/b"', "user information"),
         ('kind = "serial"\nport = "/dev/ttyS0"\ntext = "{label}"', "expected no braces but"),
         ('kind = "serial"\nport = "/dev/ttyS0"\ntext = "{rule.__class__}"', "expected no braces but"),
+        ('kind = "serial"\nport = "/dev/ttyS0"\ntext = "open {"', "expected no braces but"),
         ('kind = "gpio"\nline = -1', "line"),
         ('kind = "publish"\non = []', "on"),
         ('kind = "publish"\ninterlock = {}', "expected one of them"),

@@ -96,6 +96,11 @@ def test_any_other_address_needs_a_token(listen: str) -> None:
     assert Http.model_validate({"listen": listen, "token_file": "/etc/token"}).address[1]
 
 
+def test_a_token_for_reading_alone_needs_one_for_the_rest() -> None:
+    with pytest.raises(ValidationError, match="cannot use read_token_file without token_file"):
+        Http.model_validate({"listen": "127.0.0.1:8080", "read_token_file": "/etc/read"})
+
+
 @pytest.mark.parametrize("listen", ["8080", ":8080", "127.0.0.1", "a:b", "127.0.0.1:99999", "[::1", "a@b:80", "h:80/x"])
 def test_an_address_without_host_or_port_is_refused(listen: str) -> None:
     with pytest.raises(ValidationError, match="expected ADDRESS:PORT"):

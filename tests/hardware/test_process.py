@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
-from edged.hardware.process import ProcessProbe, Usage
+from edged.hardware.process import ProcessProbe, Usage, serving_mb
+
+MORE_BYTES = 50_000_000
 
 
 def test_it_reads_what_this_process_takes(tmp_path: Path) -> None:
@@ -20,14 +24,37 @@ def test_it_reads_what_this_process_takes(tmp_path: Path) -> None:
 
 
 def test_a_childs_memory_counts_too(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+    with python("input()"):
         with_child = ProcessProbe(tmp_path)().memory_mb
-        assert child.stdin is not None
-        child.stdin.close()
     alone = ProcessProbe(tmp_path)().memory_mb
     assert with_child is not None
     assert alone is not None
     assert with_child > alone
+
+
+@contextmanager
+def python(code: str, nice: int = 0) -> Iterator[None]:
+    """Run a child until the end of the block, with an interpreter's memory and some more, from when it has that."""
+    command = [
+        sys.executable,
+        "-c",
+        f"import os; os.nice({nice}); more = b'x' * {MORE_BYTES}; print(flush=True); {code}",
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        yield
+        child.communicate(b"\n")
+
+
+@pytest.mark.parametrize(("steps_back", "counts"), [(False, True), (True, False)])
+def test_of_what_serves_a_child_that_takes_what_is_left_over_is_no_part(steps_back: bool, counts: bool) -> None:
+    before_mb = serving_mb()
+    with python("input()", nice=steps_back * 19):
+        with_child_mb = serving_mb()
+    assert before_mb is not None
+    assert with_child_mb is not None
+    assert (with_child_mb - before_mb > MORE_BYTES / 2**20 - 10) == counts
 
 
 def test_a_disk_that_is_not_there_is_unknown() -> None:

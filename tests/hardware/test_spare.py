@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from edged.hardware.spare import waiting_ns
+from fakes.waiting import LONGEST_S
 
 POLITE = """
 import os
@@ -49,14 +50,14 @@ def python(code: str, *, has_session: bool = False) -> subprocess.Popen[str]:
 @pytest.mark.slow
 def test_it_runs_on_what_is_left_and_is_the_first_to_go() -> None:
     with python(POLITE) as child:
-        said, _ = child.communicate(timeout=30)
+        said, _ = child.communicate(timeout=LONGEST_S)
     assert said.split() == ["19", "True", "1000"]
 
 
 @pytest.mark.slow
 def test_who_steps_back_in_a_session_of_its_own_leaves_others_most_of_the_processor() -> None:
     with python(BEHIND, has_session=True) as child:
-        said, _ = child.communicate(timeout=30)
+        said, _ = child.communicate(timeout=LONGEST_S)
     own, session = said.splitlines()
     assert own == "19 True"
     assert session == "-" or session.endswith("nice 10")
@@ -67,7 +68,7 @@ def test_who_steps_back_in_a_session_of_its_own_leaves_others_most_of_the_proces
 def test_who_steps_back_in_another_s_session_takes_nothing_from_that() -> None:
     before = Path("/proc/self/autogroup").read_text("ascii")
     with python(BEHIND) as child:
-        child.communicate(timeout=30)
+        child.communicate(timeout=LONGEST_S)
     assert Path("/proc/self/autogroup").read_text("ascii") == before
 
 
@@ -77,7 +78,7 @@ def test_it_ends_with_its_parent() -> None:
         assert parent.stdout is not None
         orphan = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-        orphan.wait(10)
+        orphan.wait(LONGEST_S)
     assert not orphan.is_running()
 
 
@@ -86,7 +87,7 @@ def test_it_ends_with_its_parent() -> None:
 def test_waiting_is_counted_and_never_less_than_before() -> None:
     # In a process of its own: here another test's thread may end, and its waiting with it.
     with python(WAITING) as child:
-        said, _ = child.communicate(timeout=30)
+        said, _ = child.communicate(timeout=LONGEST_S)
     before, after = (int(word) for word in said.split())
     assert 0 <= before <= after
 

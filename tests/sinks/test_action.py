@@ -30,7 +30,7 @@ class Package:
             raise DeviceError(message)
 
         def act(document: dict[str, Any]) -> None:
-            self.gate.wait(10)
+            self.gate.wait(60)
             self.calls.append((name, document.pop("phase")))
             if self.failing:
                 raise RuntimeError("relay\nstuck")
@@ -48,7 +48,7 @@ def actions(package: Package) -> Iterator[Actions]:
     made = Actions("gate", {"r": ("call", "other"), "s": ("call",)}, package.load, document, FakeClock())
     yield made
     package.gate.set()
-    made.close(5)
+    made.close(60)
 
 
 def document(event: Event) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_each_event_of_a_rule_goes_to_each_of_its_actions_in_order(actions: Acti
     for one in (event("r"), event("unheard"), event("s", "ongoing"), event("r", "end")):
         actions.event(one)
     actions.result(event().result)
-    assert actions.close(5)
+    assert actions.close(60)
     assert package.calls == [
         ("call", "start"),
         ("other", "start"),
@@ -90,7 +90,7 @@ def test_the_rate_of_failure_is_told_until_as_many_went_well(actions: Actions, p
     package.failing = False
     for _ in range(JUDGED):
         actions.event(event())
-    assert actions.close(5)
+    assert actions.close(60)
     assert actions.reasons() == []
 
 
@@ -123,7 +123,7 @@ def test_an_action_that_cannot_be_loaded_is_told_at_once_and_tried_at_the_next_e
     assert messages(actions)[0] == "action 'call': 1 of its last 1 runs failed, lately: cannot find 'call'"
     package.absent = False
     actions.event(event())
-    assert actions.close(5)
+    assert actions.close(60)
     assert package.calls == [("call", "start")]
 
 

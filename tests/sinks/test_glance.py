@@ -101,3 +101,14 @@ def test_a_thousand_results_wait_for_nobody_who_looked_and_does_nothing_with_it(
 def test_where_nothing_comes_there_is_nothing_to_see(glance: Glance) -> None:
     assert glance.take(0.01) is None
     assert glance.last is None
+
+
+def test_what_nobody_may_look_at_is_not_remembered_until_somebody_may(hand: HeldFrame) -> None:
+    is_open: list[bool] = []
+    glance = Glance(hand, lambda: bool(is_open))
+    step(hand, glance, 1)
+    is_open.append(True)
+    step(hand, glance, 2)
+    step(hand, glance, 3)
+
+    assert len(glance.trail) == 2

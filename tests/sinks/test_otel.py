@@ -42,7 +42,7 @@ def test_spans_come_as_they_were_with_who_tells_and_the_token(end: Collected) ->
     made.take([WHOLE, STEP])
     made.close()
 
-    assert made.join(10)
+    assert made.join(60)
     whole, step = end.spans
     assert (whole.name, whole.trace_id.hex(), whole.span_id.hex()) == ("frame", f"{0xABC:032x}", f"{0xD:016x}")
     assert (whole.parent_span_id, step.parent_span_id.hex()) == (b"", f"{0xD:016x}")
@@ -67,7 +67,7 @@ def test_spans_that_nobody_takes_are_bounded_and_cost_whoever_gives_them_nothing
     end.status = 200
     made.close()
 
-    assert made.join(20)
+    assert made.join(60)
     # What was in hand when it was full may have gone already.
     assert QUEUE <= len(end.spans) <= QUEUE + 2 * BATCH
     assert made.lost == 2 * QUEUE - len(end.spans)
@@ -83,13 +83,13 @@ def test_an_outage_is_told_once_and_its_end_once(end: Collected, caplog: pytest.
     with caplog.at_level(logging.INFO, "edged.tracing"):
         for _ in range(2):
             made.take([STEP])
-            made._processor.force_flush(5000)
+            made._processor.force_flush(30_000)
         assert "down" in repr(made)
         end.status = 200
         made.take([STEP])
         until(lambda: end.spans, "the collector takes them again")
         made.close()
-        assert made.join(10)
+        assert made.join(60)
 
     assert [record.message for record in caplog.records] == ["tracing.unsent", "tracing.recovered"]
     assert json.loads(json.dumps(caplog.records[1].fields)) == {"collector": end.url, "lost": 2}
@@ -123,7 +123,7 @@ def test_a_collector_is_asked_for_its_status_alone(headers: bytes, block: bytes,
         threading.Thread(target=serve, daemon=True).start()
         made = Collector(f"http://127.0.0.1:{listener.getsockname()[1]}/", None, {})
         made.take([STEP])
-        made._processor.force_flush(5000)
+        made._processor.force_flush(30_000)
 
     assert (made._watched.sent, made.lost, made._watched.is_down) == (sent, 1 - sent, not sent)
     assert not block or cut.wait(30)

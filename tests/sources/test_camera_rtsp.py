@@ -22,7 +22,7 @@ from edged.pipeline.reader import Reader
 from edged.sources import camera
 from edged.sources.camera import Transport
 from fakes.rtsp import RtspServer
-from fakes.waiting import until
+from fakes.waiting import starved_s, until
 
 pytestmark = pytest.mark.slow
 
@@ -63,12 +63,15 @@ class Watched:
         )
         self.inlet = Inlet(self.box, SystemClock(), max_age_s=MAX_AGE_S)
         self.feed.start()
+        until(self.take, "the first picture")
 
     def take(self) -> bool:
+        began_s = starved_s()
         frame = self.inlet.take(0.02)
         if frame is not None:
             self.frames.append(frame)
-            self.ages_s.append((time.monotonic_ns() - frame.stamp.mono_ns) / 1e9)
+            age_s = (time.monotonic_ns() - frame.stamp.mono_ns) / 1e9
+            self.ages_s.append(age_s - (starved_s() - began_s))
         return frame is not None
 
     def take_for(self, seconds: float) -> None:
@@ -77,15 +80,17 @@ class Watched:
             self.take()
 
     def until_lost(self) -> float:
-        """Give the seconds that it took to be found."""
-        began_s = time.monotonic()
-        until(lambda: (self.take(), self.feed.state.condition == "lost")[1], "the loss", 10)
-        return time.monotonic() - began_s
+        """Give the seconds that it took to be found, without those in which its thread was starved."""
+        assert self.feed._thread is not None
+        thread = f"self/task/{self.feed._thread.native_id}"
+        began_s = time.monotonic() - starved_s(thread)
+        until(lambda: (self.take(), self.feed.state.condition == "lost")[1], "the loss")
+        return self.feed.state.since_ns / 1e9 - starved_s(thread) - began_s
 
     def until_back(self) -> float:
         """Give the seconds until there is a picture that was captured from now on."""
         began_s, known = time.monotonic(), len(self.frames)
-        until(lambda: self.take() and len(self.frames) > known, "a picture", 15)
+        until(lambda: self.take() and len(self.frames) > known, "a picture")
         return time.monotonic() - began_s
 
     def close(self) -> None:

@@ -18,6 +18,9 @@ from fakes.realclock import RealClock
 from fakes.source import picture
 from fakes.waiting import until
 
+LONG_S = 30.0
+"""No thread is late by so much: who waits so long for a sensor misses none."""
+
 
 class Live:
     """A sensor that a test feeds: items are given, errors are raised."""
@@ -65,7 +68,7 @@ def pair() -> Iterator[tuple[Live, Live]]:
 
 
 def test_two_sensors_are_side_by_side(pair: tuple[Live, Live]) -> None:
-    with closing(joined(lambda: pair[0], lambda: pair[1])) as source:
+    with closing(joined(lambda: pair[0], lambda: pair[1], max_wait_s=LONG_S)) as source:
         pair[0].say([1.0] * 10)
         pair[1].say([2.0] * 10)
 
@@ -118,7 +121,7 @@ def test_where_a_missing_one_is_borne_the_others_go_on(pair: tuple[Live, Live]) 
 def test_a_missing_one_is_opened_again() -> None:
     first, second = Live(), Live()
     made = [second, Live()]
-    with closing(joined(lambda: first, made.pop, missing="nan")) as source:
+    with closing(joined(lambda: first, made.pop, missing="nan", max_wait_s=LONG_S)) as source:
         made_first = source._members[1]
         until(lambda: made_first._source, "b is open")
         made_first._source.items.append(SourceLostError("cannot read on"))  # type: ignore[union-attr] # a Live

@@ -6,8 +6,10 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from statistics import median
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edged.domain.errors import ConfigError, DeviceError, SourceLostError
@@ -48,7 +50,7 @@ def server(port: int) -> Iterator[ModbusServer]:
 
 
 def opened(port: int, registers: list[Register] | None = None, **settings: Any) -> ModbusSource:
-    settings = {"rate_hz": 1000.0, "timeout_s": 0.3, **settings}
+    settings = {"rate_hz": 1000.0, "timeout_s": 20.0, **settings}
     return open_source(line=TcpLine("127.0.0.1", port), clock=RealClock(), registers=registers or REGISTERS, **settings)
 
 
@@ -79,9 +81,10 @@ def test_the_same_over_a_serial_line() -> None:
 @pytest.mark.usefixtures("server")
 def test_polls_come_at_their_rate(port: int) -> None:
     with closing(opened(port, rate_hz=50.0)) as source:
-        times = [samples.stamp.source_s for _ in range(6) if (samples := source.read())]
+        times = [samples.stamp.source_s for _ in range(22) if (samples := source.read())]
 
-    assert (times[-1] - times[0]) / 5 == pytest.approx(0.02, rel=0.5)
+    # A busy machine makes some of them late.
+    assert median(np.diff(times)) == pytest.approx(0.02, rel=0.5)
 
 
 @pytest.mark.usefixtures("server")
@@ -119,7 +122,7 @@ def test_a_serial_port_that_is_not_there_is_a_device_error() -> None:
 @pytest.mark.usefixtures("server")
 def test_another_device_on_the_line_that_does_not_answer_is_a_device_error(port: int) -> None:
     with pytest.raises(DeviceError) as caught:
-        opened(port, unit=9)
+        opened(port, unit=9, timeout_s=0.3)
     assert caught.value.code in {"modbus-silent", "modbus-exception"}
 
 

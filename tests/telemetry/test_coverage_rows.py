@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import struct
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +30,11 @@ def test_another_minutes_row_and_a_hole_say_nothing() -> None:
     assert Minute.from_bytes(row, 8) == Minute.unknown(8)
     assert Minute.from_bytes(bytes(ROW_BYTES), 8) == Minute.unknown(8)
     assert Minute.from_bytes(b"", 8) == Minute.unknown(8)
+
+
+def test_a_row_of_more_than_a_minute_says_nothing_however_whole_it_is() -> None:
+    body = struct.pack("<I8H", 7, 60_001, *[0] * 7)
+    assert Minute.from_bytes(body + struct.pack("<I", zlib.crc32(body)), 7) == Minute.unknown(7)
 
 
 def test_more_than_a_minute_is_none() -> None:

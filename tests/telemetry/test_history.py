@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Sequence
 
@@ -112,6 +113,14 @@ def test_a_record_that_unpacks_to_more_than_it_may_is_refused() -> None:
         unpacked(head[:62] + zlib.compress(b"\0" * 10_000_000), TABLE)
     with pytest.raises(ValueError, match="cannot read a table"):
         Table.from_bytes(zlib.compress(b"0 a\n" * (MAX_COLUMNS + 1)))
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 3), (MAX_ROWS + 1, 3), (1, MAX_COLUMNS + 1)])
+def test_a_head_of_no_or_too_many_figures_is_refused(rows: int, columns: int) -> None:
+    content = bytearray(packed(block([(1.0, 2.0, 3.0)])))
+    struct.pack_into("<HH", content, 53, rows, columns)
+    with pytest.raises(ValueError, match=f"cannot read a block of {rows} rows and {columns} columns"):
+        read_head(bytes(content))
 
 
 @pytest.mark.parametrize("rows", [0, MAX_ROWS + 1])

@@ -122,6 +122,11 @@ def test_a_configuration_shows_what_edged_knows_and_no_secret(redaction: Redacti
     assert (SECRET not in shown) == hidden
 
 
+def test_a_list_of_tables_may_hold_what_is_none(redaction: Redaction) -> None:
+    shown = redaction.configuration({"source": [{"name": "dock"}, f"password: {SECRET}", 3]})
+    assert shown == {"source": [{"name": "dock"}, f"password: {HIDDEN}", 3]}
+
+
 def test_a_secret_that_is_a_key_is_hidden_below_what_holds_secrets(redaction: Redaction) -> None:
     shown = json.dumps(redaction.document({"tokens": {SECRET: {"user": "viewer"}, "note": 1}, "note": {"p50_ms": 1.5}}))
     assert json.loads(shown) == {"tokens": {HIDDEN: {"user": HIDDEN}, "note": HIDDEN}, "note": {"p50_ms": 1.5}}

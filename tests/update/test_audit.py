@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -9,13 +8,7 @@ from edged.update.audit import Served, happened, live_at
 from edged.update.journal import Entry, read_journal
 from edged.update.probation import COMMIT, Verdict
 from fakes.disk import FragileDisk, PowerCutError
-from fakes.site import MODEL, Air, box
-
-
-@pytest.fixture
-def air(tmp_path: Path) -> Air:
-    """Give a box that installs at one moment and is ordered something a minute later."""
-    return box(tmp_path)
+from fakes.site import MODEL, Air
 
 
 def lines(air: Air) -> list[Entry]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from edged.domain.bundle import Bundle
@@ -11,12 +9,7 @@ from edged.domain.errors import RetryableError
 from edged.update.probation import COMMIT, WATCH, Conduct, Terms, Verdict, judge
 from edged.update.rollout import MAX_MOVES, Event, State
 from edged.update.slots import StateLoopError
-from fakes.site import BOOT, MODEL, OTHER_BOOT, Air, Tried, box
-
-
-@pytest.fixture
-def air(tmp_path: Path) -> Air:
-    return box(tmp_path)
+from fakes.site import BOOT, MODEL, OTHER_BOOT, Air, Tried
 
 
 @pytest.mark.parametrize(

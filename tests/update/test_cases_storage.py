@@ -19,15 +19,10 @@ from edged.update.updater import Updater
 from fakes.bundle import make_bundle
 from fakes.disk import FragileDisk
 from fakes.faultydisk import FaultyDisk
-from fakes.site import MODEL, OTHER_BOOT, Air, box
+from fakes.site import MODEL, OTHER_BOOT, Air
 
 FAULTY_RUNS = 6
 ONE_IN = 60
-
-
-@pytest.fixture
-def air(tmp_path: Path) -> Air:
-    return box(tmp_path)
 
 
 def blob(air: Air, content: bytes) -> Path:

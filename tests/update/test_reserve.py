@@ -6,13 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from edged.domain.errors import DeviceError
 from edged.update.probation import WATCH, Verdict
 from edged.update.reserve import RESERVE, RESERVE_BYTES, Reserve
 from fakes.disk import FragileDisk
-from fakes.site import Air, box
+from fakes.site import Air
 
 
 @dataclass
@@ -31,11 +29,6 @@ class FullDisk(FragileDisk):
     def remove(self, place: Path) -> None:
         self.free += place.stat().st_size if place.is_file() else 0
         super().remove(place)
-
-
-@pytest.fixture
-def air(tmp_path: Path) -> Air:
-    return box(tmp_path)
 
 
 def on_probation(air: Air) -> None:

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from edged.domain.errors import RetryableError
 from edged.update.journal import read_journal
-from fakes.site import MODEL, Air, box
-
-
-@pytest.fixture
-def air(tmp_path: Path) -> Air:
-    return box(tmp_path)
+from fakes.site import MODEL, Air
 
 
 def events(air: Air) -> list[str]:

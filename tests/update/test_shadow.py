@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,14 +9,9 @@ from hypothesis import strategies as st
 from edged.update.rollout import Event, State
 from edged.update.shadow import LONGEST_S, MOST_FAILURES, Compared, Demands, Ruling, rule
 from edged.update.way import Move, Way
-from fakes.site import MODEL, Air, box
+from fakes.site import MODEL, Air
 
 DEMANDS = Demands(frames=100, agreement=0.9)
-
-
-@pytest.fixture
-def air(tmp_path: Path) -> Air:
-    return box(tmp_path)
 
 
 def seen(frames: int, agreed: int, last: str = "no washer was found") -> Compared:
