@@ -103,7 +103,7 @@ def test_a_password_is_asked_for_where_a_person_sits_and_kept_from_others(tmp_pa
     code = (
         f"from pathlib import Path; from edgectl.camera.target import ask_password; ask_password(Path({str(file)!r}))"
     )
-    asked = pexpect.spawn(sys.executable, ["-c", code], encoding="utf-8", cwd="/", timeout=20)
+    asked = pexpect.spawn(sys.executable, ["-c", code], encoding="utf-8", cwd="/", timeout=60)
     asked.expect("password")
     asked.sendline("secret")
     asked.expect(pexpect.EOF)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -32,13 +32,6 @@ def look(capsys: pytest.CaptureFixture[str]) -> Verb:
         return Said(status, said.out, said.err)
 
     return run
-
-
-@pytest.fixture
-def camera() -> Iterator[JpegCamera]:
-    made = JpegCamera()
-    yield made
-    made.close()
 
 
 def test_an_rtsp_camera_is_measured_recorded_and_shown_as_a_model_sees_it(look: Verb, tmp_path: Path) -> None:
@@ -70,13 +63,13 @@ def test_an_rtsp_camera_is_measured_recorded_and_shown_as_a_model_sees_it(look: 
 
 
 def test_an_http_camera_with_a_password_gets_an_entry_that_passes_the_check(
-    look: Verb, camera: JpegCamera, tmp_path: Path
+    look: Verb, jpegs: JpegCamera, tmp_path: Path
 ) -> None:
     secret = tmp_path / "dock.password"
     secret.write_text(PASSWORD + "\n")
     signed = ("--username", USER, "--password-file", secret, "--name", "dock")
 
-    said = look(f"{camera.url}/digest", *signed, "--entry")
+    said = look(f"{jpegs.url}/digest", *signed, "--entry")
 
     assert (said.status, said.err) == (0, "")
     file = write_config(tmp_path, 1883, said.out)
@@ -85,7 +78,7 @@ def test_an_http_camera_with_a_password_gets_an_entry_that_passes_the_check(
     assert source.model_dump(mode="json", exclude_defaults=True) == {
         "name": "dock",
         "kind": "camera",
-        "url": f"{camera.url}/digest",
+        "url": f"{jpegs.url}/digest",
         "username": USER,
         "password_file": str(secret),
     }
@@ -94,27 +87,25 @@ def test_an_http_camera_with_a_password_gets_an_entry_that_passes_the_check(
     assert PASSWORD not in said.out + again.out
 
 
-def test_a_picture_in_figures_ends_with_the_entry(look: Verb, camera: JpegCamera) -> None:
-    said = look(f"{camera.url}/ok")
+def test_a_picture_in_figures_ends_with_the_entry(look: Verb, jpegs: JpegCamera) -> None:
+    said = look(f"{jpegs.url}/ok")
     assert (said.status, said.err) == (0, "")
     names = [line.split()[0] for line in said.out.splitlines() if line.startswith("  ")]
     assert names == ["opened", "size", "rate", "jitter", "age", "dropped", "picture"]
-    assert said.out.rstrip().endswith(f'[[source]]\nname = "127-0-0-1"\nkind = "camera"\nurl = "{camera.url}/ok"')
+    assert said.out.rstrip().endswith(f'[[source]]\nname = "127-0-0-1"\nkind = "camera"\nurl = "{jpegs.url}/ok"')
     assert "▀" not in said.out
 
 
-def test_a_stream_with_damage_is_shown_and_found_faulty(look: Verb, camera: JpegCamera) -> None:
-    said = look(f"{camera.url}/cut")
+def test_a_stream_with_damage_is_shown_and_found_faulty(look: Verb, jpegs: JpegCamera) -> None:
+    said = look(f"{jpegs.url}/cut")
     assert said.status == 1
     assert "damaged: look at its cable" in said.out
     assert "[[source]]" in said.out
 
 
-def test_a_recording_is_bounded(
-    look: Verb, camera: JpegCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recording_is_bounded(look: Verb, jpegs: JpegCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgectl.camera.record.MAX_BYTES", 1000)
-    said = look(f"{camera.url}/ok", "--seconds", "30", "--record", tmp_path / "a.mp4", "--json")
+    said = look(f"{jpegs.url}/ok", "--seconds", "30", "--record", tmp_path / "a.mp4", "--json")
     assert json.loads(said.out)["pictures"]["seconds"] < 20
     with av.open(str(tmp_path / "a.mp4")) as recording:
         assert recording.streams.video[0].codec_context.width == 320
@@ -139,8 +130,8 @@ def test_what_cannot_be_looked_at_is_told_with_the_next_step(
 
 
 @pytest.mark.parametrize("option", ["--grab", "--record"])
-def test_a_file_that_cannot_be_written_is_the_requests_fault(look: Verb, camera: JpegCamera, option: str) -> None:
-    done = look(f"{camera.url}/ok", option, "/nowhere/at/all.mp4" if option == "--record" else "/nowhere/at/all.jpg")
+def test_a_file_that_cannot_be_written_is_the_requests_fault(look: Verb, jpegs: JpegCamera, option: str) -> None:
+    done = look(f"{jpegs.url}/ok", option, "/nowhere/at/all.mp4" if option == "--record" else "/nowhere/at/all.jpg")
     assert done.status == 2
     assert "/nowhere/at/all" in done.err
 
@@ -155,12 +146,12 @@ def test_a_recording_stays_when_the_camera_does_not_open_and_none_is_left_behind
 
 
 def test_a_recording_that_the_disk_does_not_take_is_told_and_plays_up_to_there(
-    look: Verb, camera: JpegCamera, tmp_path: Path
+    look: Verb, jpegs: JpegCamera, tmp_path: Path
 ) -> None:
     file, limits = tmp_path / "dock.mp4", resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
     try:
-        said = look(camera.url, "--record", file)
+        said = look(jpegs.url, "--record", file)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 

@@ -102,7 +102,7 @@ def test_what_a_device_calls_itself_moves_no_cursor(capsys: pytest.CaptureFixtur
 
 def spawned(folder: Path, *more: str) -> pexpect.spawn[str]:
     words = ["config", "init", "--config", str(folder / "edged.toml"), "--state", str(folder / "state"), *more]
-    return pexpect.spawn(f"{sys.prefix}/bin/edgectl", words, dimensions=(24, 80), encoding="utf-8", timeout=30)
+    return pexpect.spawn(f"{sys.prefix}/bin/edgectl", words, dimensions=(24, 80), encoding="utf-8", timeout=60)
 
 
 @pytest.mark.slow

@@ -79,6 +79,11 @@ class TestDisk:
         assert row.status == "skipped"
         assert row.evidence.startswith(why)
 
+    def test_a_drive_that_refuses_is_not_taken_for_a_new_one(self, tmp_path: Path) -> None:
+        there = replace(live(tmp_path), root=build("sys/class/nvme/nvme0/model = x\ndev/nvme0", tmp_path))
+        (row,) = disk.wear(there, Drive(status=0x4002))
+        assert (row.status, row.evidence) == ("skipped", "it does not tell: it answered with status 0x4002")
+
     def test_errors_that_a_file_system_met_fail(self, tmp_path: Path) -> None:
         rows = list(disk.wear(ground(build("sys/fs/ext4/mmcblk0p2/errors_count = 3", tmp_path))))
         assert [(row.check, row.status) for row in rows] == [("wear", "skipped"), ("errors", "fail")]

@@ -38,13 +38,6 @@ FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--groups=44")
 
 
-@pytest.fixture
-def camera() -> Iterator[JpegCamera]:
-    made = JpegCamera()
-    yield made
-    made.close()
-
-
 class TestDisk:
     @pytest.fixture
     def mounted(self, tmp_path: Path) -> Iterator[Patient]:
@@ -53,7 +46,7 @@ class TestDisk:
             pytest.skip("needs root, to mount a file system")
         box = make_patient(tmp_path, more="[outbox]\nmax_bytes = 1_048_576")
         place = subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", "echo apart; exec sleep 120"], stdout=subprocess.PIPE
+            ["unshare", "--mount", "sh", "-c", "echo apart; exec sleep 600"], stdout=subprocess.PIPE
         )
         box.before = ("nsenter", "-m", "-t", str(place.pid))
         try:
@@ -134,19 +127,19 @@ def test_a_root_of_trust_that_has_expired(tmp_path: Path) -> None:
 class TestSources:
     SERIAL = '[[source]]\nname = "spindle"\nkind = "serial"\nport = "{port}"\nformat = "csv"\ncolumns = ["x"]\nrate_hz = 50\n'
 
-    def test_a_camera_that_is_off(self, tmp_path: Path, camera: JpegCamera) -> None:
+    def test_a_camera_that_is_off(self, tmp_path: Path, jpegs: JpegCamera) -> None:
         nobody = f"http://127.0.0.1:{brokers.free_port()}"
         box = make_patient(tmp_path, body=f'[[source]]\nname = "dock"\nkind = "camera"\nurl = "{nobody}/stream"\n')
         assert box.finds("cameras", "rate")["remedy"]
 
-        box.edits(nobody, camera.url)
+        box.edits(nobody, jpegs.url)
 
         row = box.finds("cameras", "rate", "ok")
         assert row["details"]["width"] == 320
         assert 10 < row["details"]["fps"] < 60
 
-    def test_a_camera_that_gives_less_than_is_asked(self, tmp_path: Path, camera: JpegCamera) -> None:
-        source = f'[[source]]\nname = "dock"\nkind = "camera"\nurl = "{camera.url}/slow"\nfps = 200\n'
+    def test_a_camera_that_gives_less_than_is_asked(self, tmp_path: Path, jpegs: JpegCamera) -> None:
+        source = f'[[source]]\nname = "dock"\nkind = "camera"\nurl = "{jpegs.url}/slow"\nfps = 200\n'
         box = make_patient(tmp_path, body=source)
         row = box.finds("cameras", "rate", "warn")
         (wanted,) = re.findall(r"^sudoedit \S+  # (fps = \d+) below source 'dock'", row["remedy"])

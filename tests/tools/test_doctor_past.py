@@ -49,7 +49,7 @@ def test_a_broker_that_was_away_for_hours_and_a_box_that_starts_again_and_again_
     recorder.keep()
     found = rows(tmp_path)
     assert (found["starts"].status, found["broker"].status) == ("warn", "warn")
-    assert found["starts"].evidence.startswith("edged or the box started 4 times, the last time at ")
+    assert found["starts"].evidence.startswith("edged or the box started again 4 times, the last time at ")
     assert found["pressure"].evidence == "the box did not suffer"
 
 

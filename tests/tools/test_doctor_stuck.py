@@ -63,3 +63,16 @@ def test_a_report_that_the_disk_does_not_take_is_told(
         )
     finally:
         held.close()
+
+
+def test_a_report_is_written_through_no_link_that_lies_in_its_place(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    precious = tmp_path / "shadow"
+    precious.write_text("root", "utf-8")
+    (tmp_path / doctor.RECORD).symlink_to(precious)
+
+    assert main(["doctor", "heat", "--config", str(config)]) in {0, 1}
+
+    assert precious.read_text("utf-8") == "root"
+    assert f"not recorded in {tmp_path / doctor.RECORD}: Too many levels of symbolic links" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import threading
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ class Site:
         assert main(["fleet", "broker", "init", str(self.folder), "--port", str(self.port)]) == 0
         assert main(["fleet", "broker", "add", str(self.folder), "dev-a", "dev-b", "--group", "line-a"]) == 0
         conf = self.folder / CONF
-        # Started by root it would become another user, who may not read what root wrote.
+        # Started by root it would become another user, who may not enter the folders of these tests.
         conf.write_text(conf.read_text() + ("user root\n" if os.geteuid() == 0 else ""))
         self.broker = BrokerProcess([program, "-c", str(conf)], self.port)
         self._clients: list[Client] = []
@@ -202,6 +203,16 @@ def test_what_is_removed_from_the_file_is_gone_and_nobody_else_may_read_it(tmp_p
     assert json.loads((folder / SECURITY).read_text()) == before
     assert (folder / SECURITY).stat().st_mode & 0o077 == 0
     assert not list((folder / "passwords").glob("dev-a*"))
+
+
+def test_what_root_writes_belongs_to_the_user_that_mosquitto_becomes_and_passwords_to_root(tmp_path: Path) -> None:
+    if os.geteuid() != 0 or not any(user.pw_name == "mosquitto" for user in pwd.getpwall()):
+        pytest.skip("needs root, and a user 'mosquitto'")
+    folder = tmp_path / "broker"
+    main(["fleet", "broker", "init", str(folder)])
+    main(["fleet", "broker", "add", str(folder), "dev-a"])
+    assert {(folder / name).owner() for name in (".", CONF, SECURITY)} == {"mosquitto"}
+    assert {file.owner() for file in (folder / "passwords").iterdir()} == {"root"}
 
 
 def test_a_folder_without_rules_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

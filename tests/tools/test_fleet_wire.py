@@ -56,14 +56,14 @@ class Resting:
                 if place >= 0:
                     target.sendall(piece[:place])
                     self.rests.set()
-                    self.goes_on.wait(20.0)
+                    self.goes_on.wait(60.0)
                     piece = piece[place:]
                 target.sendall(piece)
             target.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self.goes_on.set()
-        self._thread.join(10.0)
+        self._thread.join(60.0)
         self._server.close()
 
 
@@ -83,10 +83,10 @@ def test_a_line_that_rests_in_the_middle_is_no_end_of_what_is_retained(broker: B
         with wire.Wire(settings, ["edged/v1/d/+/out/status"], lambda topic, _: heard.append(topic), "desk") as desk:
             settling = threading.Thread(target=desk.settle, kwargs={"quiet_s": 0.05})
             settling.start()
-            assert line.rests.wait(10.0)
+            assert line.rests.wait(60.0)
             until(lambda: time.monotonic() - desk._heard_s > 0.2, "it has been quiet for long enough")
             assert settling.is_alive()
             line.goes_on.set()
-            settling.join(10.0)
+            settling.join(60.0)
 
     assert sorted(heard) == [f"edged/v1/d/{name}/out/status" for name in ("press-01", "press-02", "press-03")]

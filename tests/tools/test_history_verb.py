@@ -48,7 +48,9 @@ def screen(state: Path) -> Iterator[PtyScreen]:
 
 @pytest.mark.slow
 def test_the_screen_is_the_pages(screen: PtyScreen) -> None:
-    assert screen.until(lambda shown: "edged started" in shown, "the last line") == GOLDEN
+    screen.until(lambda shown: "edged started" in shown, "the last line")
+    assert screen.end("") == 0
+    assert screen.text() == GOLDEN
 
 
 def test_into_a_pipe_goes_the_same_without_colours(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,7 +126,7 @@ def test_a_fault_ends_it_there_and_the_same_again_ends_it_well(box: SystemdBox, 
 def test_on_a_narrow_screen_a_step_stands_beside_its_mark(tmp_path: Path) -> None:
     words = ["install", "--dry-run", "--root", str(tmp_path), "--program", str(PROGRAM.file)]
     terminal = {"dimensions": (30, 64), "encoding": "utf-8", "env": {**os.environ, "COLUMNS": "64"}}
-    screen = pexpect.spawn(f"{sys.prefix}/bin/edgectl", words, timeout=30, **terminal)
+    screen = pexpect.spawn(f"{sys.prefix}/bin/edgectl", words, timeout=60, **terminal)
     screen.expect(pexpect.EOF)
     shown = pyte.Screen(64, 30)
     pyte.Stream(shown).feed(screen.before)

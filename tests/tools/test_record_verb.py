@@ -225,6 +225,6 @@ def test_nothing_that_is_written_is_told(
 @pytest.mark.slow
 def test_at_a_terminal_of_the_usual_width_it_looks_like_this(config: Path) -> None:
     screen = PtyScreen("record", "list", "--config", str(config))
-    shown = screen.until(lambda text: "fp32" in text, "the recording")
+    screen.until(lambda text: "fp32" in text, "the recording")
     assert screen.end("") == 0
-    assert shown.strip() == SCREEN.strip()
+    assert screen.text().strip() == SCREEN.strip()

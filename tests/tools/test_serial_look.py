@@ -50,7 +50,7 @@ class Sensor:
 def test_a_sensor_is_read_until_the_time_is_over_and_closed() -> None:
     clock = FakeClock()
     sensor = Sensor(clock, 20)
-    told = read(sensor, clock, 0.2)
+    told = read(sensor, clock, 1.0)
     assert sensor.closed.is_set()
     assert (told.timing.count, told.timing.rate_hz, told.timing.gaps) == (200, pytest.approx(100), 0)
     assert (told.values.shape, len(told.times_s), told.drops, told.lost) == ((200, 2), 200, {"malformed": 2}, "")

@@ -130,7 +130,7 @@ def test_a_port_that_the_daemon_reads_is_left_alone(
     daemon = DaemonProcess(write_config(tmp_path, 1, source + pipeline("a")))
     request.addfinalizer(daemon.close)
     daemon.start()
-    until(lambda: [one for one in holders(talker.port) if one.pid == daemon.pid], "the daemon reads it", 30)
+    until(lambda: [one for one in holders(talker.port) if one.pid == daemon.pid], "the daemon reads it")
 
     said = look(talker.port, *QUICK)
 

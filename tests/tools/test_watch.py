@@ -112,8 +112,13 @@ def test_a_picture_beside_an_event_is_none() -> None:
     assert happening("b", {"schema": "edged.snapshot/1", "rule": "r"}) is None
 
 
+# What can be read at all: ``read_json`` lets no infinity and no longer integer through.
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | st.text(max_size=8),
+    st.none()
+    | st.booleans()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(10**18), 10**18)
+    | st.text(max_size=8),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
@@ -146,7 +151,9 @@ def test_whatever_a_box_tells_gives_lines_that_fit(documents: dict[str, Any]) ->
     assert all(page.fitted(line, 80).cell_len <= 80 for line in told(device, [], 80))
 
 
-@pytest.mark.parametrize("payload", [b"\xff", b"[]", b"{", b"1", b"[" * 100])
+@pytest.mark.parametrize(
+    "payload", [b"\xff", b"[]", b"{", b"1", b"[" * 100, b'{"a":1e999}', b'{"a":Infinity}', b'{"a":' + b"1" * 400 + b"}"]
+)
 def test_what_is_no_document_is_counted_and_changes_nothing(payload: bytes) -> None:
     boxes = Boxes()
     boxes.heard("edged/v1/d/press-07/out/status", payload, 0.0)
@@ -181,7 +188,7 @@ def test_everything_stands_at_80_columns() -> None:
     assert columns.widths(80) == [column.width for column in columns.COLUMNS]
 
 
-@given(st.floats(min_value=0, max_value=1e9))
+@given(st.floats(min_value=0))
 def test_a_number_takes_four_characters_at_most(value: float) -> None:
     assert len(columns.short(value)) <= 4
     assert len(columns.milliseconds(value)) <= 4

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from edgectl import audit_actions
-from edgectl.options import CONFIG, FAULT, AsJson, ConfigFile, StateFolder
+from edgectl.options import CONFIG, FAULT, AsJson, ConfigFile, StateFolder, alone
 from edgectl.page import console
 from edgectl.plain import print_json
 from edged.config.load import load
@@ -25,11 +25,7 @@ from edged.update.records import Records
 
 NS_PER_MS = 1_000_000
 
-app = typer.Typer(
-    help="Tell which digest of which model gave the results of a moment, and by whose order.",
-    invoke_without_command=True,
-    subcommand_metavar="",
-)
+app = alone("Tell which digest of which model gave the results of a moment, and by whose order.")
 
 
 @app.callback()

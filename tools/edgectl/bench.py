@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from edgectl import bench_screen as screen
 from edgectl.bench_rows import compared
 from edgectl.bench_run import Bench, Result, bench, document, prepare, readings_now
-from edgectl.options import CONFIG, AsJson, ConfigFile
+from edgectl.options import CONFIG, AsJson, ConfigFile, alone
 from edgectl.page import Page
 from edgectl.plain import print_json
 from edged.assembly.box import model_folders
@@ -25,13 +25,7 @@ from edged.update.manifest import find_bundles, read_bundle
 
 LAST = "last"
 
-app = typer.Typer(
-    help="Measure what each variant of a model does on this box.",
-    invoke_without_command=True,
-    subcommand_metavar="",
-    # A group of verbs takes what follows its argument for a verb otherwise, options included.
-    context_settings={"allow_interspersed_args": True},
-)
+app = alone("Measure what each variant of a model does on this box.")
 
 
 @app.callback()

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from edgectl import coverage_screen as screen
-from edgectl.options import CONFIG, AsJson, ConfigFile, StateFolder
+from edgectl.options import CONFIG, AsJson, ConfigFile, StateFolder, alone
 from edgectl.plain import print_json
 from edged.assembly.coverage_store import CoverageStore, day_name
 from edged.config.load import load
@@ -21,13 +21,7 @@ from edged.telemetry.coverage import MINUTE_MS, MINUTES_A_DAY, Minute, total
 EPOCH = date(1970, 1, 1)
 NS_PER_MINUTE = 60_000_000_000
 
-app = typer.Typer(
-    help="Draw what a pipeline saw of a day, and why not of the rest.",
-    invoke_without_command=True,
-    subcommand_metavar="",
-    # A group of verbs takes what follows its argument for a verb otherwise, options included.
-    context_settings={"allow_interspersed_args": True},
-)
+app = alone("Draw what a pipeline saw of a day, and why not of the rest.")
 
 
 @app.callback()
@@ -68,14 +62,14 @@ def document(pipeline: str, day: int, minutes: list[Minute]) -> dict[str, Any]:
 
 
 def _minutes(store: CoverageStore, pipeline: str, day: int, now: int) -> list[Minute]:
-    """Read the day's minutes up to now. Raises ConfigError when nothing is known of the pipeline on that day."""
+    """Read the day's minutes that have ended. Raises ConfigError when nothing is known of the pipeline on that day."""
     known = store.pipelines(day)
     if pipeline not in known:
         there = f"those of the day are {', '.join(known)}" if known else f"the days are {_span(store.days())}"
         message = f"cannot draw {pipeline!r} on {day_name(day)}: nothing is kept of it, expected a pipeline that ran"
         raise ConfigError(message, remedy=there)
     first = day * MINUTES_A_DAY
-    return store.read(pipeline, first, max(1, min(MINUTES_A_DAY, now + 1 - first)))
+    return store.read(pipeline, first, max(1, min(MINUTES_A_DAY, now - first)))
 
 
 def _span(days: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +18,7 @@ from edgectl.checks.configuration import may_read
 from edgectl.checks.rows import Ground, Report, Row
 from edgectl.checks.run import run as run_checks
 from edgectl.checks.table import GROUPS, TABLE
-from edgectl.options import CONFIG, FAULT, AsJson, ConfigFile
+from edgectl.options import CONFIG, FAULT, AsJson, ConfigFile, alone
 from edgectl.plain import as_json, print_json
 from edged.assembly.box import Box, survey_for
 from edged.assembly.within import within
@@ -31,12 +32,7 @@ LOOK_S, HARDWARE_S = 10.0, 30.0
 """Of the first look, before any check has a deadline of its own: a disk may lie on a server that is away. A small board that is
 busy takes seconds for it."""
 
-app = typer.Typer(
-    help="Say what is wrong with this box, what shows it, and what mends it.",
-    invoke_without_command=True,
-    subcommand_metavar="",
-    context_settings={"allow_interspersed_args": True},
-)
+app = alone("Say what is wrong with this box, what shows it, and what mends it.")
 
 
 def examine(
@@ -108,7 +104,9 @@ def run(  # noqa: PLR0917 - one argument for each flag
     else:
         print_json(document)
     if record is not None or report.ground.is_live:
-        kept = _kept(record or report.ground.config.state.directory / RECORD, document)
+        # Root may be asking, and whoever may write into the state directory could have put a link there.
+        flags = os.O_NOFOLLOW if record is None else 0
+        kept = _kept(record or report.ground.config.state.directory / RECORD, flags, document)
         (sys.stderr if as_json else sys.stdout).write(f"{kept}\n")
     if document["fails"]:
         raise typer.Exit(FAULT)
@@ -171,10 +169,17 @@ def _nothing(_row: Row) -> None:
     """Show nothing."""
 
 
-def _kept(file: Path, report: dict[str, Any]) -> str:
+def _kept(file: Path, flags: int, report: dict[str, Any]) -> str:
     """Keep the report; gives where it lies, or why it does not."""
+
+    def write() -> None:
+        with open(
+            file, "w", encoding="utf-8", opener=lambda name, asked: os.open(name, asked | flags, 0o666)
+        ) as stream:
+            stream.write(as_json(report))
+
     try:
-        within(LOOK_S, partial(file.write_text, as_json(report), encoding="utf-8"))
+        within(LOOK_S, write)
     except OSError as error:
         return f"not recorded in {file}: {error.strerror}; --record names another place"
     return f"recorded in {file}"

@@ -92,7 +92,7 @@ class Screen:
         if told.cell_len <= self._page.width:
             self._page.print(told)
         else:
-            self._indented(Text(f"{row.subject}: {checks}"), INDENT, Text(f"{mark:>{INDENT - 2}}  ", style=style))
+            self._indented(Text(f"{row.subject}: {checks}"), INDENT, Text.assemble((f"{mark:>{INDENT - 2}}  ", style)))
             self._indented(Text(row.evidence, style="dim"), INDENT)
         if row.remedy and is_fault:
             self._remedy(row.remedy)

@@ -29,7 +29,7 @@ def plot(scenario: Scenario, run: Sequence[Second], file: Path) -> None:
     for one, colour in zip(scenario.pipeline, _colours(len(scenario.pipeline)), strict=True):
         late.plot(minutes, [second.latency_ms[one.name] for second in run], color=colour, label=one.name)
         if one.objective_ms is not None:
-            late.axhline(one.objective_ms, color=colour, linestyle=":", linewidth=1)
+            _limit(late, one.objective_ms, "objective", colour)
         rung.step(minutes, [second.rungs[one.name] for second in run], color=colour, where="post", label=one.name)
     late.set_ylabel("latency, ms")
     late.set_ylim(bottom=0)
@@ -66,10 +66,15 @@ def _readings(axes: Any, minutes: Sequence[float], scenario: Scenario, run: Sequ
         linewidth=1,
         label="without",
     )
-    for limit_c in () if is_memory else (scenario.soft_c, scenario.hard_c):
-        axes.axhline(limit_c, color=LEVEL, linestyle=":", linewidth=1)
+    for limit_c, word in () if is_memory else ((scenario.soft_c, "soft limit"), (scenario.hard_c, "hard limit")):
+        _limit(axes, limit_c, word, LEVEL)
     axes.set_ylabel("memory left, %" if is_memory else "°C")
     axes.legend(loc="upper right", fontsize="small", frameon=False)
+
+
+def _limit(axes: Any, at: float, word: str, colour: str) -> None:
+    axes.axhline(at, color=colour, linestyle=":", linewidth=1)
+    axes.annotate(word, (0, at), xytext=(0, 1), textcoords="offset points", fontsize="small", color=colour)
 
 
 def _colours(count: int) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from edgectl import history_screen as screen
-from edgectl.options import CONFIG, AsJson, ConfigFile, StateFolder
+from edgectl.options import CONFIG, AsJson, ConfigFile, StateFolder, alone
 from edgectl.page import console
 from edgectl.plain import print_json
 from edged.assembly.histories import Past, columns, past, recorded, span_ms
@@ -33,13 +33,7 @@ PICTURE_POINTS = 600
 PREFIX = "edged_"
 NS_PER_MS, MS_PER_S = 1_000_000, 1000
 
-app = typer.Typer(
-    help="Draw what the flight recorder kept of the last day.",
-    invoke_without_command=True,
-    subcommand_metavar="",
-    # A group of verbs takes what follows its argument for a verb otherwise, options included.
-    context_settings={"allow_interspersed_args": True},
-)
+app = alone("Draw what the flight recorder kept of the last day.")
 
 
 @app.callback()

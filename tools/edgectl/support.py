@@ -17,7 +17,7 @@ from rich.text import Text
 
 from edgectl.checks.rows import Ground
 from edgectl.doctor import examine, survey
-from edgectl.options import AsJson, ConfigFile
+from edgectl.options import AsJson, ConfigFile, alone
 from edgectl.page import console
 from edgectl.plain import print_json
 from edged.assembly.check import check_all
@@ -33,11 +33,7 @@ LEAST_MB, MOST_MB = 0.2, 1000.0
 SEEN = frozenset({"answer", "scores", "events"})
 """Of a pipeline, what is nobody's business who helps with the box."""
 
-app = typer.Typer(
-    help="Put everything that support would ask for into one archive, without secrets.",
-    invoke_without_command=True,
-    subcommand_metavar="",
-)
+app = alone("Put everything that support would ask for into one archive, without secrets.")
 
 
 @app.callback()

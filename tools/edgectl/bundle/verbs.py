@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-FAULT = 1
+from edgectl.options import FAULT, AsJson
 
 app = typer.Typer(help="Make, quantize, verify, show and pack model bundles.", no_args_is_help=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 EdgeTpu = Annotated[bool, typer.Option("--edgetpu", help="Compile the int8 file with edgetpu_compiler too.")]
 BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.")]
 Packable = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or a packed .edgemodel file.")]
@@ -19,9 +18,7 @@ Packable = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's fol
 
 @app.command()
 def new(  # noqa: PLR0917 - one argument for each flag
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Model files of one network: .tflite or .onnx.")
-    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Model files of one network: .tflite or .onnx.")],
     out: Annotated[Path | None, typer.Option(help="The bundle's folder; its name by default.")] = None,
     name: Annotated[str | None, typer.Option(help="The model's name: a-z, 0-9 and -.")] = None,
     version: Annotated[str | None, typer.Option(help="As in 1.0.0.")] = None,

@@ -6,6 +6,7 @@ The answer is the SMART / Health Information log page of the NVM Express Base Sp
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import struct
@@ -28,7 +29,7 @@ FAULTS = {
 }
 """Bits of the critical warning; bit 1 is of temperature, which passes."""
 
-Ioctl = Callable[[int, int, bytearray], object]
+Ioctl = Callable[[int, int, bytearray], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,11 @@ def health(node: Path, ioctl: Ioctl = fcntl.ioctl) -> Health:
     )
     number = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        ioctl(number, ADMIN, bytearray(asked))
+        status = ioctl(number, ADMIN, bytearray(asked))
     finally:
         os.close(number)
+    if status:
+        # The drive's own refusal is no error of the call: nothing was written to the page then, which would say that all is well.
+        raise OSError(errno.EIO, f"it answered with status {status:#x}")
     warning, _temperature, spare, _least, used = struct.unpack_from("<BHBBB", page)
     return Health(used, spare, tuple(word for bit, word in FAULTS.items() if warning >> bit & 1))

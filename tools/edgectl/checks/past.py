@@ -37,7 +37,7 @@ def rows(ground: Ground) -> Iterator[Row]:
 
 
 def _starts(marks: list[Mark]) -> Row:
-    shown = f"edged or the box started {len(marks)} times"
+    shown = f"edged or the box started again {len(marks)} times"
     if len(marks) <= STARTS:
         return Row("starts", "the last day", "ok", shown)
     at = time.strftime("%H:%M:%S", time.gmtime(marks[-1].at_ms / 1000))

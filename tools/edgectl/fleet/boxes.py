@@ -16,6 +16,7 @@ from edgectl.fleet.ordering import Given, next_order, topic_of
 from edgectl.fleet.settings import FILE, Settings, read_settings
 from edgectl.fleet.view import FILTERS, Device, Fleet, versions
 from edgectl.fleet.wire import Wire
+from edgectl.options import AsJson
 from edgectl.repo.orders import sign_order
 from edgectl.repo.releases import find_release
 from edged.domain.errors import ConfigError
@@ -24,7 +25,6 @@ from edged.update.desired import Audience
 DAY_S = 86_400.0
 
 Config = Annotated[Path, typer.Option(help="The fleet's settings.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
 def look(settings: Settings) -> Fleet:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -69,6 +71,7 @@ def init(
         raise ConfigError(message)
     plugin = next((one for one in PLUGINS if Path(one).is_file()), PLUGINS[0])
     (folder / PASSWORDS).mkdir(parents=True)
+    _hand_over(folder)
     document = access.empty(_fresh_password(folder, access.ADMIN))
     for name in service or ["fleet", "serve-1", "serve-2"]:
         user = access.client(name, _fresh_password(folder, name), [access.FLEET_ROLE])
@@ -196,11 +199,21 @@ def _read(folder: Path) -> access.Document:
     return document
 
 
+def _hand_over(folder: Path) -> None:
+    """Give a folder of root's to the user that mosquitto becomes when root starts it; passwords stay with root."""
+    if os.geteuid() == 0:
+        with suppress(LookupError):
+            shutil.chown(folder, "mosquitto", "mosquitto")
+
+
 def _write(file: Path, text: str) -> None:
-    """Replace a file that only its owner may read: rules and passwords are nobody else's business."""
+    """Replace a file that only its owner may read, who is the folder's: rules and passwords are nobody else's business."""
     beside = file.with_name(f".{file.name}.new")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        if os.geteuid() == 0:
+            folder = file.parent.stat()
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
         beside.replace(file)

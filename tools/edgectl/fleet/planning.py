@@ -16,9 +16,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgectl.fleet import screen
-from edgectl.fleet.boxes import AsJson, Config, look
+from edgectl.fleet.boxes import Config, look
 from edgectl.fleet.forecast import Forecast, forecast
 from edgectl.fleet.settings import FILE, read_settings
+from edgectl.options import AsJson
 from edged.config.share import shipped
 from edged.control.profile import load_profiles
 from edged.domain.bundle import Bundle

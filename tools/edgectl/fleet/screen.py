@@ -16,6 +16,7 @@ from edgectl import page
 from edgectl.fleet.plan import Plan
 from edgectl.fleet.rollout import FAILURES, Box, Decision, Outcome, Status
 from edgectl.fleet.view import Device
+from edged.update.rollout import State
 
 WIDTH = 100
 BAR = 40
@@ -23,7 +24,7 @@ COLORS = {
     Outcome.SUCCEEDED: "green",
     Outcome.UNDER_WAY: "cyan",
     Outcome.SENT: "blue",
-    Outcome.QUEUED: "bright_black",
+    Outcome.QUEUED: "dim",
     Outcome.FAILED: "red",
     Outcome.ROLLED_BACK: "red",
     Outcome.TIMED_OUT: "red",
@@ -72,9 +73,18 @@ def one_box(device: Device, wanted: Mapping[str, Any]) -> Group:
         asked = wanted.get(str(told.get("name")), "-")
         cells = (str(told.get("name")), str(told.get("state", "")), *versions, str(asked))
         made.add_row(*(escape(cell) for cell in cells))
-        if told.get("reason"):
-            lines.append(f"  {escape(str(told['name']))}: {escape(str(told['reason']))}")
+        if why := _why(told, device):
+            lines.append(f"  {escape(str(told['name']))}: {escape(why)}")
     return Group(*lines, made)
+
+
+def _why(told: Mapping[str, Any], device: Device) -> str:
+    """Give the box's own word, or for what a release that is ready waits."""
+    if told.get("reason") or told.get("state") != State.READY:
+        return str(told.get("reason") or "")
+    if device.documents["models"].get("clock") == "unsynced":
+        return "waits until the box's clock is synchronised\n  next: edgectl doctor clock, on the box"
+    return "waits for the box's own hours, [updates] window"
 
 
 def rollout(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from edgectl.options import CONFIG, AsJson
+from edgectl.options import CONFIG, AsJson, alone
 from edgectl.page import Page, console
 from edgectl.plain import print_json
 from edgectl.record.places import find, settings
@@ -24,13 +24,7 @@ from edged.domain.errors import EdgedError
 WIDTH = 140
 """Of what goes into a file or a pipe: tables by class are wide."""
 
-app = typer.Typer(
-    help="Run what a box recorded through the pipeline again.",
-    invoke_without_command=True,
-    subcommand_metavar="",
-    # A group of verbs takes what follows its argument for a verb otherwise, options included.
-    context_settings={"allow_interspersed_args": True},
-)
+app = alone("Run what a box recorded through the pipeline again.")
 
 
 @app.callback()

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgectl.options import FAULT, AsJson
 from edged.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from edged.update.desired import Audience
-
-FAULT = 1
 
 app = typer.Typer(help="Keep the repository that boxes fetch models from, and its keys.", no_args_is_help=True)
 
@@ -23,7 +22,6 @@ Passphrase = Annotated[Path | None, typer.Option(help="A file with the passphras
 Count = Annotated[int, typer.Option(min=1, help="How many keys the role gets.")]
 Threshold = Annotated[int, typer.Option(min=1, help="How many of them must sign.")]
 For = Annotated[list[str], typer.Option("--for", help="device:NAME or group:NAME.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
 @app.command()
@@ -39,7 +37,7 @@ def init(folder: Folder, keys: Count = 3, threshold: Threshold = 2, passphrase_f
 @app.command()
 def add(
     folder: Folder,
-    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE...", help="Bundles' folders, or packed files.")],
+    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE", help="Bundles' folders, or packed files.")],
     profile: Annotated[list[str] | None, typer.Option(help="Only for this device profile; may be given again.")] = None,
     min_edged: Annotated[str, typer.Option(help="The oldest edged that can run it, as in 0.2.0.")] = "",
     role: Annotated[str, typer.Option(help="Who signs it: targets, or a team's role.")] = "targets",
@@ -137,7 +135,7 @@ def status(folder: Folder, as_json: AsJson = False) -> None:  # noqa: FBT002 - t
 
 @app.command()
 def desire(  # noqa: PLR0917 - one argument for each flag
-    releases: Annotated[list[str], typer.Argument(metavar="MODEL=VERSION...", help="No version: what the box has.")],
+    releases: Annotated[list[str], typer.Argument(metavar="MODEL=VERSION", help="No version: what the box has.")],
     whom: For,
     repository: Annotated[Path, typer.Option(help="What is published.")],
     keys: Annotated[Path, typer.Option(help="The folder with the key of the role desired.")],
@@ -165,7 +163,7 @@ def desire(  # noqa: PLR0917 - one argument for each flag
 @app.command()
 def manifest(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A stick, or any folder.")],
-    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE...", help="Bundles' folders, or packed files.")],
+    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE", help="Bundles' folders, or packed files.")],
     whom: For,
     keys: Annotated[Path, typer.Option(help="The folder of the one key; made when there is none.")],
     days: Annotated[float, typer.Option(min=0.01, help="For how long it is valid.")] = 30.0,

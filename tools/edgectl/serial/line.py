@@ -16,6 +16,7 @@ from edgectl.holders import step
 from edgectl.serial.heard import Heard, Setting
 from edgectl.serial.ports import Port
 from edged.domain.errors import DeviceError, SourceLostError
+from edged.sources.serial import number_of, why
 
 POLL_S = 0.05
 """Between two looks for more bytes."""
@@ -66,7 +67,7 @@ class Line:
         try:
             return self._gathered(setting, patience_s, seconds)
         except (OSError, termios.error) as error:  # pyserial's own error is an OSError
-            message = f"cannot listen to {self._port.node} on: {_words(error)}, expected bytes"
+            message = f"cannot listen to {self._port.node} on: {why(error)}, expected bytes"
             raise SourceLostError(message, remedy="look at its plug and power", code="serial-lost") from error
 
     def _set(self, setting: Setting) -> None:
@@ -77,9 +78,7 @@ class Line:
             )
             device.reset_input_buffer()
         except (OSError, termios.error, ValueError) as error:
-            message = (
-                f"cannot listen to {self._port.node} at {setting}: {_words(error)}, expected a setting that it has"
-            )
+            message = f"cannot listen to {self._port.node} at {setting}: {why(error)}, expected a setting that it has"
             raise DeviceError(message, remedy="name another with --baud", code="serial-setting") from error
 
     def _gathered(self, setting: Setting, patience_s: float, seconds: float) -> Heard:
@@ -110,13 +109,13 @@ class Line:
 
 
 def _refused(port: Port, error: Exception) -> DeviceError:
-    number = _number(error)
+    number = number_of(error)
     wanted, remedy, code = REFUSALS.get(
         number, ("a serial port", "edgectl serial list tells which there are", "device")
     )
     if number in {errno.EACCES, errno.EPERM} and port.access:
         remedy = port.access.removeprefix("no permission: ")
-    return DeviceError(f"cannot listen to {port.node}: {_words(error)}, expected {wanted}", remedy=remedy, code=code)
+    return DeviceError(f"cannot listen to {port.node}: {why(error)}, expected {wanted}", remedy=remedy, code=code)
 
 
 ABSENT = ("a device of this name", "edgectl serial list tells which there are", "serial-missing")
@@ -137,16 +136,3 @@ REFUSALS: dict[int | None, tuple[str, str, str]] = {
     errno.EAGAIN: BUSY,
     errno.EBUSY: BUSY,
 }
-
-
-def _number(error: Exception) -> int | None:
-    """Give the error's number. termios.error is no OSError, and pyserial wraps one into another without its number."""
-    for known in (error, error.__context__):
-        if isinstance(known, OSError | termios.error) and known.args and isinstance(known.args[0], int):
-            return known.args[0]
-    return None
-
-
-def _words(error: Exception) -> str:
-    number = _number(error)
-    return os.strerror(number).lower() if number is not None else " ".join(str(error).split())

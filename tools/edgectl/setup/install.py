@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgectl.options import FAULT, AsJson
+from edgectl.options import FAULT, AsJson, alone
 from edgectl.setup import screen
 from edgectl.setup.machine import LIVE, Machine
 from edgectl.setup.plan import DROP_INS, Wishes, install_steps
@@ -26,9 +26,7 @@ from edged.domain.errors import ConfigError, DeviceError
 OLDEST_FOR_CREDENTIALS = 250
 """The release of systemd that brought ``%d``, which the drop-in needs."""
 
-app = typer.Typer(
-    help="Make this machine a box that runs edged as a service.", invoke_without_command=True, subcommand_metavar=""
-)
+app = alone("Make this machine a box that runs edged as a service.")
 
 
 @app.callback()

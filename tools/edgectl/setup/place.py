@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from edged.domain.errors import DeviceError
+from edged.fleet.synced import sync
 
 GROUP = "edged"
 
@@ -31,7 +32,7 @@ def write(file: Path, content: bytes, mode: int, owner: tuple[int, int] | None =
                 os.fchown(stream.fileno(), *owner)
             os.fsync(stream.fileno())
         beside.replace(file)
-        _sync(file.parent)
+        sync(file.parent)
     except OSError as error:
         if beside is not None:
             with suppress(OSError):
@@ -61,11 +62,3 @@ def _folder(folder: Path) -> None:
     for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
         missing.mkdir()
         missing.chmod(0o755)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from edgectl.options import FAULT, AsJson
+from edgectl.options import FAULT, AsJson, alone
 from edgectl.setup import screen
 from edgectl.setup.account import SYSUSERS, TMPFILES
 from edgectl.setup.install import ready
@@ -23,11 +23,7 @@ LEFT = ("/etc/edged", "/var/lib/edged")
 FILES = (SYSUSERS, TMPFILES, UDEV)
 UNIT_FILES = tuple(f"{UNITS}/{unit}" for unit in (EDGED, SAFE))
 
-app = typer.Typer(
-    help="Take the service away; configuration, state and account stay.",
-    invoke_without_command=True,
-    subcommand_metavar="",
-)
+app = alone("Take the service away; configuration, state and account stay.")
 
 
 @app.callback()

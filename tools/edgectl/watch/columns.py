@@ -46,9 +46,10 @@ def short(value: float | None) -> str:
     """Write a number in at most four characters."""
     if value is None:
         return "-"
-    if round(value / THOUSAND) >= THOUSAND:
+    # Compared, not rounded: what figures add up to may be infinite.
+    if value / THOUSAND >= THOUSAND - 0.5:
         return f"{min(value / MILLION, 999):.0f}M"
-    if round(value) >= EXACT_BELOW * THOUSAND:
+    if value >= EXACT_BELOW * THOUSAND - 0.5:
         return f"{value / THOUSAND:.0f}k"
     return f"{value:.1f}" if abs(value) < EXACT_BELOW and value != int(value) else f"{value:.0f}"
 

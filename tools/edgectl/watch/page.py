@@ -18,9 +18,9 @@ STYLES = {
     "paused": "yellow",
     "starting": "cyan",
     "opening": "cyan",
-    "ended": "bright_black",
-    "unknown": "bright_black",
-    "offline": "bright_black",
+    "ended": "dim",
+    "unknown": "dim",
+    "offline": "dim",
 }
 """Every other state is trouble."""
 TROUBLE = "bold red"

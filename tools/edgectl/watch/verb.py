@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from edgectl.fleet.wire import Wire
+from edgectl.options import alone
 from edgectl.page import Page, console
 from edgectl.plain import print_json
 from edgectl.watch.boxes import STREAMS, Boxes
@@ -28,19 +29,13 @@ LOOK_S = 0.05
 QUIET_S = 1.0
 """So long nothing may have come before a broker counts as one without boxes."""
 
-app = typer.Typer(
-    help="Look at one box or many, live, over MQTT.",
-    invoke_without_command=True,
-    subcommand_metavar="",
-    # A group of verbs takes what follows its argument for a verb otherwise, options included.
-    context_settings={"allow_interspersed_args": True},
-)
+app = alone("Look at one box or many, live, over MQTT.")
 
 
 @app.callback()
 def run(
     devices: Annotated[
-        list[str] | None, typer.Argument(metavar="[DEVICE]...", help="Device ids. Default: every box.")
+        list[str] | None, typer.Argument(metavar="DEVICE", help="Device ids. Default: every box.")
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help=f"The fleet's settings, or a box's. Default: {FLEET}, then the box's own.")

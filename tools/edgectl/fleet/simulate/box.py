@@ -25,6 +25,7 @@ from edged.domain.bundle import Bundle
 from edged.domain.message import Draft
 from edged.domain.ports import Clock
 from edged.fleet.topics import Stamper
+from edged.hardware.clock import SystemClock
 from edged.update.archive import unpack
 from edged.update.desired import Audience, Desired, ModelOrder, check, parse
 from edged.update.disk import LocalDisk
@@ -41,16 +42,8 @@ Say = Callable[[Draft], None]
 """Publishes a document of the box's."""
 
 
-class Synced:
+class Synced(SystemClock):
     """This machine's clock, believed: what a simulated box cannot do is wait for its time server."""
-
-    def monotonic_ns(self) -> int:
-        """Nanoseconds since boot."""
-        return time.monotonic_ns()
-
-    def wall_ns(self) -> int:
-        """Unix time in nanoseconds."""
-        return time.time_ns()
 
     def synced(self) -> bool:
         """It is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import threading
 import time
 from collections import Counter
@@ -65,6 +66,7 @@ class _Simulation:
         self._boxes: dict[str, SimulatedBox] = {}
         self._left: set[str] = set()
         self._stop, self._broken = threading.Event(), ""
+        self._gone_s = math.inf if terms.restarts_broker else 0.0
         names = [f"box-{number:04}" for number in range(terms.devices)]
         self.result = Result(terms, roles=cast(names, terms))
 
@@ -173,10 +175,15 @@ class _Simulation:
         result.ends = {name: box.outcome(time.time(), plan.timeout_s) for name, box in boxes.items()}
         counts = Counter(one.value for one in result.ends.values())
         result.looks.append(Look(at_s, dict(counts), sum(box.is_online for box in boxes.values())))
-        if OPEN.isdisjoint(result.ends.values()) and result.looks[-1].online == len(boxes):
+        if OPEN.isdisjoint(result.ends.values()) and result.looks[-1].online == len(boxes) and self._is_back():
             result.converged_s = at_s
 
+    def _is_back(self) -> bool:
+        """Whether all are connected, and the broker was away before: until they find that it was, all look as if they were."""
+        return self._crowd.online > len(self._boxes) and self._crowd.arrivals_s[-1] > self._gone_s
+
     def _restart(self, at_s: float) -> None:
+        self._gone_s = time.monotonic()
         self.result.restarted_s, self.result.gone_s = at_s, self._broker.disturb()
 
     def _until(self, holds: Callable[[], bool], what: str) -> None:
