@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from fakes import brokers
 from fakes.brokers import BrokerProcess
 from fakes.daemon import DEVICE, Run, edged, write_config
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
-from fakes.waiting import until
+from fakes.waiting import LONGEST_S, until
 
 pytestmark = pytest.mark.slow
 
@@ -41,12 +42,15 @@ def test_the_password_is_read_from_its_file_and_the_device_is_the_user(
     guarded: BrokerProcess, run: Run, config: Path, tmp_path: Path
 ) -> None:
     heard: list[str] = []
+    subscribed = threading.Event()
     reader = mqtt.Client(CallbackAPIVersion.VERSION2)
     reader.username_pw_set("reader", "reads")
     reader.on_message = lambda _c, _u, message: heard.append(message.topic)
     reader.on_connect = lambda client, *_: client.subscribe("edged/#", 1)
+    reader.on_subscribe = lambda *_: subscribed.set()
     reader.connect("127.0.0.1", guarded.port)
     reader.loop_start()
+    assert subscribed.wait(LONGEST_S)
     (tmp_path / "secret").write_text("right\n")
 
     daemon = run(config)

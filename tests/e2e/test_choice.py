@@ -67,11 +67,11 @@ def test_the_objective_alone_changes_which_variant_runs_and_the_reason_says_why(
     http = free_port()
     daemon = run(write(tmp_path, broker.port, "{ latency_ms = 80 }", http))
     until(lambda: running(fleet) == SLOW, "the more accurate variant, which meets 80 ms")
-    until(lambda: fleet.last("health") and fleet.last("inventory"), "the box's health and inventory")
+    until(lambda: fleet.last("health") and fleet.last("inventory").get("models"), "the box's health and inventory")
     assert chosen(fleet)["reason"].startswith(
         "the fastest of the most accurate that meets the objective: AUC 0.990, latency 50 of 80 ms"
     )
-    assert fleet.codes() == set()
+    until(lambda: fleet.codes() == set(), "nothing is amiss")
     until(lambda: ready(http) == (200, ""), "it is ready, and nothing is amiss")
 
     write(tmp_path, broker.port, "{ latency_ms = 20 }", http)

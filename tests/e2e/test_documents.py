@@ -35,7 +35,8 @@ def test_every_document_keeps_to_its_schema_and_says_where_and_when_it_was_made(
 
     by_name = {model.model_fields["schema_"].annotation.__args__[0]: model for model in schemas.DOCUMENTS}  # type: ignore[union-attr] # a Literal
     heard = {topic.split("/out/")[1].split("/")[0] for topic, _, _ in fleet.heard}
-    assert heard == {"status", "health", "inventory", "models", "telemetry", "result", "event"}
+    # A busy machine may have the governor take a step, which is an alert.
+    assert heard - {"alert"} == {"status", "health", "inventory", "models", "telemetry", "result", "event"}
     for topic, document, _ in fleet.heard:
         model = by_name[document["schema"]]
         model.model_validate(document)
@@ -55,7 +56,8 @@ def test_what_a_newcomer_hears_at_once_is_how_the_box_is_now(
             tmp_path, broker.port, csv_source(recording, more='pace = "recorded"\nloop = true') + pipeline("a")
         )
     )
-    until(lambda: fleet.of("telemetry"), "it is up")
+    until(lambda: fleet.of("telemetry") and fleet.last("health").get("state") == "ok", "it is up and well")
+    until(lambda: fleet.last("inventory").get("models"), "what it may run")
 
     newcomer = Subscriber(broker.port)
     until(lambda: len({topic for topic, _, retained in newcomer.heard if retained}) == 4, "what is retained")

@@ -34,7 +34,7 @@ def _pictures(folder: Path, level: float) -> Path:
 
 def _learned(config: Path) -> str:
     verb = ("drift", "learn", "gate", "--minutes", "5", "--config", str(config))
-    done = subprocess.run([*EDGECTL, *verb], capture_output=True, text=True, timeout=60, check=False, cwd="/")
+    done = subprocess.run([*EDGECTL, *verb], capture_output=True, text=True, timeout=180, check=False, cwd="/")
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -48,16 +48,16 @@ def test_a_camera_that_becomes_dark_is_told_with_evidence_and_after_a_restart_st
 
     config = write_config(tmp_path, broker.port, SOURCE.format(path=day) + PIPELINE)
     daemon = run(config)
-    until(lambda: history.exists() and history.read_bytes().count(b"\n") >= 400, "enough figures to learn from", 60)
+    until(lambda: history.exists() and history.read_bytes().count(b"\n") >= 400, "enough figures to learn from")
     assert "features, learned from" in _learned(config)
     daemon.stop()
     assert not [alert for alert in fleet.of("alert") if alert["code"] == "drift"]
 
     config = write_config(tmp_path, broker.port, SOURCE.format(path=night) + PIPELINE)
     daemon = run(config)
-    until(lambda: "input.luma" in _drifting(fleet), "the alarm", 60)
+    until(lambda: "input.luma" in _drifting(fleet), "the alarm", 120)
     alert = next(one for one in fleet.of("alert") if (one.get("evidence") or {}).get("feature") == "input.luma")
-    until(lambda: _unwell(fleet), "the health reason", 30)
+    until(lambda: _unwell(fleet), "the health reason")
     daemon.stop()
 
     assert alert["component"] == "gate"
@@ -67,7 +67,7 @@ def test_a_camera_that_becomes_dark_is_told_with_evidence_and_after_a_restart_st
     assert [window["votes"] for window in told["windows"]][-2:] == [True, True]
     before = len(fleet.of("health"))
     daemon = run(config)
-    until(lambda: any(_names_drift(health) for health in fleet.of("health")[before:]), "it knows after a restart", 30)
+    until(lambda: any(_names_drift(health) for health in fleet.of("health")[before:]), "it knows after a restart")
     daemon.stop()
 
 

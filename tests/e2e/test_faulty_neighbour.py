@@ -30,7 +30,7 @@ def test_a_pipeline_that_fails_at_every_window_holds_up_none_of_the_others(
 
     daemon = run(write_config(tmp_path, broker.port, body))
 
-    until(lambda: len(fleet.of("result/good")) == WINDOWS, "every result of the good one", within_s=20)
+    until(lambda: len(fleet.of("result/good")) == WINDOWS, "every result of the good one")
     until(lambda: "cannot decode" in fleet.reason("fails"), "the reason")
     assert numbers(fleet.of("result/good")) == list(range(1, WINDOWS + 1))
     assert {result["status"] for result in fleet.of("result/fails")} == {"unknown"}

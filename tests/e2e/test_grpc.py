@@ -15,8 +15,8 @@ from tritonclient import grpc as triton
 from tritonclient import http as over_http
 from tritonclient.utils import InferenceServerException
 
+from fakes.brokers import free_port
 from fakes.certificates import Authority
-from fakes.serving import free_port
 from fakes.serving_daemon import ONNX, TFLITE, Serving, serving_daemon
 
 pytestmark = [pytest.mark.slow, pytest.mark.assets]

@@ -6,15 +6,14 @@ import json
 import socket
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import pytest
 
-from fakes.brokers import BrokerProcess
+from fakes.brokers import BrokerProcess, free_port
 from fakes.daemon import Run, write_config
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
-from fakes.serving import free_port
 from fakes.subscriber import Subscriber
 from fakes.waiting import until
 
@@ -38,6 +37,8 @@ def asked(port: int, path: str) -> tuple[int, bytes]:
             return answer.status, answer.read()
     except HTTPError as error:
         return error.code, error.read()
+    except URLError:
+        return 0, b""  # it does not listen yet
 
 
 def test_the_same_object_is_told_over_http_mqtt_and_in_the_services_status(
@@ -53,12 +54,13 @@ def test_the_same_object_is_told_over_http_mqtt_and_in_the_services_status(
         manager.settimeout(60)
         config = write_config(tmp_path, broker.port, body + pipeline("b", source="gone"), more=more)
         run(config, env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
-        until(lambda: "gone" in {one["component"] for one in reasons(fleet.last("health"))}, "MQTT tells of it", 30)
+        until(lambda: "gone" in {one["component"] for one in reasons(fleet.last("health"))}, "MQTT tells of it")
         status = ""
         while not status.startswith("STATUS=degraded"):
             lines = manager.recv(4096).decode().splitlines()
             status = next((line for line in lines if line.startswith("STATUS=")), status)
-        until(lambda: same(port) == alike(fleet.last("health")), "both tell the same", 30)
+        until(lambda: asked(port, "/healthz")[0] == 200, "it answers")
+        until(lambda: same(port) == alike(fleet.last("health")), "both tell the same")
         health = same(port)
         ready = asked(port, "/readyz")[0], json.loads(asked(port, "/api/ready")[1])
         live = asked(port, "/healthz")[0]

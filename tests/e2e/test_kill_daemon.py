@@ -109,4 +109,4 @@ def take(journal: Journal, daemon: DaemonProcess) -> None:
     """Wait until the broker took some more."""
     assert not daemon.ended
     before = journal.size()
-    until(lambda: journal.size() >= before + BETWEEN, f"{BETWEEN} more documents", within_s=30)
+    until(lambda: journal.size() >= before + BETWEEN, f"{BETWEEN} more documents")

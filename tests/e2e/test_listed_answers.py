@@ -14,6 +14,7 @@ from edged.pipeline.postprocess.agree import iou
 from fakes import brokers
 from fakes.assetbundle import materialise
 from fakes.daemon import DaemonProcess, write_config
+from fakes.knownboxes import SSD_DOG, YOLOX_DOG
 from fakes.sensor import pipeline
 from fakes.subscriber import Document, Subscriber
 from fakes.waiting import until
@@ -88,7 +89,7 @@ def answers(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         }
         for name, count in expected.items():
             heard = lambda name=name, count=count: len(fleet.of(f"result/{name}")) >= count  # noqa: E731 - read at once
-            until(heard, f"{count} results of {name}", within_s=90)
+            until(heard, f"{count} results of {name}", within_s=180)
         until(lambda: len(fleet.last("health").get("reasons", ())) >= len(REFUSED), "the refused ones in the health")
         yield Answers(fleet)
         assert daemon.stop()[0] == 0
@@ -186,18 +187,6 @@ def test_a_classifier_names_what_is_in_the_picture(
 def test_persons_are_told_from_other_things(answers: Answers, picture: str, score: float) -> None:
     classes = {item["label"]: item["score"] for item in answers.of("person", picture)["classes"]}
     assert classes["person"] == pytest.approx(score, abs=0.02)
-
-
-SSD_DOG = {
-    "bicycle": (0.73, (0.177, 0.204, 0.745, 0.754)),
-    "car": (0.64, (0.606, 0.137, 0.899, 0.296)),
-    "dog": (0.64, (0.170, 0.357, 0.427, 0.939)),
-}
-YOLOX_DOG = {
-    "dog": (0.86, (132 / 768, 206 / 576, 325 / 768, 543 / 576)),
-    "bicycle": (0.80, (51 / 768, 137 / 576, 572 / 768, 423 / 576)),
-    "car": (0.80, (466 / 768, 78 / 576, 692 / 768, 171 / 576)),
-}
 
 
 @pytest.mark.parametrize(

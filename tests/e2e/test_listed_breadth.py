@@ -98,8 +98,8 @@ def fleet(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Su
     try:
         for name, count in expected.items():
             came = lambda name=name, count=count: len(heard.of(f"result/{name}")) >= count  # noqa: E731 - read at once
-            until(came, f"{count} results of {name}", within_s=90)
-        until(lambda: all(heard.reason(f"bad-{name}") for name in REFUSED), "the refused ones in the health", 30)
+            until(came, f"{count} results of {name}", within_s=180)
+        until(lambda: all(heard.reason(f"bad-{name}") for name in REFUSED), "the refused ones in the health")
         yield heard
         assert daemon.stop()[0] == 0
     finally:

@@ -126,7 +126,7 @@ def test_a_model_whose_folder_goes_away_runs_on_from_the_store(
     daemon.start()
     more_results(fleet)
 
-    assert fleet.last("health")["state"] == "ok"
+    until(lambda: fleet.last("health")["state"] == "ok", "all is well")
     assert daemon.stop()[0] == 0
     assert "Traceback" not in daemon.said()
 

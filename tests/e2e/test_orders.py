@@ -37,7 +37,7 @@ def daemon(broker: BrokerProcess, fleet: Subscriber, run: Run, tmp_path: Path) -
     recording = write_windows(tmp_path / "spindle.csv", range(100))
     source = csv_source(recording, more='pace = "recorded"\nloop = true')
     made = run(write_config(tmp_path, broker.port, source + pipeline("a") + pipeline("b")))
-    until(lambda: fleet.of("result/a") and fleet.of("result/b"), "results", 30)
+    until(lambda: fleet.of("result/a") and fleet.of("result/b"), "results")
     return made
 
 
@@ -81,9 +81,9 @@ def test_a_restart_happens_once_in_place_and_ends_a_pause(
 ) -> None:
     assert hand.ask("pause")["ok"]
     assert hand.ask("restart", id_="r-1")["ok"]
-    until(lambda: [body["state"] for body in fleet.of("status")] == ["online", "offline", "online"], "again", 30)
+    until(lambda: [body["state"] for body in fleet.of("status")] == ["online", "offline", "online"], "again")
     said = len(fleet.of("result/a"))
-    until(lambda: len(fleet.of("result/a")) > said, "results", 30)
+    until(lambda: len(fleet.of("result/a")) > said, "results")
     assert hand.ask("restart", id_="r-1")["code"] == "duplicate"
     assert hand.ask("ping")["ok"]
     assert not daemon.ended
@@ -98,9 +98,9 @@ def test_a_restart_on_a_file_that_cannot_be_read_falls_back_on_what_ran(
 
     assert hand.ask("restart")["ok"]
 
-    until(lambda: "config-fallback" in fleet.codes(), "it runs, and says so", 30)
+    until(lambda: "config-fallback" in fleet.codes(), "it runs, and says so")
     said = len(fleet.of("result/a"))
-    until(lambda: len(fleet.of("result/a")) > said, "results", 30)
+    until(lambda: len(fleet.of("result/a")) > said, "results")
 
 
 def test_a_retained_command_is_never_done(
@@ -111,7 +111,7 @@ def test_a_retained_command_is_never_done(
     broker.start()
     daemon.kill()
     run(daemon.config)
-    until(lambda: len(fleet.of("status")) >= 2, "online again", 30)
+    until(lambda: len(fleet.of("status")) >= 2, "online again")
     assert "stopping" not in daemon.said()
     assert len([state for state in fleet.of("status") if state["state"] == "offline"]) <= 1
 
@@ -119,7 +119,7 @@ def test_a_retained_command_is_never_done(
 def test_a_reload_is_done_and_said(daemon: DaemonProcess, hand: Commander, fleet: Subscriber) -> None:
     daemon.config.write_text(daemon.config.read_text().replace('name = "b"', 'name = "c"'))
     assert hand.ask("reload")["ok"]
-    until(lambda: fleet.of("result/c"), "the new pipeline", 30)
+    until(lambda: fleet.of("result/c"), "the new pipeline")
 
 
 def test_a_snapshot_of_a_camera_comes_with_the_next_frame(
@@ -130,7 +130,7 @@ def test_a_snapshot_of_a_camera_comes_with_the_next_frame(
     video = write_video(tmp_path / "dock.mp4", frames=50)
     source = f'[[source]]\nname = "dock"\nkind = "file"\npath = "{video}"\npace = "recorded"\nloop = true\n'
     run(write_config(tmp_path, broker.port, source + pipeline("a", source="dock", model="still")))
-    until(lambda: fleet.of("result/a"), "a result", 30)
+    until(lambda: fleet.of("result/a"), "a result")
     answer = hand.ask("snapshot")
     assert answer["result"] == {"pipelines": ["a"]}, answer
     until(lambda: fleet.of("event/a"), "the picture")
@@ -163,10 +163,10 @@ def test_thousands_of_hostile_payloads_do_no_harm(daemon: DaemonProcess, hand: C
         one.wait_for_publish(60)
     said = len(fleet.of("result/a"))
     assert ping_gets_through(hand)
-    until(lambda: len(fleet.of("result/a")) > said + 5, "results go on", 30)
+    until(lambda: len(fleet.of("result/a")) > said + 5, "results go on")
     # Everything is counted, what found the queue full among it.
-    until(lambda: sum(fleet.last("telemetry")["commands"].values()) >= 4000, "counted", 30)
-    assert fleet.last("health")["state"] == "ok"
+    until(lambda: sum(fleet.last("telemetry")["commands"].values()) >= 4000, "counted")
+    until(lambda: fleet.last("health")["state"] == "ok", "all is well")
     assert not daemon.ended
     assert "Traceback" not in daemon.said()
 

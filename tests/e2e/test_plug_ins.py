@@ -58,7 +58,7 @@ def test_one_of_each_that_a_package_brings_is_at_work(
 
     daemon = run(config, env=env)
 
-    until(lambda: fleet.of("event/glow"), "the event", 30)
+    until(lambda: fleet.of("event/glow"), "the event")
     until(notes.exists, "the note of it")
     until(lambda: fleet.of("result/glow"), "the result, which is less urgent than the event")
     result, event = fleet.of("result/glow")[0], fleet.of("event/glow")[0]
@@ -84,7 +84,7 @@ def test_an_action_that_fails_costs_no_result_and_is_told(
 
     daemon = run(write_config(tmp_path, broker.port, CONFIGURATION), env={"PYTHONPATH": str(packages)})
 
-    until(lambda: "action-failing" in fleet.codes(), "the failure is told", 30)
+    until(lambda: "action-failing" in fleet.codes(), "the failure is told")
     assert "1 of its last 1 runs failed, lately: KeyError: 'EDGED_EXAMPLE_NOTES'" in fleet.reason("glow")
     before = len(fleet.of("result/glow"))
     until(lambda: len(fleet.of("result/glow")) > before + 3, "results go on")

@@ -46,7 +46,7 @@ gap_s = 0.5
 """
 """At the pace of the video, so that a busy machine can record it all."""
 RULE = 'rule = [{ name = "high", when = { min_value = 9.0 }, gap_s = 0.0 }]'
-WITHIN_S = 30
+WITHIN_S = 60
 
 
 def recordings(folder: Path) -> list[Clip]:

@@ -50,7 +50,7 @@ def test_the_server_answers_until_it_is_gone_and_again_when_it_is_back(
     source = csv_source(recording, rate_hz=10 * LENGTH, more='pace = "recorded"\nloop = true')
     config = write_config(tmp_path, broker.port, source + pipeline("a"), more=documented(network.port))
     daemon = run(config)
-    until(lambda: runs_on(fleet) == "remote", "the server answers", 30)
+    until(lambda: runs_on(fleet) == "remote", "the server answers")
     told = fleet.last("result/a")
     assert (told["model"]["runtime"], told["model"]["digest"]) == ("remote", "remote:level")
     assert told["anomaly"]["score"] == pytest.approx(round(told["anomaly"]["score"] ** 0.5) ** 2)

@@ -154,7 +154,8 @@ def test_no_secret_is_told_by_a_daemon_that_fails_in_every_way(
     daemon.kill()
     (tmp_path / "mqtt.secret").write_text(RIGHT)
     daemon.start()
-    until(lambda: any("/out/telemetry" in topic for topic, _ in heard), "it reports with the right one", 30)
+    until(lambda: any("/out/telemetry" in topic for topic, _ in heard), "it reports with the right one")
+    until(lambda: ask(port, "/healthz", CONTROL)[0] == 200, "it answers")
     refused = [ask(port, path, GUESS)[1] for path in PATHS]
     for source in re.findall(r'^name = "(\w+)"\nkind = "camera"', file.read_text(), re.MULTILINE):
         until(lambda source=source: f'"source": "{source}"' in daemon.said(), f"{source} was lost")

@@ -14,9 +14,9 @@ from tritonclient import grpc as over_grpc
 from tritonclient import http as over_http
 from tritonclient.utils import InferenceServerException
 
+from fakes.brokers import free_port
 from fakes.daemon import DaemonProcess, write_config
 from fakes.raw_http import RawClient
-from fakes.serving import free_port
 from fakes.serving_daemon import wait_until_ready
 from fakes.sumbundle import sum_bundle
 

@@ -63,13 +63,14 @@ def test_a_host_follows_the_box_from_birth_to_death_beside_its_own_documents(
     assert edged("check", "--config", config, env=env).status == 0
     daemon = run(config, env=env)
 
-    until(lambda: host.kinds()[:2] == ["NBIRTH", "DBIRTH/load"], "the births", 30)
+    until(lambda: host.kinds()[:2] == ["NBIRTH", "DBIRTH/load"], "the births")
     load = host.values["load"]
-    until(lambda: load.get("Rules/worn") is True, "the rule holds", 30)
-    until(lambda: load.get("Rules/worn") is False, "and holds no longer", 30)
+    until(lambda: load.get("Rules/worn") is True, "the rule holds")
+    until(lambda: load.get("Rules/worn") is False, "and holds no longer")
     until(lambda: (load.get("Rate Hz") or 0) > 1, "its rate")
     assert load["Result/Anomaly Score"] in {1.0, 81.0}
-    assert (load["Model"], load["Model Version"], load["Rung"], load["State"]) == ("level", "1.0.0", "fp32", "running")
+    whole = {"Model": "level", "Model Version": "1.0.0", "Rung": "fp32", "State": "running"}
+    until(lambda: whole.items() <= load.items(), "what runs")
     until(lambda: host.values[""].get("Health") == "ok", "its health")
 
     host.ask_for_births()
@@ -90,12 +91,12 @@ def test_a_killed_box_dies_by_its_will_and_is_born_with_the_next_number(
 ) -> None:
     env = {"PYTHONPATH": str(packages)}
     daemon = run(config, env=env)
-    until(lambda: "DBIRTH/load" in host.kinds(), "the births", 30)
+    until(lambda: "DBIRTH/load" in host.kinds(), "the births")
     first = host.bd_seq
     daemon.kill()
     until(lambda: host.kinds()[-1] == "NDEATH", "its will")
     daemon.start()
-    until(lambda: host.kinds().count("NBIRTH") == 2, "its birth", 30)
+    until(lambda: host.kinds().count("NBIRTH") == 2, "its birth")
     assert host.bd_seq == ((first or 0) + 1) % 256
     assert host.faults == []
     assert daemon.stop()[0] == 0
@@ -105,11 +106,11 @@ def test_a_broker_that_comes_back_hears_births_and_the_box_says_what_was_wrong(
     packages: Path, broker: BrokerProcess, host: Host, fleet: Subscriber, run: Run, config: Path
 ) -> None:
     daemon = run(config, env={"PYTHONPATH": str(packages)})
-    until(lambda: "DBIRTH/load" in host.kinds(), "the births", 30)
+    until(lambda: "DBIRTH/load" in host.kinds(), "the births")
     first = host.bd_seq
     broker.kill()
     broker.start()
-    until(lambda: host.kinds().count("NBIRTH") == 2, "births on the new connection", 30)
+    until(lambda: host.kinds().count("NBIRTH") == 2, "births on the new connection")
     assert host.bd_seq == ((first or 0) + 1) % 256
     until(lambda: "sink-failing" not in fleet.codes(), "all is well")
     assert daemon.stop()[0] == 0
@@ -124,8 +125,8 @@ def test_it_speaks_for_its_own_node_alone_under_the_access_rules_that_edgectl_wr
         config.write_text(with_users(config.read_text(), rules / "passwords", port))
         daemon = run(config, env={"PYTHONPATH": str(packages)})
         try:
-            until(lambda: host.kinds()[:2] == ["NBIRTH", "DBIRTH/load"], "the births", 30)
-            until(lambda: "DDATA/load" in host.kinds(), "figures", 30)
+            until(lambda: host.kinds()[:2] == ["NBIRTH", "DBIRTH/load"], "the births")
+            until(lambda: "DDATA/load" in host.kinds(), "figures")
             host.ask_for_births()
             until(lambda: host.kinds().count("NBIRTH") == 2, "births anew")
             assert daemon.stop()[0] == 0
@@ -145,7 +146,7 @@ def with_users(text: str, passwords: Path, port: int) -> str:
 def test_without_the_package_the_box_runs_and_says_what_is_missing(fleet: Subscriber, run: Run, config: Path) -> None:
     assert "cannot find sink 'sparkplug'" in edged("check", "--config", config).out
     daemon = run(config)
-    until(lambda: "sink-failing" in fleet.codes(), "the reason", 30)
+    until(lambda: "sink-failing" in fleet.codes(), "the reason")
     assert "no installed package brings it" in fleet.reason("plant")
-    until(lambda: fleet.of("event/load"), "events go on", 30)
+    until(lambda: fleet.of("event/load"), "events go on")
     assert daemon.stop()[0] == 0

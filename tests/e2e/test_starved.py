@@ -49,7 +49,7 @@ def daemon(broker: BrokerProcess, fleet: Subscriber, run: Run, tmp_path: Path) -
     text = file.read_text("utf-8").replace("[models]\n", '[models]\nmeasure = "off"\n')
     file.write_text(text.replace('id = "press-07"', 'id = "press-07"\nprofile = "in-children"'), "utf-8")
     made = run(file)
-    until(lambda: all(len(fleet.of(f"result/{name}")) > FPS for name in ("gate", "yard")), "both pipelines", 30)
+    until(lambda: all(len(fleet.of(f"result/{name}")) > FPS for name in ("gate", "yard")), "both pipelines")
     return made
 
 
@@ -88,7 +88,7 @@ def test_an_engine_that_crashes_meanwhile_is_back_in_time_and_the_other_pipeline
         until(lambda: _hit(fleet), "a frame that is unknown")
         (name,) = _hit(fleet)
         lost = next(one for one in fleet.of(f"result/{name}") if one["status"] == "unknown")
-        until(lambda: _after(fleet, name, lost), "a good result", 20)
+        until(lambda: _after(fleet, name, lost), "a good result")
     took_ms = _after(fleet, name, lost)[0]["mono_ms"] - lost["mono_ms"]
     # A child's start takes half a second of a processor, of which a fifth is left.
     assert took_ms <= 1000 * CRASH_S * BUSY * 2

@@ -28,9 +28,9 @@ def test_a_daemon_writes_an_archive_with_what_it_says_of_itself_and_results_go_o
     source = csv_source(write_windows(tmp_path / "spindle.csv", range(100)), more='pace = "recorded"\nloop = true')
     typo = f'[[pipeline]]\nname = "typo"\nsource = "spindle"\nmodel = "level"\npasword = "{CANARY}"\n'
     run(write_config(tmp_path, broker.port, source + pipeline("a") + typo))
-    until(lambda: fleet.of("result/a") and fleet.of("inventory"), "results", 30)
+    until(lambda: fleet.of("result/a") and fleet.of("inventory"), "results")
     hand.send("support")
-    until(lambda: hand.heard, "an answer", 30)
+    until(lambda: hand.heard, "an answer")
     (_, answer, _) = hand.heard[0]
     assert (answer["verb"], answer["ok"]) == ("support", True)
     file = Path(answer["result"]["path"])

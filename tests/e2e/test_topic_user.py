@@ -95,8 +95,8 @@ def test_a_source_that_shares_the_boxs_user_leaves_it_alone_once_it_is_refused(
             one["component"] for one in reasons if "edgectl fleet broker source" in one["remedy"]
         }
 
-    until(told, "health says what to do", 20)
-    until(lambda: plant.desk.last("status")["state"] == "online", "it is online", 20)
+    until(told, "health says what to do")
+    until(lambda: plant.desk.last("status")["state"] == "online", "it is online")
     lost = daemon.said().count("link.down")
     assert lost <= len(TOPICS)
     assert daemon.stop()[0] == 0

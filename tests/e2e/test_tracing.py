@@ -69,11 +69,15 @@ def documented(end: Collected) -> str:
 
 def ask_over_http(port: int, traceparent: str) -> int:
     body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, LENGTH], "data": [1.0] * LENGTH}]}
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("POST", "/v2/models/level/infer", json.dumps(body), {"traceparent": traceparent})
-    answer = connection.getresponse()
-    answer.read()
-    connection.close()
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("POST", "/v2/models/level/infer", json.dumps(body), {"traceparent": traceparent})
+        answer = connection.getresponse()
+        answer.read()
+    except ConnectionRefusedError:
+        return 0  # it does not listen yet
+    finally:
+        connection.close()
     return answer.status
 
 
@@ -97,8 +101,9 @@ def test_frames_requests_and_commands_are_traced_to_broker_and_collector(
     daemon = run(write_config(tmp_path, broker.port, source + pipeline("a") + seen, more=more))
     commander = Commander(broker.port)
     until(lambda: sum(stream == "result/a" for stream, *_ in heard) == 3, "its results")
+    until(lambda: any(stream == "event/a" for stream, *_ in heard), "an event")
 
-    until(lambda: ask_over_http(http, f"00-{MINE}-00f067aa0ba902b7-01") == 200, "the model is loaded for requests", 30)
+    until(lambda: ask_over_http(http, f"00-{MINE}-00f067aa0ba902b7-01") == 200, "the model is loaded for requests")
     assert ask_over_grpc(grpc, f"00-{OTHERS}-b7ad6b7169203331-01").shape == (1, LENGTH)
     body = {"id": "c-1", "verb": "ping", "expires_at": "2040-01-01T00:00:00Z"}
     commander.publish(json.dumps(body).encode(), UserProperty=("traceparent", f"00-{OTHERS}-00000000000000aa-00"))

@@ -49,7 +49,7 @@ def test_six_people_make_six_visits_with_their_first_and_last_sight(
 
     daemon = run(write_config(tmp_path, broker.port, WATCH.format(video=video, fps=FPS)))
 
-    assert daemon.wait(120) == 0
+    assert daemon.wait() == 0
     until(lambda: fleet.last("status").get("state") == "offline", "offline")
     events = fleet.of("event/gate")
     starts = [event["frame"] for event in events if event["phase"] == "start"]

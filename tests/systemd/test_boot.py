@@ -131,7 +131,7 @@ def test_systemd_hears_that_it_is_ready_how_it_is_and_that_it_reloads(
     box.do("systemctl", "stop", EDGED)
     assert time.monotonic() - began < 5
     assert (box.show(EDGED, "Result"), box.show(SAFE, "ActiveState")) == ("success", "inactive")
-    assert fleet.last("status")["state"] == "offline"
+    until(lambda: fleet.last("status")["state"] == "offline", "its farewell")
 
 
 def test_it_keeps_its_state_where_the_unit_says_and_nobody_else_may_look(box: Machine, broker: BrokerProcess) -> None:
@@ -171,7 +171,7 @@ def test_a_loop_that_hangs_in_native_code_is_killed_by_the_watchdog_and_started_
     until(lambda: fleet.of("result/b"), "a result before it hangs")
     began = time.monotonic()
 
-    box.until(EDGED, "NRestarts", "1".__eq__, within_s=STUCK_AFTER_S + PERIOD_S + LONGEST_S)
+    box.until(EDGED, "NRestarts", lambda count: int(count) > 0, within_s=STUCK_AFTER_S + PERIOD_S + LONGEST_S)
 
     assert time.monotonic() - began > STUCK_AFTER_S - 2
     box.do("systemctl", "stop", EDGED)
@@ -208,7 +208,7 @@ def test_a_box_that_will_not_stay_up_goes_into_safe_mode_says_why_and_comes_back
 
     box.do("systemctl", "start", EDGED)
 
-    assert box.show(SAFE, "ActiveState") == "inactive"
+    box.until(SAFE, "ActiveState", "inactive".__eq__)
     until_well(box, fleet)
     until(lambda: len(fleet.of("result/a")) > results, "results again")
 
@@ -272,7 +272,6 @@ def test_pictures_runtimes_and_gstreamer_work_inside_the_sandbox(
     until(
         lambda: names == {name for name in names if fleet.last(f"result/{name}").get("detections")},
         f"answers of {names}",
-        20,
     )
     until_well(box, fleet)
 

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.slow
 EDGED, SAFE = "edged.service", "edged-safe.service"
 DEVICE, PASSWORD, FLEET = "press-07", "not to be seen", ("fleet", "whoever watches")
 INSTALL = (pipx.EDGECTL, "install", "--mqtt-password-file", "/root/password")
-HURRY = "[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\nRestartSec=100ms\n"
-"""So that nobody waits for the real ones."""
+HURRY = "[Service]\nWatchdogSec=5\nTimeoutAbortSec=1\nRestartSec=100ms\n"
+"""So that nobody waits for the real ones; a busy machine keeps a process waiting for seconds."""
 PROBE = Path(__file__).parent / "probe.py"
 
 
@@ -65,7 +65,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory, broker: BrokerProcess, fle
 @pytest.fixture(scope="module")
 def first(machine: Machine, fleet: Subscriber) -> dict[str, Any]:
     """Give what is so after the three commands, before any test has touched the machine."""
-    until(lambda: fleet.of("event/parts"), "an event", 30)
+    until(lambda: fleet.of("event/parts"), "an event")
     shown = {name: machine.show(EDGED, name) for name in ("ActiveState", "NRestarts", "UnitFileState")}
     return {"event": fleet.of("event/parts")[0], **shown}
 
@@ -150,7 +150,7 @@ def test_a_daemon_that_is_stuck_is_ended_by_the_watchdog_and_started_again(box: 
     assert box.show(EDGED, "WatchdogUSec") == "30s"
     hurry(box)
     box.do("systemctl", "kill", "--kill-whom=main", "--signal=STOP", EDGED)
-    box.until(EDGED, "NRestarts", "1".__eq__)
+    box.until(EDGED, "NRestarts", lambda count: int(count) > 0)
     box.until(EDGED, "ActiveState", "active".__eq__)
     assert "Watchdog timeout" in box.journal()
 
@@ -199,4 +199,4 @@ def test_taking_it_away_leaves_the_configuration_and_what_it_knows(box: Machine,
     assert box.do("id", "-un", "edged").strip() == "edged"
     seen = len(fleet.of("event/parts"))
     box.do(*INSTALL)
-    until(lambda: len(fleet.of("event/parts")) > seen, "events again", 30)
+    until(lambda: len(fleet.of("event/parts")) > seen, "events again")

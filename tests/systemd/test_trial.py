@@ -73,7 +73,7 @@ def shop(machine: Machine, broker: BrokerProcess, fleet: Subscriber) -> Shop:
     patient = pipeline("a", more="objective = { latency_ms = 60000 }")
     machine.write("/etc/edged/edged.toml", box + updates + source + patient)
     machine.do(text=f"systemctl daemon-reload; systemctl restart {EDGED}")
-    until(lambda: fleet.of("result/a"), "a result", 20)
+    until(lambda: fleet.of("result/a"), "a result")
     return made
 
 
