@@ -171,7 +171,7 @@ def test_drops_are_told_by_their_causes(page: Any) -> None:
 
 
 def test_the_hardware_and_its_heat_are_told(page: Any) -> None:
-    page.wait_for_function("() => document.querySelector('#box').textContent.includes('MB')", timeout=SOON_MS)
+    page.wait_for_function("() => document.querySelector('#box').textContent.includes('MiB')", timeout=SOON_MS)
     told = page.locator("#box").inner_text()
     assert all(word in told for word in ("board", "profile", "processors", "memory", "accelerators", "to the fleet"))
     page.wait_for_selector("[data-curve=temperature] .curve", state="attached", timeout=SOON_MS)
