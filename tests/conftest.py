@@ -30,6 +30,8 @@ settings.load_profile("edged")
 
 MOST_AGAIN = 5
 """More than so many second tries in a run, and it has failed: that is no chance any more."""
+AGAIN_CHARS = 3000
+"""Of what a first try met: a screen of a terminal among it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,7 +52,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name each, and what its first try met: it wants mending."""
     for report in terminalreporter.stats.get("rerun", ()):
         crash = getattr(report.longrepr, "reprcrash", None)
-        met = crash.message.splitlines()[0] if crash is not None else "see above"
+        met = crash.message[:AGAIN_CHARS] if crash is not None else "see above"
         terminalreporter.write_line(f"AGAIN {report.nodeid}: {met}")
 
 
