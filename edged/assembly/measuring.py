@@ -170,7 +170,12 @@ class Measuring(SidePart):
 
     def _take(self, job: Job, outcome: Outcome) -> None:
         """Add what a spell gave to what was measured before, and learn from the whole once it is enough."""
-        before = self._parts.pop(_key(job), None)
+        before = self._parts.get(_key(job))
+        if isinstance(outcome, Later):
+            # What was measured before holds: a model of many spells would never be measured on a box that is busy now and then.
+            self._put_off(job, outcome)
+            return
+        self._parts.pop(_key(job), None)
         whole = _joined(before, outcome) if before is not None and isinstance(outcome, Run) else outcome
         if isinstance(whole, Run) and not self._effort.is_enough(whole.samples):
             self._parts[_key(job)] = whole

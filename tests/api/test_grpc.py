@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,27 +22,13 @@ from edged.api.regions import Regions
 from edged.domain.errors import ConfigError
 from fakes.brokers import free_port
 from fakes.serving import Box, FakeBrought, box, doubled
+from fakes.serving_grpc import served
 from fakes.waiting import until
 
 pytestmark = pytest.mark.slow
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - of this test alone
 READING = "another-one-that-only-reads"
-
-
-@contextmanager
-def served(made: Box, access: Access | None = None) -> Iterator[str]:
-    """Serve a box; gives where."""
-    listening = GrpcListening("127.0.0.1", free_port(), 4_000_000)
-    server = GrpcServer(listening, made.handlers, lambda: access or Access(), time.monotonic_ns)
-    server.start()
-    assert server.working, repr(server)
-    try:
-        yield listening.where
-    finally:
-        server.stop()
-        assert server.join(30), "the server did not end"
-        made.handlers.shelf.close()
 
 
 @pytest.fixture

@@ -14,10 +14,9 @@ from tritonclient import grpc as triton
 
 from edged.api import grpc as server
 from edged.api.access import Access
-from edged.api.grpc import GrpcListening, GrpcServer
 from edged.api.grpc_messages import SERVICE
-from fakes.brokers import free_port
 from fakes.serving import FakeBrought, box
+from fakes.serving_grpc import served
 from fakes.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -31,15 +30,8 @@ MESSAGE_S = 1.0
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(server, "MOST_CALLS", MOST)
     monkeypatch.setattr(server, "MESSAGE_S", MESSAGE_S)
-    made, port = box(FakeBrought("double")).loaded("double"), free_port()
-    part = GrpcServer(
-        GrpcListening("127.0.0.1", port, 4_000_000), made.handlers, lambda: Access(TOKEN.encode()), time.monotonic_ns
-    )
-    part.start()
-    yield port
-    part.stop()
-    assert part.join(30)
-    made.handlers.shelf.close()
+    with served(box(FakeBrought("double")).loaded("double"), Access(TOKEN.encode())) as where:
+        yield int(where.rpartition(":")[2])
 
 
 @pytest.fixture

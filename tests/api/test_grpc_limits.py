@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -15,10 +14,9 @@ from tritonclient import grpc as triton
 
 from edged.api import grpc as server
 from edged.api.access import Access
-from edged.api.grpc import GrpcListening, GrpcServer
 from edged.api.grpc_messages import SERVICE
-from fakes.brokers import free_port
 from fakes.serving import FakeBrought, box
+from fakes.serving_grpc import served
 from fakes.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -34,15 +32,8 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     for name, few in (("MOST_CALLS", MOST), ("MOST_STREAMS", STREAMS), ("MOST_CONNECTIONS", MOST)):
         monkeypatch.setattr(server, name, few)
     monkeypatch.setattr(server, "HANDSHAKE_MS", 2000)
-    made, port = box(FakeBrought("double")).loaded("double"), free_port()
-    part = GrpcServer(
-        GrpcListening("127.0.0.1", port, 4_000_000), made.handlers, lambda: Access(TOKEN.encode()), time.monotonic_ns
-    )
-    part.start()
-    yield port
-    part.stop()
-    assert part.join(30)
-    made.handlers.shelf.close()
+    with served(box(FakeBrought("double")).loaded("double"), Access(TOKEN.encode())) as where:
+        yield int(where.rpartition(":")[2])
 
 
 def is_live(port: int) -> bool:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import grpc
 import pytest
 
 from edged.api.access import Access
-from edged.api.grpc import GrpcListening, GrpcServer
 from edged.api.grpc_messages import SERVICE
 from edged.api.guesses import MOST, MOST_ADDRESSES, WINDOW_S, Guesses
 from edged.api.refusal import RefusedError
@@ -19,6 +17,7 @@ from edged.hardware.clock import SystemClock
 from fakes.brokers import free_port
 from fakes.raw_http import RawClient
 from fakes.serving import FakeBrought, box
+from fakes.serving_grpc import served as grpc_served
 from fakes.waiting import until
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - of this test alone
@@ -149,20 +148,14 @@ def test_over_http_who_guesses_is_refused_with_429_whatever_it_brings_and_probes
 
 @pytest.mark.slow
 def test_over_grpc_who_guesses_is_refused_as_exhausted_and_probes_go_on() -> None:
-    made, port = box(FakeBrought("double")).loaded("double"), free_port()
-    listening = GrpcListening("127.0.0.1", port, 4_000_000)
-    part = GrpcServer(listening, made.handlers, lambda: Access(TOKEN.encode()), time.monotonic_ns)
-    part.start()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    made = box(FakeBrought("double")).loaded("double")
+    with grpc_served(made, Access(TOKEN.encode())) as where, grpc.insecure_channel(where) as channel:
         guessed = {code(channel, "ServerMetadata", f"guess-number-{index}") for index in range(MOST)}
         last = (
             code(channel, "ServerMetadata", TOKEN),
             code(channel, "ServerMetadata", "x"),
             code(channel, "ServerLive", ""),
         )
-    part.stop()
-    assert part.join(30)
-    made.handlers.shelf.close()
 
     assert guessed == {"UNAUTHENTICATED"}
     assert last == ("RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED", "OK")

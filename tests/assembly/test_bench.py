@@ -92,7 +92,7 @@ def test_a_child_that_hangs_is_ended_at_its_deadline_with_all_that_it_started(
     folder = strange_bundle(tmp_path, monkeypatch, opens="os.system('sleep 71.7')")
     got, took_s = hung(folder, 10.0)
     assert got == Unfit("loading did not end within 10 s", any_threads=False)
-    assert took_s < 40  # it hangs for 71.7
+    assert took_s < 14
     until(lambda: "71.7" not in last_words(), "the end of what it started")
 
 

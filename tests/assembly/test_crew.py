@@ -53,7 +53,8 @@ def test_the_interpreter_that_ran_last_runs_next() -> None:
     assert ran == ["b", "b", "b"]
 
 
-def test_of_those_who_wait_the_most_important_is_the_next() -> None:
+def held_up() -> tuple[threading.Event, threading.Event, list[float], Crew]:
+    """Give what tells that a run began, what lets runs end, the numbers that ran, and the one that runs them."""
     began, go_on, ran = threading.Event(), threading.Event(), list[float]()
 
     def answer(tensors: list[Array]) -> list[Array]:
@@ -62,7 +63,11 @@ def test_of_those_who_wait_the_most_important_is_the_next() -> None:
         go_on.wait(10)
         return tensors
 
-    crew = Crew(FakeEngine(SPEC, SPEC, answer), 1)
+    return began, go_on, ran, Crew(FakeEngine(SPEC, SPEC, answer), 1)
+
+
+def test_of_those_who_wait_the_most_important_is_the_next() -> None:
+    began, go_on, ran, crew = held_up()
     at_work, *waiting = (
         threading.Thread(target=crew.infer, args=([np.full(1, number, np.float32)], priority))
         for number, priority in ((0, 0), (1, 0), (2, 0), (3, 7))
@@ -80,15 +85,7 @@ def test_of_those_who_wait_the_most_important_is_the_next() -> None:
 
 
 def test_whoever_asks_again_comes_behind_who_waits() -> None:
-    began, go_on, ran = threading.Event(), threading.Event(), list[float]()
-
-    def answer(tensors: list[Array]) -> list[Array]:
-        ran.append(float(tensors[0][0]))
-        began.set()
-        go_on.wait(10)
-        return tensors
-
-    crew = Crew(FakeEngine(SPEC, SPEC, answer), 1)
+    began, go_on, ran, crew = held_up()
 
     def run(number: int, times: int) -> None:
         for _ in range(times):

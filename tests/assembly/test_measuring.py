@@ -298,6 +298,22 @@ def test_what_takes_longer_than_a_spell_is_measured_in_several(bench: Bench) -> 
     assert [(row.threads, row.runs, row.p50_ms, row.load_ms) for row in one.figures] == [(2, 30, 100.0, 30.0)]
 
 
+def test_what_spells_gave_is_kept_while_the_box_is_busy(bench: Bench) -> None:
+    bench.children.answer = SPELL
+    settled(bench)
+    assert [bench.measuring.tick() for _ in range(2)] == [True, True]
+    bench.children.answer = Later("the box is busy")
+    until_done(bench)
+    bench.clock.advance(61.0)
+    bench.children.answer = SPELL
+
+    bench.measuring.tick()
+
+    assert threads(bench) == [2, 2, 2, 1, 2]
+    (one,) = bench.store.known().measured
+    assert [(row.threads, row.runs) for row in one.figures] == [(2, 30)]
+
+
 def test_a_spell_is_a_second_of_calls_and_as_much_as_is_asked_for_of_short_ones(bench: Bench) -> None:
     settled(bench).measuring.tick()
     (spell,) = bench.children.efforts

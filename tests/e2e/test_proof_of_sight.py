@@ -63,7 +63,8 @@ def test_each_blind_second_has_its_cause_and_the_days_minutes_leave_none_out(
     before = len(fleet.of("result/a"))
     until(lambda: len(fleet.of("result/a")) > before + 10, "results came again")
     assert hand.ask("pause", pipeline="a")["ok"]
-    time.sleep(BLIND_S)
+    # It looks once a second: the looks at either end may count for what was before and after.
+    time.sleep(BLIND_S + 1)
     assert hand.ask("resume", pipeline="a")["ok"]
     time.sleep(2)
     assert daemon.stop()[0] == 0
@@ -71,8 +72,7 @@ def test_each_blind_second_has_its_cause_and_the_days_minutes_leave_none_out(
     told = coverage(tmp_path / "state")
     blind = told["sum"]["blind_s"]
     assert blind["source"] >= BLIND_S - 1
-    # It looks once a second: one at either end may count for what was before or after.
-    assert BLIND_S - 2 <= blind["paused"] <= BLIND_S + 5
+    assert BLIND_S - 1 <= blind["paused"] <= BLIND_S + 5
     assert told["sum"]["seen_s"] > 3
     for minute in told["minutes"]:
         assert minute["seen_s"] + sum(minute["blind_s"].values()) + minute["down_s"] == pytest.approx(60)
@@ -110,7 +110,7 @@ def test_a_lie_is_found_within_a_period_its_results_are_declared_suspect_and_the
 
     lie.touch()
     began = time.monotonic()
-    until(lambda: [one for one in fleet.of("alert") if one["code"] == "suspect"], "the lie is found")
+    until(lambda: [one for one in fleet.of("alert") if one["code"] == "suspect"], "the lie is found", PERIOD_S + 5)
     took_s = time.monotonic() - began
     until(lambda: fleet.last("result/a")["model"]["variant"] == HONEST, "the next rung serves")
     until(lambda: "suspect" in fleet.codes(), "the health says so")
@@ -172,7 +172,7 @@ def test_an_edge_tpu_that_lies_is_found_within_a_period_and_the_processor_takes_
     (right,) = {one["classes"][0]["label"] for one in fleet.of("result/a")}
 
     tpus.say("lie")
-    until(lambda: [one for one in fleet.of("alert") if one["code"] == "suspect"], "the lie is found")
+    until(lambda: [one for one in fleet.of("alert") if one["code"] == "suspect"], "the lie is found", PERIOD_S + 5)
     until(lambda: fleet.last("result/a")["model"]["variant"] == "plain", "the processor serves")
 
     (alert,) = [one for one in fleet.of("alert") if one["code"] == "suspect"]
@@ -193,9 +193,9 @@ def test_with_no_other_rung_results_go_on_as_suspect_until_the_engine_answers_ri
     assert {result["status"] for result in fleet.of("result/a")} == {"ok"}
 
     lie.touch()
-    until(lambda: fleet.last("result/a")["status"] == "suspect", "the lie is found")
+    until(lambda: fleet.last("result/a")["status"] == "suspect", "the lie is found", PERIOD_S + 5)
     lie.unlink()
-    until(lambda: fleet.last("result/a")["status"] == "ok", "it is believed again")
+    until(lambda: fleet.last("result/a")["status"] == "ok", "it is believed again", PERIOD_S + 5)
     until(lambda: not fleet.codes(), "all is well")
 
     assert len([one for one in fleet.of("alert") if one["code"] == "suspect"]) == 1

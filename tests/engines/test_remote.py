@@ -144,7 +144,7 @@ def test_the_deadline_holds_over_tls_too(tmp_path: Path) -> None:
         began = time.monotonic()
         with pytest.raises(DeadlineError):
             engine.infer([])
-        assert time.monotonic() - began < 20  # the answer has no end
+        assert time.monotonic() - began < 2
 
 
 def test_a_certificate_that_is_over_or_cannot_be_checked_is_refused_at_once(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_call_that_hangs_in_native_code_is_ended_at_its_deadline(tmp_path: Pat
         ) as caught:
             engine.infer([np.full((1, 4), 1e12, np.float32)])
         assert caught.value.code == "deadline"
-        assert 0.3 <= time.monotonic() - began_s < 20  # it never ends
+        assert 0.3 <= time.monotonic() - began_s < 5
         assert engine.is_lost
         until(lambda: not Path(f"/proc/{child}").exists(), "the end of the child")
 
