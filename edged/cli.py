@@ -21,20 +21,19 @@ from pathlib import Path
 from typing import Any
 
 from edged.domain.errors import BundleError, ConfigError, DeviceError, EdgedError
+from edged.hardware.libraries import SURROUNDINGS
 from edged.telemetry import logs
 
 CONFIG = Path("/etc/edged/edged.toml")
 DONE, FAULT, WRONG_REQUEST = 0, 1, 2
 AGAIN = 75
 """Safe mode is over, and the whole daemon shall be started: EX_TEMPFAIL of sysexits.h, "try again later"."""
-MOST_PIXELS = 2**26
-"""Of a picture in a file: 192 MB in memory, and more than cameras have."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb and give the exit status; every error is one line on standard error."""
-    # Read by OpenCV when it is loaded, in children too: a few kilobytes of a picture can stand for gigabytes.
-    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
+    for name, value in SURROUNDINGS.items():
+        os.environ.setdefault(name, value)
     given = _parser().parse_args(arguments)
     verb: Callable[[argparse.Namespace], int] = given.verb
     try:

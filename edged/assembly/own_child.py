@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import IO
 
+from edged.hardware.libraries import SURROUNDINGS
+
 ELSEWHERE = "/"
 """In its working directory Python would look for modules first."""
 
@@ -19,7 +21,7 @@ def start_child(program: str, *words: str, stdin: int, log: IO[bytes], bufsize: 
         stdout=subprocess.PIPE,
         stderr=log,
         cwd=ELSEWHERE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env={**SURROUNDINGS, **os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         # A group of its own: a Ctrl-C at the terminal is not for it, and whatever it starts ends with it.
         start_new_session=True,
         bufsize=bufsize,
