@@ -20,7 +20,8 @@ from edged.assembly.passed_over import expected_folders
 from edged.assembly.state import LOCK, is_held
 from edged.config import schema
 from edged.config.faults import nearest
-from edged.config.load import Fault, RejectedConfigError, load
+from edged.config.load import Fault, RejectedConfigError, load, read_whole
+from edged.config.placed import plain
 from edged.config.plugins import brought
 from edged.config.schema import Config
 from edged.domain.bundle import Bundle
@@ -36,13 +37,14 @@ CREDENTIALS = Path("/run/credentials/edged")
 class Report:
     """``configuration`` faults are the operator's text; ``faults`` are of bundles, devices and files that it names.
 
-    ``unfit`` are of pipelines that the memory has no room for now.
+    ``unfit`` are of pipelines that the memory has no room for now, ``relative`` the paths that count from where edged is started.
     """
 
     configuration: tuple[Fault, ...]
     faults: tuple[Fault, ...]
     files: tuple[Path, ...]
     unfit: tuple[Fault, ...] = ()
+    relative: tuple[str, ...] = ()
 
     @property
     def is_wrong(self) -> bool:
@@ -55,6 +57,8 @@ class Report:
         yield from map(str, faults)
         if not faults:
             yield f"ok: {', '.join(map(str, self.files))}"
+        if self.relative:
+            yield f"note: {', '.join(self.relative)}: looked for from {Path.cwd()} on, as edged does from the folder that it is started in"
 
     def document(self) -> dict[str, Any]:
         """Give the same as ``edged.check/1``."""
@@ -64,6 +68,7 @@ class Report:
             "schema": "edged.check/1",
             "ok": not faults,
             "files": [str(file) for file in self.files],
+            "relative": list(self.relative),
             "faults": [
                 {
                     "of": of,
@@ -82,11 +87,30 @@ def check_all(file: Path) -> Report:
     try:
         loaded = load(file)
     except RejectedConfigError as error:
-        return Report(error.faults, (), (file,))
+        if error.rest is None:
+            return Report(error.faults, (), (file,))
+        loaded = error.rest
     config = loaded.config
     box, profile_faults = _survey(config, file)
     own = (*loaded.faults, *profile_faults, *_kinds(config, file))
-    return Report(own, tuple(_box_faults(config, box, file)), loaded.files, tuple(_unfit(config, box, file)))
+    faults, unfit = tuple(_box_faults(config, box, file)), tuple(_unfit(config, box, file))
+    return Report(own, faults, loaded.files, unfit, tuple(_relative(config, file)))
+
+
+def _relative(config: Config, file: Path) -> list[str]:
+    """Give the paths that are not written from the root on, and so are taken from the folder that edged is started in."""
+    whole, _, _ = read_whole(file)
+    taken = {leaf for leaf in _leaves(config.model_dump()) if isinstance(leaf, Path)}
+    written = {leaf for leaf in _leaves(plain(whole)) if isinstance(leaf, str) and not leaf.startswith("/")}
+    return sorted(text for text in written if Path(text).absolute() in taken)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(part)
+    else:
+        yield value
 
 
 def _survey(config: Config, file: Path) -> tuple[Box | None, tuple[Fault, ...]]:

@@ -11,6 +11,7 @@ from edged.assembly.models import read_labels
 from edged.config import schema
 from edged.config.faults import nearest
 from edged.domain.bundle import Bundle, ImageInput, WindowInput
+from edged.domain.errors import BundleError
 from edged.pipeline.postprocess.keypoints import COCO
 
 PICTURES = (schema.CameraSource, schema.FileSource, schema.ImagesSource)
@@ -118,7 +119,7 @@ def _labels(bundle: Bundle) -> frozenset[str]:
     """Give what the model can name; empty where nothing says it."""
     labels: set[str] = set()
     for variant in bundle.manifest.variant:
-        with suppress(OSError, UnicodeDecodeError):  # told of the bundle itself
+        with suppress(BundleError):  # told of the bundle itself
             labels |= {*read_labels(bundle, variant)}
     return frozenset(labels or (COCO if bundle.manifest.task == "keypoints" else ()))
 

@@ -184,13 +184,16 @@ def model_ref(bundle: Bundle, rung: Rung, runtime: str) -> ModelRef:
 
 
 def read_labels(bundle: Bundle, variant: Variant) -> tuple[str, ...]:
-    """Read one label a line; empty when the bundle names no file."""
+    """Read one label a line; empty when the bundle names no file. Raises BundleError when it cannot be read."""
     name = bundle.output_of(variant).labels
     if name is None:
         return ()
-    return tuple(
-        line.strip() for line in (bundle.folder / name).read_text(encoding="utf-8").splitlines() if line.strip()
-    )
+    try:
+        text = (bundle.folder / name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"cannot read labels {name}: {getattr(error, 'strerror', None) or error}, expected a label a line"
+        raise BundleError(message) from error
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def try_bundle(

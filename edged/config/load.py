@@ -31,6 +31,8 @@ MAX_DROP_INS = 256
 """More than anybody keeps by hand; a folder that something fills by mistake is told, not read for minutes."""
 _UNNAMED = "unnamed"
 """Stands in for an id while the rest is judged, or where none is needed."""
+_GROUNDS = frozenset({"device", "engine", "models", "profiles", "remote", "state"})
+"""Sections by which all others are judged: where things lie, and what the box can do."""
 _EMPTY = "cannot use an empty file, expected sections such as [mqtt]; a power cut or a full disk leaves such files"
 _NO_IDENTITY = "cannot name this box: etc/machine-id holds no id, expected an id here"
 
@@ -56,13 +58,16 @@ class Fault:
 
 
 class RejectedConfigError(ConfigError):
-    """The box cannot run on these files: one cannot be read, or a fault lies outside the sources and pipelines."""
+    """The box cannot run on these files: one cannot be read, or a fault lies outside the sources and pipelines.
 
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
+    ``rest`` is what the sections without faults say, for who looks on; None where that would mislead.
+    """
+
+    def __init__(self, faults: tuple[Fault, ...], rest: Loaded | None = None) -> None:
         """Keep every fault, those of pipelines among them."""
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         super().__init__(f"cannot use the configuration: {faults[0]}{more}", remedy="edged check lists every fault")
-        self.faults = faults
+        self.faults, self.rest = faults, rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +106,10 @@ def load(
     connected = [pipeline for pipeline in pipelines if pipeline.source in names]
     config, box_faults = _assemble(whole, {"action": actions, "source": sources, "pipeline": connected}, identity)
     faults = (*unreadable, *box_faults, *action_faults, *source_faults, *pipeline_faults, *strays)
-    if unreadable or config is None:
-        raise RejectedConfigError(faults)
-    return Loaded(config, faults, files)
+    rest = None if unreadable or config is None else Loaded(config, faults, files)
+    if rest is None or box_faults:
+        raise RejectedConfigError(faults, rest)
+    return rest
 
 
 def read_whole(
@@ -222,8 +228,11 @@ def _assemble(
         if machine is None:
             faults.append(Fault(*find(whole, ["device", "id"]), _NO_IDENTITY))
     try:
-        config = Config.model_validate(document)
+        return Config.model_validate(document), faults
     except ValidationError as error:
         lines = explain(error, [Config], document)
-        return None, [*faults, *(Fault(*find(whole, path), line) for path, line in lines)]
-    return (None if faults else config), faults
+        faults += [Fault(*find(whole, path), line) for path, line in lines]
+        wrong = {found["loc"][0] for found in error.errors(include_url=False)}
+    if wrong & _GROUNDS:
+        return None, faults
+    return Config.model_validate({name: part for name, part in document.items() if name not in wrong}), faults

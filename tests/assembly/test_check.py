@@ -35,7 +35,8 @@ def test_a_sound_configuration_is_ok(tmp_path: Path, body: str) -> None:
     file = write_config(tmp_path, 1883, body)
     report = check_all(file)
     assert list(report.lines()) == [f"ok: {file}"]
-    assert report.document() == {"schema": "edged.check/1", "ok": True, "files": [str(file)], "faults": []}
+    told = {"schema": "edged.check/1", "ok": True, "files": [str(file)], "relative": [], "faults": []}
+    assert report.document() == told
     assert main(["check", "--config", str(file)]) == 0
 
 
@@ -254,6 +255,35 @@ def test_servers_that_ask_and_are_asked_are_looked_at_too(tmp_path: Path, body: 
     }
     assert found["remote.level.variant"] == "cannot stand for variant 'huge', expected one of fp32"
     assert found["remote.levle"] == "cannot use it: no pipeline runs this model; did you mean 'level'?"
+
+
+def test_a_fault_of_a_section_hides_none_of_what_the_sound_ones_name(tmp_path: Path, body: str) -> None:
+    file = write_config(tmp_path, 1883, body + pipeline("b", model="unheard-of"))
+    file.write_text(file.read_text().replace("port = 1883", "prot = 1883"))
+    report = check_all(file)
+    assert ([fault.key for fault in report.configuration], report.files) == (["mqtt.prot"], (file,))
+    assert [fault.key for fault in report.faults] == ["pipeline.b.model"]
+
+
+@pytest.mark.parametrize("section", ["[models]", "[state]", "[device]"])
+def test_what_a_faulty_section_would_have_to_say_is_not_guessed(tmp_path: Path, body: str, section: str) -> None:
+    file = write_config(tmp_path, 1883, body)
+    file.write_text(file.read_text().replace(section, f"{section}\nunheard = 1"))
+    report = check_all(file)
+    assert [fault.key for fault in report.configuration] == [f"{section[1:-1]}.unheard"]
+    assert report.faults == ()
+
+
+def test_paths_that_count_from_where_it_was_run_are_named(
+    tmp_path: Path, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = write_config(tmp_path, 1883, body)
+    file.write_text(file.read_text().replace(f"{tmp_path}/", ""))
+    report = check_all(file)
+    assert report.document()["relative"] == ["models", "spindle.csv", "state"]
+    note = f"note: models, spindle.csv, state: looked for from {tmp_path} on, as edged does from the folder that it is started in"
+    assert list(report.lines()) == [f"ok: {file}", note]
 
 
 ACTION = '[[action]]\nname = "x"\n{more}\n'

@@ -233,3 +233,15 @@ def test_labels_are_one_a_line(tmp_path: Path) -> None:
     assert read_labels(parts, parts.manifest.variant[0]) == ("washer", "nut", "bolt", "scratched", "bent")
     level = read_bundle(sensor_bundle(tmp_path / "level"))
     assert read_labels(level, level.manifest.variant[0]) == ()
+
+
+def test_labels_that_are_gone_or_no_text_are_the_bundles_fault(tmp_path: Path) -> None:
+    parts = read_bundle(Path(shutil.copytree(shipped("models") / "parts", tmp_path / "parts")))
+    variant = parts.manifest.variant[0]
+    labels = parts.folder / str(parts.output_of(variant).labels)
+    labels.write_bytes(b"\xff")
+    with pytest.raises(BundleError, match=r"cannot read labels .*expected a label a line"):
+        read_labels(parts, variant)
+    labels.unlink()
+    with pytest.raises(BundleError, match=r"cannot read labels .*: No such file or directory, expected"):
+        read_labels(parts, variant)

@@ -21,6 +21,7 @@ WORDS: dict[Status, str] = {"fail": "failed", "warn": "to look at", "ok": "fine"
 COMMANDS = frozenset(
     (
         *(
+            "cd",
             "curl",
             "edgectl",
             "for",

@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 
 from edgectl.checks.account import pwd_name
+from edgectl.checks.daemon import folder
 from edgectl.checks.rows import Ground, Row, program
 from edged.assembly.check import check_all
 from edged.config.load import Fault
@@ -40,6 +41,7 @@ def rows(ground: Ground) -> Iterator[Row]:
         yield Row("text", "configuration", "warn", evidence, remedy)
         faults = {fault: None for fault in faults if fault.file != ground.file or fault.key}
     yield from _told(tuple(faults), ground)
+    yield from _elsewhere(report.relative, ground)
 
 
 def may_read(file: Path) -> bool | None:
@@ -51,6 +53,17 @@ def may_read(file: Path) -> bool | None:
     except OSError:
         return False
     return True
+
+
+def _elsewhere(relative: tuple[str, ...], ground: Ground) -> Iterator[Row]:
+    """Tell that paths count from another folder for the daemon than for whoever runs this."""
+    here = Path.cwd()
+    if not relative or (there := folder(ground.daemon.pid, ground.file)) == here:
+        return
+    expected = there or "the folder that edged is started in"
+    evidence = f"{', '.join(relative)}: looked for from {here} on, expected {expected}"
+    remedy = f"cd {quote(str(there))} && edgectl doctor --config {quote(str(ground.file.absolute()))}"
+    yield Row("relative paths", "configuration", "warn", evidence, remedy if there else "write them from / on")
 
 
 def _told(faults: tuple[Fault, ...], ground: Ground) -> Iterator[Row]:

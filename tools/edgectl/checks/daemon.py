@@ -67,6 +67,18 @@ def established(pid: int | None, port: int) -> list[tuple[str, int]]:
     ]
 
 
+def folder(pid: int | None, file: Path) -> Path | None:
+    """Give the folder in which the daemon of this configuration was started, which it never leaves; None where that is not shown.
+
+    Where the state directory counts from there too, its lock says nothing: the process that looks like it has to do.
+    """
+    try:
+        found = pid or next(_alike(file), None)
+        return Path(psutil.Process(found).cwd()) if found else None
+    except psutil.Error:
+        return None
+
+
 def _holder(lock: Path, file: Path) -> int | None:
     """Give the process that holds the lock, 0 where it is not shown; None when nobody does.
 
@@ -90,11 +102,12 @@ def _holder(lock: Path, file: Path) -> int | None:
 
 def _alike(file: Path) -> Iterator[int]:
     """Give the processes that were started as ``edged run`` with this configuration."""
-    for process in psutil.process_iter(["cmdline"]):
+    for process in psutil.process_iter(["cmdline", "cwd"]):
         words = process.info["cmdline"] or []
         is_edged = any(Path(word).name == PROGRAM or f"{PROGRAM}.cli" in word for word in words[:3])
         named = words[words.index("--config") + 1 :][:1] if "--config" in words else [str(CONFIG)]
-        if is_edged and "run" in words and named == [str(file)]:
+        read = Path(process.info["cwd"] or "/", *named)
+        if is_edged and "run" in words and read == file.absolute():
             yield process.pid
 
 
