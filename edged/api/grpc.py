@@ -40,11 +40,12 @@ MOST_STREAMS = MOST_CALLS // 2
 MOST_CONNECTIONS = 256
 """More are closed as they come: each is an open file, which the rest of the box needs too."""
 MESSAGE_S = 30.0
-"""What a call's message gets to come, as over HTTP. A stream may be silent for as long as it likes: there are fewer of them."""
+"""What a call's message gets to come, as over HTTP. A stream may be silent for longer while nobody else needs its place: there are fewer of
+them, and an honest client may ask once in an hour."""
 HANDSHAKE_MS, ALIVE_MS = 10_000, 60_000
 """What a connection's beginning may take, and when one that says nothing is asked whether anybody is there."""
 LEAVE_S = 2.0
-"""What is in hand gets at the end."""
+"""What is in hand gets at the end, and a stream that is ended to go."""
 US_PER_S = 1_000_000
 UNKNOWN: Row = ("read", None)
 """What is to be said of a call that there is not: nothing to who has no token."""
@@ -136,13 +137,19 @@ class Service(grpc.GenericRpcHandler):
     def _stream(self, bodies: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         """Answer one request after the other; a fault is told in its place, and the stream goes on."""
         self._listen_to(context)
-        if not self._streams.acquire(blocking=False):
+        if not self._has_place():
             context.abort(CODES["overloaded"], f"cannot take another stream: there are {MOST_STREAMS}, expected fewer")
         try:
-            for body in bodies:
+            for body in self.awaited.each(bodies, context):
                 yield _guarded(context, partial(self._told, body, context))
         finally:
             self._streams.release()
+
+    def _has_place(self) -> bool:
+        """Take a place among the streams; where all are taken, that of one that says nothing, which ends at once."""
+        return self._streams.acquire(blocking=False) or (
+            self.awaited.make_room() and self._streams.acquire(timeout=LEAVE_S)
+        )
 
     def _told(self, body: bytes, context: grpc.ServicerContext) -> bytes:
         try:

@@ -84,7 +84,7 @@ class Served:
         self._lost: RefusedError | None = None
         self._absent = 0
         """Of the instances, how many are lost and not opened again."""
-        self._hire(brought.instance())
+        self._hire(self._another())
 
     def __repr__(self) -> str:
         about = f"{self.brought.name} {self.brought.version}"
@@ -276,7 +276,7 @@ class Served:
     def _learn(self, kind: batching.Kind) -> None:
         """Measure what a run of several requests of a kind brings here, behind those who wait."""
         try:
-            instance = self.brought.instance()
+            instance = self._another()
             try:
                 took_s = batching.measure(instance, kind, self._batches.most, self._timed)
             finally:
@@ -312,12 +312,23 @@ class Served:
 
     def _open_more(self) -> Instance | None:
         try:
-            return self.brought.instance()
+            return self._another()
         except EdgedError as error:
             logs.event(_LOG, "serving.no-more", level=logging.WARNING, model=self.brought.name, error=error)
             with self._lock:
                 self._scaling.lost(for_good=isinstance(error, BudgetError))
             return None
+
+    def _another(self) -> Instance:
+        """Open an instance. Raises EdgedError, whatever broke: its thread has to live, since nobody else answers who waits."""
+        try:
+            return self.brought.instance()
+        except EdgedError:
+            raise
+        except Exception as error:
+            _LOG.exception("serving.broken", extra={logs.FIELDS: {"model": self.brought.name}})
+            message = f"cannot open {self.brought.name!r}: {type(error).__name__}, expected an instance"
+            raise DeviceError(message) from error
 
     def _reopened(self) -> Instance | None:
         """Open another instance in place of one that is lost, until one opens; who asks meanwhile is refused."""
@@ -326,7 +337,7 @@ class Served:
         try:
             while not self._waiting.closed:
                 try:
-                    instance = self.brought.instance()
+                    instance = self._another()
                 except EdgedError as error:
                     logs.event(_LOG, "serving.lost", level=logging.ERROR, model=self.brought.name, error=error)
                     self._is_lost(refusal(error))

@@ -1,4 +1,4 @@
-"""Calls whose message never comes: they are ended in time, whoever begins them, and their places are free again."""
+"""Calls and streams whose message never comes: they are ended in time, or when there is need, and their places are free again."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from fakes.waiting import until
 pytestmark = pytest.mark.slow
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - of this test alone
-MOST = 8
+MOST, STREAMS = 8, 2
 MESSAGE_S = 1.0
 
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(server, "MOST_CALLS", MOST)
+    monkeypatch.setattr(server, "MOST_STREAMS", STREAMS)
     monkeypatch.setattr(server, "MESSAGE_S", MESSAGE_S)
     with served(box(FakeBrought("double")).loaded("double"), Access(TOKEN.encode())) as where:
         yield int(where.rpartition(":")[2])
@@ -79,3 +80,34 @@ def test_a_call_that_ends_without_a_message_is_told_what_is_missing(channel: grp
 
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert "without a message" in refused.value.details()
+
+
+class Talk:
+    """A stream that asks when it is told to."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        stream = channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")
+        self.call = stream(iter(self._asked.get, None), metadata=(("authorization", f"Bearer {TOKEN}"),))
+
+    def is_answered(self) -> bool:
+        """Ask for nothing; whether it is told so."""
+        self._asked.put(b"")
+        try:
+            return bool(next(self.call))
+        except grpc.RpcError:
+            return False
+
+
+def test_a_stream_may_be_silent_until_another_needs_its_place_and_who_talks_stays(channel: grpc.Channel) -> None:
+    silent, talks = Talk(channel), Talk(channel)
+    assert silent.is_answered()
+    assert talks.is_answered()
+    began_s = time.monotonic()
+
+    until(lambda: talks.is_answered() and Talk(channel).is_answered(), "another has its place")
+
+    assert time.monotonic() - began_s > MESSAGE_S
+    assert silent.call.code() is grpc.StatusCode.UNAVAILABLE
+    assert "said nothing for 1 s" in silent.call.details()
+    assert talks.is_answered()

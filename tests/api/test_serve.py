@@ -219,6 +219,24 @@ def test_an_engine_that_does_not_come_back_refuses_who_waits_and_who_comes() -> 
         assert ask(made).result().outputs
 
 
+def test_an_instance_that_does_not_open_again_for_whatever_reason_is_told_and_tried_again() -> None:
+    def lost(_tensors: Sequence[Array]) -> list[Array]:
+        raise EngineLostError("gone")
+
+    with at_work(lost, refuses=OSError("the disk is away")) as (made, brought):
+        with pytest.raises(RefusedError):
+            ask(made).result()
+        served = made.handlers.shelf.get("m")
+        until(lambda: served.lost is not None, "it is lost")
+
+        with pytest.raises(RefusedError, match="cannot open 'm': OSError"):
+            ask(made)
+
+        brought.refuses, brought.compute = None, doubled
+        until(lambda: served.lost is None, "it is back")
+        assert ask(made).result().outputs
+
+
 def test_more_instances_work_while_they_pay() -> None:
     def slow(tensors: Sequence[Array]) -> list[Array]:
         time.sleep(0.005)

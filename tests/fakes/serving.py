@@ -19,7 +19,6 @@ from edged.api.routes import Application
 from edged.api.sequences import Step
 from edged.api.server import HttpServer, Listening
 from edged.api.shelf import Shelf
-from edged.domain.errors import EdgedError
 from edged.domain.frame import Frame
 from edged.domain.health import Reason
 from edged.domain.result import Classes, ClassScore, Output
@@ -48,7 +47,7 @@ class FakeBrought:
     compute: Compute = doubled
     takes: str = "window"
     most: int = 1
-    refuses: EdgedError | None = None
+    refuses: Exception | None = None
     remembers: bool = False
     opened: int = 0
     open_now: int = 0
