@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Cause = Literal["source", "engine", "paused", "thinned", "gate", "calibrating"]
@@ -26,12 +26,14 @@ _SPARE = 7 - len(CAUSES)
 class Minute:
     """One minute of one pipeline: ``number`` counts from 1970 in UTC; ``blind_ms`` is in the order of ``CAUSES``.
 
-    What is neither seen nor blind is ``down_ms``: nothing is known of it, since the daemon did not run or the clock was set.
+    What is neither seen nor blind is ``down_ms``: nothing is known of it, since the daemon did not run or the clock was set. ``length_ms``
+    is less than a minute's of the one that goes on, see ``so_far``.
     """
 
     number: int
     seen_ms: int
     blind_ms: tuple[int, ...]
+    length_ms: int = MINUTE_MS
 
     def __post_init__(self) -> None:
         """Refuse what is no minute."""
@@ -44,7 +46,12 @@ class Minute:
     @property
     def down_ms(self) -> int:
         """What nothing is known of."""
-        return MINUTE_MS - self.seen_ms - sum(self.blind_ms)
+        return self.length_ms - self.seen_ms - sum(self.blind_ms)
+
+    @property
+    def so_far(self) -> Minute:
+        """Give it without what nothing is known of: of the minute that goes on, that is still to come, or to be told."""
+        return replace(self, length_ms=self.length_ms - self.down_ms)
 
     @classmethod
     def unknown(cls, number: int) -> Minute:

@@ -59,3 +59,10 @@ def test_causes_without_time_are_not_told() -> None:
         "blind_s": {"engine": 10.0},
         "down_s": 0.0,
     }
+
+
+@given(MINUTES)
+def test_of_a_minute_that_goes_on_only_what_is_known_counts(minute: Minute) -> None:
+    known, whole = total([minute.so_far]), total([minute])
+    assert (known.seen, known.blind, known.down) == (whole.seen, whole.blind, 0.0)
+    assert minute.so_far.length_ms == MINUTE_MS - minute.down_ms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 
 import cv2
@@ -17,6 +17,14 @@ from edged.telemetry.coverage import CAUSES, MINUTES_A_DAY, Minute, total
 
 DAY = (date(2026, 11, 20) - date(1970, 1, 1)).days
 FIRST = DAY * MINUTES_A_DAY
+
+
+class Noon(datetime):
+    """A clock that stands at 12:00:25."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Noon:
+        return cls(2026, 11, 20, 12, 0, 25, tzinfo=tz)
 
 
 def minute(at: int, **parts_ms: int) -> Minute:
@@ -119,3 +127,28 @@ def test_what_is_not_there_is_told_in_one_line(
 
 def test_a_picture_that_cannot_be_written_is_the_requests_fault(state: Path, tmp_path: Path) -> None:
     assert coverage(state, "--plot", tmp_path / "absent" / "day.png") == 2
+
+
+def test_the_minute_that_goes_on_is_in_as_far_as_it_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgectl.coverage.datetime", Noon)
+    CoverageStore(tmp_path).write("gate", minute(719))
+    CoverageStore(tmp_path).write("gate", minute(720, seen=5_000, source=15_000))
+    assert coverage(tmp_path, "--json", "--plot", tmp_path / "day.png") == 0
+    told = json.loads(capsys.readouterr().out)
+    goes_on = {"at": "2026-11-20T12:00:00.000Z", "seen_s": 5.0, "blind_s": {"source": 15.0}, "down_s": 0.0}
+    assert told["minutes"][-1] == goes_on
+    assert told["sum"] == {"seen_s": 65.0, "blind_s": {"source": 15.0}, "down_s": 719 * 60.0}
+    assert coverage(tmp_path) == 0
+    row = capsys.readouterr().out.splitlines()[2 + 12]
+    assert row.split() == ["12", "s", "25", "%"]
+
+
+def test_of_a_minute_that_has_only_begun_nothing_is_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgectl.coverage.datetime", Noon)
+    CoverageStore(tmp_path).write("gate", minute(719))
+    assert coverage(tmp_path) == 0
+    assert capsys.readouterr().out.splitlines()[2 + 12].split() == ["12"]

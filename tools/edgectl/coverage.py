@@ -62,14 +62,17 @@ def document(pipeline: str, day: int, minutes: list[Minute]) -> dict[str, Any]:
 
 
 def _minutes(store: CoverageStore, pipeline: str, day: int, now: int) -> list[Minute]:
-    """Read the day's minutes that have ended. Raises ConfigError when nothing is known of the pipeline on that day."""
+    """Read the day's minutes, and of the one that goes on what is known. Raises ConfigError when that is nothing on the whole day."""
     known = store.pipelines(day)
     if pipeline not in known:
         there = f"those of the day are {', '.join(known)}" if known else f"the days are {_span(store.days())}"
         message = f"cannot draw {pipeline!r} on {day_name(day)}: nothing is kept of it, expected a pipeline that ran"
         raise ConfigError(message, remedy=there)
     first = day * MINUTES_A_DAY
-    return store.read(pipeline, first, max(1, min(MINUTES_A_DAY, now - first)))
+    *ended, last = store.read(pipeline, first, max(1, min(MINUTES_A_DAY, now - first + 1)))
+    if last.number < now:
+        return [*ended, last]
+    return [*ended, last.so_far] if last.so_far.length_ms else ended
 
 
 def _span(days: tuple[str, ...]) -> str:

@@ -109,7 +109,7 @@ def picture(file: Path, minutes: Sequence[Minute], title: str) -> None:
     axes.set_title(title, fontsize=11, loc="left")
     shown = {name for minute in minutes for name, time_ms in shares_ms(minute).items() if time_ms}
     handles = [Patch(color=color, label=name) for name, color in COLORS.items() if name in shown]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)), fontsize=8, frameon=False)
     for hour, middle in enumerate(middles):
         row = minutes[hour * MINUTES : (hour + 1) * MINUTES]
         axes.text(MINUTES + 0.6, middle, _percent(row), va="center", fontsize=8)
@@ -132,7 +132,8 @@ def _rgb(color: str) -> tuple[int, ...]:
 
 
 def _percent(row: Sequence[Minute]) -> str:
-    return f"{100 * sum(minute.seen_ms for minute in row) / (MINUTE_MS * len(row)):.0f} %" if row else ""
+    known_ms = sum(minute.length_ms for minute in row)
+    return f"{100 * sum(minute.seen_ms for minute in row) / known_ms:.0f} %" if known_ms else ""
 
 
 def _long(seconds: float) -> str:
