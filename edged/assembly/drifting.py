@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from edged.assembly.drift_files import DriftFiles, keep, read_reference
 from edged.assembly.models import Opened
@@ -28,6 +29,8 @@ from edged.telemetry import logs
 NS_PER_S = 1_000_000_000
 FLUSH_ROWS = 30
 """Samples that are written together: five minutes of them, and a write every five minutes wears no card."""
+MOST_ROWS = 360
+"""While a disk hangs no more samples than the last hour's are held."""
 PRIORITY = 0
 MOST_UNSAID = 32
 REMEDY = (
@@ -65,7 +68,11 @@ class Drifting:
         self._monitor: Monitor | None = None
         self._against: tuple[Runs, int] | None = None
         self._last_s: float | None = None
-        self._rows: list[tuple[Row, str]] = []
+        self._rows: deque[tuple[Row, str]] = deque(maxlen=MOST_ROWS)
+        self._is_asked = False
+        self._stands: tuple[Reference, dict[str, object]] | None = None
+        self._lock = threading.Lock()
+        """Of what is to be written, which the thread that writes takes."""
         self._unsaid: list[Finding] = []
         self._since_ns: dict[str, int] = {}
         self._trouble: Reason | None = None
@@ -103,11 +110,12 @@ class Drifting:
         Returns at once, since the next rung has to see again; the thread that writes keeps the process from ending before it is done.
         """
         if self._rows or self._monitor is not None:
-            self._write_aside(self._writing)
+            self._write_aside()
 
     @property
     def _is_writing(self) -> bool:
-        return self._writing is not None and self._writing.is_alive()
+        writing = self._writing
+        return writing is not None and writing.is_alive()
 
     def _is_due(self, source_s: float) -> bool:
         last_s = self._last_s
@@ -118,7 +126,8 @@ class Drifting:
 
     def _sample(self, runs: Runs, row: Row) -> None:
         self._look_for_reference(runs)
-        self._rows.append((row, runs.model))
+        with self._lock:
+            self._rows.append((row, runs.model))
         monitor = self._monitor
         if monitor is not None:
             findings = monitor.step(row.source_s, row.wall_s, row.traits, is_dated=self._clock.synced())
@@ -129,17 +138,15 @@ class Drifting:
         if len(self._rows) >= FLUSH_ROWS and not self._is_writing:
             self._write_aside()
 
-    def _write_aside(self, before: threading.Thread | None = None) -> None:
-        """Write on a thread of its own, after ``before``: a disk may take seconds, and no frame waits for it."""
-        told = self._taken()
-        name = f"edged-drift-{self._pipeline}"
-        self._writing = threading.Thread(target=self._write_after, args=(before, *told), name=name)
-        self._writing.start()
-
-    def _write_after(self, before: threading.Thread | None, *told: Any) -> None:
-        if before is not None:
-            before.join()
-        self._write(*told)
+    def _write_aside(self) -> None:
+        """Write on a thread of its own, and one alone: a disk may take seconds, or hang, and no frame waits for it."""
+        monitor = self._monitor
+        with self._lock:
+            self._is_asked = True
+            self._stands = (monitor.reference, monitor.state()) if monitor is not None else None
+            if not self._is_writing:
+                self._writing = threading.Thread(target=self._write, name=f"edged-drift-{self._pipeline}")
+                self._writing.start()
 
     def _look_for_reference(self, runs: Runs) -> None:
         """Take another reference when another model runs, or another reference of the site's lies there."""
@@ -166,15 +173,24 @@ class Drifting:
         inputs = tuple(one for one in reference.features if not one.name.startswith(OUTPUTS))
         return Reference(inputs, reference.about) if inputs else None
 
-    def _taken(self) -> tuple[list[tuple[Row, str]], Monitor | None, dict[str, object]]:
-        rows, self._rows = self._rows, []
-        return rows, self._monitor, self._monitor.state() if self._monitor is not None else {}
+    def _write(self) -> None:
+        """Write as long as somebody asked for it while the disk took its time."""
+        while (taken := self._taken()) is not None:
+            rows, stands = taken
+            if rows:
+                keep("history", partial(self._files.append, rows))
+            if stands is not None:
+                keep("state", partial(self._files.write_state, *stands))
 
-    def _write(self, rows: list[tuple[Row, str]], monitor: Monitor | None, state: dict[str, object]) -> None:
-        if rows:
-            keep("history", lambda: self._files.append(rows))
-        if monitor is not None:
-            keep("state", lambda: self._files.write_state(monitor.reference, state))
+    def _taken(self) -> tuple[list[tuple[Row, str]], tuple[Reference, dict[str, object]] | None] | None:
+        with self._lock:
+            if not self._is_asked:
+                self._writing = None
+                return None
+            rows = list(self._rows)
+            self._rows.clear()
+            self._is_asked = False
+            return rows, self._stands
 
     def _say(self) -> None:
         """Tell the fleet; what the outbox does not take now is told with a later sample."""

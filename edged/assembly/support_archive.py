@@ -18,7 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from edged.assembly.support_sources import Kind, Piece
+from edged.assembly.support_sources import READ_S, Kind, Piece
 from edged.assembly.within import within
 from edged.config.read import parse_toml
 from edged.domain.errors import ConfigError, DeviceError, EdgedError
@@ -28,8 +28,6 @@ from edged.telemetry.redaction import Redaction
 SCHEMA = "edged.support/1"
 MANIFEST = "manifest.json"
 PREFIX, SUFFIX = "edged-support-", ".tar.gz"
-READ_S = 20.0
-"""Of one file: a disk that hangs costs what lies on it, and not the archive."""
 NS_PER_S = 1_000_000_000
 ROOM_BYTES, HEAD_BYTES = 65_536, 400
 """For the manifest, and for what a member takes besides its content, packed."""

@@ -23,6 +23,7 @@ from edged.assembly.figures_store import FILE as BENCHMARKS
 from edged.assembly.history_store import FOLDER as HISTORY
 from edged.assembly.history_store import HistoryStore
 from edged.assembly.state import KEPT_CONFIG
+from edged.assembly.within import within
 from edged.config.load import DROP_INS
 from edged.config.ordered import in_force
 from edged.domain.errors import DeviceError
@@ -36,6 +37,8 @@ DOCTOR = "doctor.json"
 UNITS = ("edged.service", "edged-safe.service")
 LOG_LINES, LOG_BYTES, LOG_S = 20_000, 3_000_000, 15.0
 LISTED, COVERAGE_DAYS = 2000, 3
+READ_S = 20.0
+"""Of one file, and of a look for files: a disk that hangs costs what lies on it, and not the archive."""
 MAX_BYTES = 8_000_000
 """Of one file; what is larger is none of ours."""
 
@@ -64,15 +67,39 @@ class Place:
 
 def pieces(place: Place) -> Iterator[Piece]:
     """Give everything that there is, or that should be."""
-    state = place.state
-    own = partial(_own, state)
     for name, (about, document) in place.told.items():
         yield Piece(name, about, "json", partial(_given, document))
+    yield Piece("system.json", "kernel, Python, packages, disks, memory", "json", partial(system, place.state))
+    yield from _looked_for("configuration/", "the configuration", _configurations, place)
+    yield _log(place)
+    yield from _looked_for("state/", "the state directory", _of_the_state, place)
+
+
+def _looked_for(name: str, about: str, look: Callable[[Place], Iterator[Piece]], place: Place) -> Iterator[Piece]:
+    """Give what ``look`` finds; on a disk that hangs, or may not be looked into, one piece that says so when it is read."""
+    try:
+        yield from within(READ_S, lambda: tuple(look(place)))
+    except OSError as error:
+        yield Piece(name, about, "text", partial(_raised, error))
+
+
+def _of_the_state(place: Place) -> Iterator[Piece]:
+    """Give what lies in the state directory."""
+    state = place.state
+    own = partial(_own, state)
     if DOCTOR not in place.told and (state / DOCTOR).exists():
         yield Piece(DOCTOR, "what edgectl doctor found when it was run last", "text", partial(own, state / DOCTOR))
-    yield Piece("system.json", "kernel, Python, packages, disks, memory", "json", partial(system, state))
-    yield from _configurations(place)
-    yield _log(place)
+    ordered = in_force(state)
+    if ordered is not None:
+        about = "what was ordered of it"
+        yield Piece("configuration/ordered.toml.json", about, "configuration", partial(own, ordered))
+    if (state / KEPT_CONFIG).exists():
+        kept = partial(own, state / KEPT_CONFIG)
+        yield Piece("configuration/kept.json", "the last one that ran", "configuration", kept)
+    yield from _records(state, own)
+
+
+def _records(state: Path, own: Callable[[Path], bytes]) -> Iterator[Piece]:
     yield Piece(
         "journal/journal.ndjson", "the journal of models and configurations", "text", partial(own, state / JOURNAL)
     )
@@ -130,17 +157,6 @@ def _configurations(place: Place) -> Iterator[Piece]:
         yield Piece(
             f"configuration/{name}.json", "the configuration, without comments", "configuration", partial(_read, file)
         )
-    ordered = in_force(place.state)
-    if ordered is not None:
-        yield Piece(
-            "configuration/ordered.toml.json",
-            "what was ordered of it",
-            "configuration",
-            partial(_own, place.state, ordered),
-        )
-    if (place.state / KEPT_CONFIG).exists():
-        kept = partial(_own, place.state, place.state / KEPT_CONFIG)
-        yield Piece("configuration/kept.json", "the last one that ran", "configuration", kept)
 
 
 def _log(place: Place) -> Piece:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from edged.assembly.box import survey
 from edged.assembly.drift_files import DriftFiles, read_reference
-from edged.assembly.drifting import FLUSH_ROWS, Drifting
+from edged.assembly.drifting import FLUSH_ROWS, MOST_ROWS, Drifting
 from edged.assembly.models import Opened, open_best
 from edged.config.schema import Drift
 from edged.domain.frame import Frame, Stamp
@@ -26,6 +27,7 @@ from fakes.clock import FakeClock
 from fakes.outbox import FakeOutbox
 from fakes.sensor import picture_bundle
 from fakes.streams import leaning
+from fakes.waiting import until
 
 EVERY_S = 10.0
 MODEL = "still 1.0.0"
@@ -238,6 +240,29 @@ def test_closing_waits_for_no_disk(tmp_path: Path, opened: Opened) -> None:
     with told:
         bench.close()
         assert told.read().count(b"\n") == 5
+
+
+def test_while_the_disk_hangs_an_hour_is_held_and_one_thread_waits(tmp_path: Path, opened: Opened) -> None:
+    bench = Bench(tmp_path, opened)
+    bench.files.folder.mkdir()
+    os.mkfifo(bench.files.history)
+    before = threading.enumerate()
+    bench.see(120, FLUSH_ROWS)
+    until(lambda: not bench.watch._rows, "the first are being written")
+
+    for _ in range(3):
+        bench.see(120, MOST_ROWS // 2)
+        bench.watch.close()
+
+    assert [one.name for one in threading.enumerate() if one not in before] == ["edged-drift-gate"]
+    lines: list[bytes] = []
+    with bench.files.history.open("rb") as told:
+        while len(lines) < FLUSH_ROWS + MOST_ROWS:
+            lines += told.readlines()
+        bench.close()
+        assert told.read() == b""
+    assert len(lines) == FLUSH_ROWS + MOST_ROWS
+    assert json.loads(lines[-1])["source_s"] == bench.at_s - EVERY_S
 
 
 def test_while_the_source_is_unwell_nothing_is_sampled_judged_or_kept(tmp_path: Path, opened: Opened) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edged.assembly import support_archive, support_sources
+from edged.assembly import support_sources
 from edged.assembly.histories import past
 from edged.assembly.history_store import HistoryStore
 from edged.assembly.support_archive import MB, Gathered, gather, name_of, write
@@ -21,7 +21,7 @@ from edged.assembly.supporting import KEPT, Support
 from edged.domain.errors import DeviceError
 from edged.telemetry.ring import framed
 from fakes.secretbox import CANARY, SecretBox
-from fakes.stuck import StuckFile
+from fakes.stuck import StuckFile, stuck_folder
 
 AT_S = 1_800_000_000
 AT_NS, END_MS = AT_S * 10**9, AT_S * 1000
@@ -135,8 +135,8 @@ def test_what_is_no_file_is_not_read(box: SecretBox) -> None:
 
 
 def test_what_lies_on_a_disk_that_hangs_is_left_out(box: SecretBox, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert support_archive.READ_S < 45.0, "the kernel's patience with who holds a file"
-    monkeypatch.setattr(support_archive, "READ_S", 0.5)
+    assert support_sources.READ_S < 45.0, "the kernel's patience with who holds a file"
+    monkeypatch.setattr("edged.assembly.support_archive.READ_S", 0.5)
     stuck = StuckFile(box.state / "benchmarks.json")
     try:
         found = gathered(box)
@@ -144,6 +144,17 @@ def test_what_lies_on_a_disk_that_hangs_is_left_out(box: SecretBox, monkeypatch:
         stuck.close()
     assert {one.name: one.why for one in found.left_out}["benchmarks.json"] == "no answer within 0.5 s"
     assert "journal/journal.ndjson" in [member.name for member in found.members]
+
+
+def test_a_state_directory_on_a_disk_that_hangs_is_left_out_and_the_log_is_there(
+    box: SecretBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edged.assembly.support_sources.READ_S", 2.0)
+    with stuck_folder(box.state) as state:
+        found = gather(pieces(Place(state, box.config, {}, box.log)), 10 * MB)
+    assert {one.name: one.why for one in found.left_out}["state/"] == "no answer within 2 s"
+    names = [member.name for member in found.members]
+    assert {"configuration/edged.toml.json", "log.txt"} <= set(names)
 
 
 @pytest.mark.parametrize("name", ["journal.ndjson", "history/00000009.ring", "coverage/2026-11-21/a.minutes"])

@@ -22,8 +22,8 @@ from edgectl.page import console
 from edgectl.plain import print_json
 from edged.assembly.check import check_all
 from edged.assembly.installed import models_document
-from edged.assembly.support_archive import MB, READ_S, SCHEMA, Gathered, gather, name_of, write
-from edged.assembly.support_sources import Place, pieces
+from edged.assembly.support_archive import MB, SCHEMA, Gathered, gather, name_of, write
+from edged.assembly.support_sources import READ_S, Place, pieces
 from edged.assembly.within import within
 from edged.domain.errors import ConfigError, EdgedError
 from edged.fleet.topics import rfc3339
