@@ -107,10 +107,10 @@ class Lines:
         return Line(feed, made)
 
     def _intake(self, source: schema.Source, settings: schema.Pipeline, mailbox: Mailbox, needs: Needs) -> Intake:
-        keep = cameras.wants_snapshots(settings)
-        inlet = Inlet(mailbox, self._clock, max_age_s=cameras.max_age_s(source), keep=keep)
+        reader, keep = Reader(mailbox), cameras.wants_snapshots(settings)
+        inlet = Inlet(mailbox, self._clock, max_age_s=cameras.max_age_s(source), keep=keep, fits=reader.fits)
         tap = self._recording.tap(settings, source, inlet) if self._recording else None
-        return Intake(mailbox, Reader(mailbox), inlet, needs, isinstance(source, PICTURES), tap)
+        return Intake(mailbox, reader, inlet, needs, isinstance(source, PICTURES), tap)
 
     def _pipeline(
         self,

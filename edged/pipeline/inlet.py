@@ -11,6 +11,8 @@ from edged.pipeline.pace import NS_PER_S, RateLimit
 
 SLOWED = "slowed"
 """The cause by which frames are counted that the pipeline was told to leave out."""
+OUTDATED = "model-changed"
+"""The cause by which windows are counted that were cut for the model before."""
 
 
 class Inlet:
@@ -23,10 +25,19 @@ class Inlet:
         clock: what their age is judged by.
         max_age_s: older frames are not inferred on; None takes every one.
         keep: hold on to the frame that was taken last, for ``in_hand``.
+        fits: whether the model that runs takes a frame. Asked here, on the thread that changes models: whoever gives cannot know.
     """
 
-    def __init__(self, mailbox: Mailbox, clock: Clock, *, max_age_s: float | None = None, keep: bool = False) -> None:
-        self._mailbox = mailbox
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        clock: Clock,
+        *,
+        max_age_s: float | None = None,
+        keep: bool = False,
+        fits: Callable[[Frame], bool] = lambda _: True,
+    ) -> None:
+        self._mailbox, self._fits = mailbox, fits
         self._now_ns = clock.monotonic_ns
         self._max_age_ns = None if max_age_s is None else int(max_age_s * NS_PER_S)
         self._limit = RateLimit(None)
@@ -47,9 +58,12 @@ class Inlet:
         return self._mailbox.ended
 
     def take(self, timeout_s: float) -> Frame | None:
-        """Wait for a frame; None when none came in time, it was too old or one too many, or there are no more."""
+        """Wait for a frame; None when none came in time, it was too old, one too many or for another model, or there are no more."""
         frame = self._mailbox.take(timeout_s)
         if frame is None:
+            return None
+        if not self._fits(frame):
+            self._mailbox.drop(OUTDATED)
             return None
         if self._max_age_ns is not None and self._now_ns() - frame.stamp.mono_ns > self._max_age_ns:
             self._mailbox.drop("stale")

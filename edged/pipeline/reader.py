@@ -9,9 +9,6 @@ from edged.domain.frame import Frame, Samples
 from edged.pipeline.mailbox import Mailbox
 from edged.pipeline.window import Windower
 
-OUTDATED = "model-changed"
-"""The cause by which windows are dropped that were cut for the model before."""
-
 
 class Reader:
     """A mailbox, with a windower before it when its pipeline's model takes sensor windows.
@@ -41,17 +38,17 @@ class Reader:
         self._is_open = False
 
     def open(self, windower: Windower | None) -> None:
-        """Take pictures, or samples when there is a windower for them; windows of another shape that still wait are dropped."""
-        before, self._windower = self._windower, windower
-        if windower is not None and before is not None and before.shape != windower.shape and self.mailbox.take(0.0):
-            self.mailbox.drop(OUTDATED)
+        """Take pictures, or samples when there is a windower for them."""
+        self._windower = windower
         self._is_open = True
+
+    def fits(self, frame: Frame) -> bool:
+        """Whether it was made for the model that is open now: a window for the one before may be on its way, or wait."""
+        return self._windower is None or frame.data.shape == self._windower.shape
 
     def offer(self, frame: Frame, timeout_s: float) -> bool:
         """Put a frame into the mailbox; False when it has no place for ``timeout_s`` and the frame shall come again."""
         cause = self._closed_by
-        if not cause and self._windower is not None and frame.data.shape != self._windower.shape:
-            cause = OUTDATED
         if not cause:
             return self.mailbox.put(frame, timeout_s)
         self.mailbox.drop(cause)
