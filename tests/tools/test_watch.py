@@ -203,7 +203,7 @@ class Paper:
     def __init__(self, *keys: str) -> None:
         self.size, self.drawn, self._keys = (80, 24), list[str](), [*keys, "q"]
 
-    def draw(self, lines: list[str]) -> None:
+    def draw(self, lines: list[str], size: tuple[int, int]) -> None:  # noqa: ARG002 - the port's
         self.drawn += lines
 
     def keys(self, within_s: float) -> list[str]:  # noqa: ARG002 - the port's
@@ -244,6 +244,13 @@ def test_a_selection_stays_on_its_pipeline_when_the_order_changes() -> None:
     assert view.selected == ("b", "x")
     assert view.at(list(reversed(ROWS))) == 1
     assert view.at([ROWS[2], ROWS[0], ROWS[1]]) == 2
+
+
+def test_a_selection_stays_on_its_box_when_that_tells_of_its_pipelines_at_last() -> None:
+    view = pressed(View(), "end", [ROWS[0], Row("b", "", "unknown")])
+    assert view.selected == ("b", "")
+    assert view.at([ROWS[0], Row("b", "x", "ok"), Row("b", "y", "ok"), ROWS[2]]) == 1
+    assert view.at([ROWS[0], ROWS[2]]) == 0
 
 
 def test_keys_do_what_the_last_line_says() -> None:

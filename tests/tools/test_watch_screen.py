@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,18 +124,51 @@ def test_a_terminal_is_given_back_as_it_was_when_it_is_told_to_end(
 
 
 def test_200_boxes_scroll_on_one_screen(broker: BrokerProcess, boxes: ToldBoxes, screens: list[PtyScreen]) -> None:
-    for number in range(MANY_BOXES):
-        boxes.tell(f"box-{number:03}", "status", {"schema": "edged.status/1", "state": "online"})
-        boxes.tell(
-            f"box-{number:03}", "telemetry", {"schema": "edged.telemetry/1", "pipelines": {"p": figures(number)}}
-        )
+    online = {"schema": "edged.status/1", "state": "online"}
+    names = [f"box-{number:03}" for number in range(MANY_BOXES)]
+    boxes.tell_many((name, "status", online) for name in names)
+    boxes.tell_many(
+        (name, "telemetry", {"schema": "edged.telemetry/1", "pipelines": {"p": figures(number)}})
+        for number, name in enumerate(names)
+    )
     screen = show(screens, broker, "--every", "0.2", columns=100, lines=30)
     screen.until(lambda text: "200 boxes, 200 online" in text and "173 more below" in text, "all are known")
     screen.press("\x1b[F")
     screen.until(lambda text: "box-199" in text and "more below" not in text, "the last")
     screen.resize(80, 12)
-    screen.until(lambda text: "box-199" in text and "box-185" not in text, "less of it")
+    screen.until(
+        lambda text: text.startswith("200 boxes") and "box-199" in text and "box-185" not in text, "less of it"
+    )
     assert screen.end() == 0
+
+
+RESIZED = """
+from edgectl.watch.terminal import Terminal
+with Terminal() as terminal:
+    size = terminal.size
+    for letter in ("a", "b"):
+        columns, lines = size
+        terminal.draw(["head"] + [letter * columns] * (lines - 1), size)
+        terminal.keys(60)
+    columns, lines = size = terminal.size
+    terminal.draw(["head"] + ["c" * columns] * (lines - 1), size)
+    terminal.keys(60)
+"""
+"""A page is made; the terminal becomes smaller before it is drawn; the next page is made for that."""
+
+
+def test_a_terminal_that_becomes_smaller_before_a_page_is_drawn_shows_the_next_one_whole(
+    screens: list[PtyScreen],
+) -> None:
+    screen = PtyScreen(program=(sys.executable, "-c", RESIZED), columns=40, lines=12)
+    screens.append(screen)
+    screen.until(lambda text: text.count("a" * 40) == 11, "the first page")
+    screen.resize(20, 5)
+    screen.press(" ")
+    screen.until(lambda text: "b" in text, "the page of the larger terminal")
+    screen.press(" ")
+    screen.until(lambda text: text.splitlines() == ["head", *["c" * 20] * 4], "the page of the smaller one")
+    assert screen.end(" ") == 0
 
 
 def test_a_broker_that_is_killed_is_told_and_found_again(
@@ -187,6 +221,11 @@ def test_a_broker_without_boxes_is_a_fault_with_the_next_step(
     assert "no box told anything" in capsys.readouterr().err
 
 
+def alive(daemon: DaemonProcess, text: str) -> str:
+    assert not daemon.ended, daemon.said()[-3000:]
+    return text
+
+
 def test_a_real_box_is_seen_at_work_and_after_its_end(
     broker: BrokerProcess, screens: list[PtyScreen], tmp_path: Path
 ) -> None:
@@ -197,7 +236,7 @@ def test_a_real_box_is_seen_at_work_and_after_its_end(
     daemon = DaemonProcess(config).start()
     try:
         screen = show(screens, broker, "--every", "0.2", columns=100)
-        screen.until(lambda text: re.search(rf"{DEVICE} +load +(ok|degraded) +\d", text), "its rate")
+        screen.until(lambda text: re.search(rf"{DEVICE} +load +(ok|degraded) +\d", alive(daemon, text)), "its rate")
         screen.until(lambda text: "level 1.0.0" in text, "its version")
         daemon.stop()
         screen.until(lambda text: re.search(rf"{DEVICE} +load +offline", text), "that it is gone")

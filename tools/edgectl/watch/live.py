@@ -29,8 +29,8 @@ class Surface(Protocol):
     def size(self) -> tuple[int, int]:
         """Columns and lines."""
 
-    def draw(self, lines: list[str]) -> None:
-        """Show these lines, and no others."""
+    def draw(self, lines: list[str], size: tuple[int, int]) -> None:
+        """Show these lines, which were made for a terminal of this size, and no others."""
 
     def keys(self, within_s: float) -> list[str]:
         """Wait for keys."""
@@ -43,7 +43,8 @@ def look_on(surface: Surface, boxes: Boxes, is_connected: Callable[[], bool], wh
         drawn_s = time.monotonic()
         rows = ordered(boxes.rows(drawn_s), view.column, is_turned=view.is_turned)
         head = headline(boxes, rows, where, is_connected=is_connected())
-        surface.draw([encoded(line) for line in page(boxes, rows, view, surface.size, head)])
+        size = surface.size
+        surface.draw([encoded(line) for line in page(boxes, rows, view, size, head)], size)
         pause_s = every_s if drawn_s - began_s > SETTLED_S else min(every_s, SETTLING_S)
         for key in surface.keys(drawn_s + pause_s - time.monotonic()):
             if key in QUIT:

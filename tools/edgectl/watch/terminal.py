@@ -109,10 +109,11 @@ class Terminal:
         found = os.get_terminal_size(sys.stdout.fileno())
         return found.columns, found.lines
 
-    def draw(self, lines: Sequence[str]) -> None:
-        """Show these lines. On a terminal that became larger or smaller everything is written anew."""
-        if self.size != self._size:
-            self._size, self._shown = self.size, []
+    def draw(self, lines: Sequence[str], size: tuple[int, int]) -> None:
+        """Show these lines, which were made for this size; on a terminal that became larger or smaller everything is written anew."""
+        # The size that the lines have: asked for again it may be another by now, and what they leave behind there would stay.
+        if size != self._size:
+            self._size, self._shown = size, []
             self._write(CLEAR)
         self._write(difference(self._shown, lines))
         self._shown = list(lines)

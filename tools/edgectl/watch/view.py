@@ -19,7 +19,10 @@ QUIT = frozenset({"q", "interrupt"})
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """``selected`` stays on its pipeline when the order changes; None is the first row. ``is_inside``: one box, whole."""
+    """``selected`` stays on its pipeline when the order changes, and on its box when that tells of others; None is the first row.
+
+    ``is_inside``: one box, whole.
+    """
 
     column: int = STATE
     is_turned: bool = False
@@ -29,9 +32,11 @@ class View:
     """The first line of a box's page that is shown."""
 
     def at(self, rows: Sequence[Row]) -> int:
-        """Give the index of the selected row."""
-        places = [(row.box, row.pipeline) for row in rows]
-        return places.index(self.selected) if self.selected in places else 0
+        """Give the index of the selected row: of its pipeline, or else the first of its box."""
+        box, pipeline = self.selected or ("", "")
+        of_box = [index for index, row in enumerate(rows) if row.box == box]
+        exact = [index for index in of_box if rows[index].pipeline == pipeline]
+        return (exact or of_box or [0])[0]
 
 
 def pressed(view: View, key: str, rows: Sequence[Row]) -> View:
