@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from fakes.mjpeg import JpegCamera
     from fakes.subscriber import Subscriber
 
-# gRPC's own handlers around a fork may end a child before it becomes another program: pexpect forks, and no child of a test goes on
-# with gRPC.
+# gRPC's own handlers around a fork may end a child before it becomes another program, and no child of a test goes on with gRPC.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 # A fresh checkout builds Hypothesis's tables of characters in its first test, and a busy box takes seconds for it.
 # `make soak` looks for new examples; `make test` asks the same each time: what fails there is somebody's change.

@@ -75,7 +75,9 @@ def test_the_dialogue_is_as_the_page_shows_it(tmp_path: Path) -> None:
     screen = PtyScreen(*words, columns=82, lines=60)
     try:
         for number, answer in enumerate(ANSWERS):
-            screen.until(lambda shown, asked=number: len(asked_in(shown)) > asked, f"question {number + 1}")
+            screen.until(
+                lambda shown, asked=number: len(asked_in(shown)) > asked and screen.asks, f"question {number + 1}"
+            )
             screen.press(f"{answer}\r")
         shown = screen.until(lambda text: "next: " in text, "the end")
     finally:

@@ -4,13 +4,13 @@ import stat
 import sys
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from edgectl.camera.target import Asked, ask_password, target, with_observed
 from edgectl.entry import entry
 from edged.config.schema import CameraSource, Config
 from edged.domain.errors import ConfigError, DeviceError
+from fakes.ptyscreen import PtyScreen
 
 EMPTY = Config.model_validate({"device": {"id": "a"}})
 DOCK = {
@@ -78,14 +78,14 @@ def test_what_the_configuration_would_not_take_is_refused(asked: Asked, said: st
         target(asked, EMPTY)
 
 
-def test_a_device_that_another_program_holds_is_left_alone() -> None:
-    holder = pexpect.spawn("cat", [])
-    try:
-        terminal = Path(f"/proc/{holder.pid}/fd/0").readlink()
-        with pytest.raises(DeviceError, match=rf"cat \(process {holder.pid}\) holds it.*kill {holder.pid}"):
-            target(Asked(str(terminal)), EMPTY)
-    finally:
-        holder.close(force=True)
+def test_a_device_that_another_program_holds_is_left_alone(screens: list[PtyScreen]) -> None:
+    holder = PtyScreen(program=("cat",))
+    screens.append(holder)
+    holder.press("here\r")
+    holder.until(lambda text: text.count("here") == 2, "what is typed, and its copy")
+    terminal = Path(f"/proc/{holder.pid}/fd/0").readlink()
+    with pytest.raises(DeviceError, match=rf"cat \(process {holder.pid}\) holds it.*kill {holder.pid}"):
+        target(Asked(str(terminal)), EMPTY)
 
 
 def test_the_size_that_was_seen_of_a_device_is_part_of_its_entry() -> None:
@@ -98,16 +98,18 @@ def test_the_size_that_was_seen_of_a_device_is_part_of_its_entry() -> None:
 
 
 @pytest.mark.slow
-def test_a_password_is_asked_for_where_a_person_sits_and_kept_from_others(tmp_path: Path) -> None:
+def test_a_password_is_asked_for_where_a_person_sits_and_kept_from_others(
+    tmp_path: Path, screens: list[PtyScreen]
+) -> None:
     file = tmp_path / "dock.password"
     code = (
         f"from pathlib import Path; from edgectl.camera.target import ask_password; ask_password(Path({str(file)!r}))"
     )
-    asked = pexpect.spawn(sys.executable, ["-c", code], encoding="utf-8", cwd="/", timeout=60)
-    asked.expect("password")
-    asked.sendline("secret")
-    asked.expect(pexpect.EOF)
-    assert "secret" not in asked.before
+    asked = PtyScreen(program=(sys.executable, "-c", code))
+    screens.append(asked)
+    asked.until(lambda text: "password" in text and asked.asks, "the question")
+    assert asked.end("secret\r") == 0
+    assert "secret" not in asked.said
     assert file.read_text() == "secret\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 

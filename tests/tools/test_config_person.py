@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from edgectl.config.asks import Person
@@ -17,6 +15,7 @@ from edged.config import schema
 from edged.config.load import load
 from edged.domain.errors import ConfigError
 from edged.update.manifest import find_bundles
+from fakes.ptyscreen import PtyScreen
 
 NOTHING = Found(None, (), (), ())
 PORT = Path("/dev/ttyUSB0")
@@ -100,40 +99,42 @@ def test_what_a_device_calls_itself_moves_no_cursor(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == "cameras: ?]0;owned? C922?broker\n"
 
 
-def spawned(folder: Path, *more: str) -> pexpect.spawn[str]:
-    words = ["config", "init", "--config", str(folder / "edged.toml"), "--state", str(folder / "state"), *more]
-    return pexpect.spawn(f"{sys.prefix}/bin/edgectl", words, dimensions=(24, 80), encoding="utf-8", timeout=60)
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    """Give how the questions are asked about a box of which some is known."""
+    places = ["--config", str(tmp_path / "edged.toml"), "--state", str(tmp_path / "state")]
+    return ["config", "init", *places, "--device", "a", "--broker", "localhost"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
-def test_leaving_in_the_middle_writes_nothing(tmp_path: Path, key: str) -> None:
-    screen = spawned(tmp_path, "--device", "a", "--broker", "localhost", "--username", "u")
-    screen.expect("Password")
-    screen.send("hunter2" + key if key == "\x03" else key)
-    screen.expect(pexpect.EOF)
-    screen.close()
-
-    assert screen.exitstatus == 1
-    assert "Aborted" in screen.before
-    assert "Traceback" not in screen.before
+@pytest.mark.parametrize("keys", ["hunter2\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
+def test_leaving_in_the_middle_writes_nothing(
+    tmp_path: Path, words: list[str], screens: list[PtyScreen], keys: str
+) -> None:
+    screen = PtyScreen(*words, "--username", "u")
+    screens.append(screen)
+    screen.until(lambda text: "Password" in text and screen.asks, "the question")
+    assert screen.end(keys) == 1
+    assert "Aborted" in screen.said
+    assert "Traceback" not in screen.said
+    assert "hunter2" not in screen.said
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_what_is_typed_is_written_as_it_was_typed_and_the_password_for_the_daemon_alone(tmp_path: Path) -> None:
-    screen = spawned(tmp_path, "--device", "a", "--broker", "localhost", "--sample", "vibration", "--no-start")
-    shown = ""
+def test_what_is_typed_is_written_as_it_was_typed_and_the_password_for_the_daemon_alone(
+    tmp_path: Path, words: list[str], screens: list[PtyScreen]
+) -> None:
+    screen = PtyScreen(*words, "--sample", "vibration", "--no-start", lines=60)
+    screens.append(screen)
     for question, typed in (("User name", 'u"\\x'), ("Password", 'pass"\\é')):
-        screen.expect(question)
-        screen.sendline(typed)
-    while not screen.expect([r"(\[y/N\]|\[Y/n\]|empty for none): ", pexpect.EOF]):
-        shown += screen.before
-        screen.sendline("")
-    screen.close()
+        screen.until(lambda text, question=question: question in text and screen.asks, question)
+        screen.press(f"{typed}\r")
+    while screen.until(lambda _: screen.asks or screen.has_ended, "a question, or the end") and screen.asks:
+        screen.press("\r")
     password = tmp_path / "mqtt.password"
 
-    assert screen.exitstatus == 0
-    assert "pass" not in shown + screen.before
+    assert screen.end("") == 0
+    assert "pass" not in screen.said.partition("Password")[2]
     assert load(tmp_path / "edged.toml").config.mqtt.username == 'u"\\x'
     assert (password.read_text("utf-8"), password.stat().st_mode & 0o007) == ('pass"\\é\n', 0)

@@ -109,11 +109,12 @@ def bars(shown: str) -> list[list[str]]:
     return [line.split() for line in shown.splitlines() if "█" in line or "▓" in line or "░" in line or "▒" in line]
 
 
-def test_on_a_terminal_the_bars_move_until_every_box_has_it(desk: Desk) -> None:
+def test_on_a_terminal_the_bars_move_until_every_box_has_it(desk: Desk, screens: list[PtyScreen]) -> None:
     boxes = [desk.box(f"box-{number}", ends="probation") for number in range(10)]
     screen = PtyScreen(
         "fleet", "rollout", str(desk.plan), "--every-s", "0.1", "--config", str(desk.config), columns=100
     )
+    screens.append(screen)
 
     screen.until(
         lambda shown: (
@@ -125,7 +126,7 @@ def test_on_a_terminal_the_bars_move_until_every_box_has_it(desk: Desk) -> None:
     first.ends = "committed"
     first.again()
     screen.until(
-        lambda shown: bars(shown)[0] == ["▸", "canary", "2", "█" * 20 + "▓" * 20, "1", "0", "1"], "half of its bar"
+        lambda shown: bars(shown)[:1] == [["▸", "canary", "2", "█" * 20 + "▓" * 20, "1", "0", "1"]], "half of its bar"
     )
     for box in boxes:
         box.ends = "committed"

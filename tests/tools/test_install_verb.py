@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pexpect
-import pyte
 import pytest
 
 from edgectl.cli import main
@@ -24,6 +22,7 @@ from edgectl.setup.steps import Step, Told, carry_out, would
 from edgectl.setup.uninstall import uninstall_steps
 from edged.config.share import shipped
 from edged.domain.errors import DeviceError
+from fakes.ptyscreen import PtyScreen
 from fakes.systemdbox import SystemdBox
 
 PROGRAM = Program(Path("/opt/edged/bin/edged"))
@@ -123,14 +122,12 @@ def test_a_fault_ends_it_there_and_the_same_again_ends_it_well(box: SystemdBox, 
     assert list(would(steps(box)))[-1].outcome == "already"
 
 
-def test_on_a_narrow_screen_a_step_stands_beside_its_mark(tmp_path: Path) -> None:
+def test_on_a_narrow_screen_a_step_stands_beside_its_mark(tmp_path: Path, screens: list[PtyScreen]) -> None:
     words = ["install", "--dry-run", "--root", str(tmp_path), "--program", str(PROGRAM.file)]
-    terminal = {"dimensions": (30, 64), "encoding": "utf-8", "env": {**os.environ, "COLUMNS": "64"}}
-    screen = pexpect.spawn(f"{sys.prefix}/bin/edgectl", words, timeout=60, **terminal)
-    screen.expect(pexpect.EOF)
-    shown = pyte.Screen(64, 30)
-    pyte.Stream(shown).feed(screen.before)
-    assert [line.rstrip() for line in shown.display[:2]] == [
+    screen = PtyScreen(*words, columns=64, lines=30)
+    screens.append(screen)
+    assert screen.end("") == 0
+    assert screen.text().splitlines()[:2] == [
         "        left  program  /opt/edged/bin/edged is not there yet:",
         "              the units start nothing until it is",
     ]

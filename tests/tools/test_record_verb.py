@@ -223,8 +223,9 @@ def test_nothing_that_is_written_is_told(
 
 
 @pytest.mark.slow
-def test_at_a_terminal_of_the_usual_width_it_looks_like_this(config: Path) -> None:
+def test_at_a_terminal_of_the_usual_width_it_looks_like_this(config: Path, screens: list[PtyScreen]) -> None:
     screen = PtyScreen("record", "list", "--config", str(config))
+    screens.append(screen)
     screen.until(lambda text: "fp32" in text, "the recording")
     assert screen.end("") == 0
     assert screen.text().strip() == SCREEN.strip()

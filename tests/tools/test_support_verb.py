@@ -120,7 +120,7 @@ def test_on_a_terminal_it_asks_first(box: SecretBox, screens: list[PtyScreen], a
     words = ("--no-doctor", "--config", str(box.config), "--log", str(box.log), "-o", str(file))
     screen = PtyScreen("support", *words, columns=100, lines=50)
     screens.append(screen)
-    shown = screen.until(lambda text: "[Y/n]" in text, "the question")
+    shown = screen.until(lambda text: "[Y/n]" in text and screen.asks, "the question")
     assert "configuration/edged.toml.json" in shown
     assert "the flight recorder" in shown
     assert CANARY not in shown
