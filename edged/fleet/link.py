@@ -10,6 +10,7 @@ import queue
 import random
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -118,24 +119,23 @@ class Link:
         jitter: Callable[[], float] = random.random,
         password: Callable[[], str | None] | None = None,
     ) -> None:
-        self._settings, self._outbox, self._clock = settings, outbox, clock
-        self._password = password
+        self._settings, self._outbox, self._clock, self._password = settings, outbox, clock, password
         self._on_message, self._on_state = on_message, on_state
         self._stamper = topics.Stamper(boot_id if boot_id is not None else topics.kernel_boot_id(), clock)
         self._retry = Retry(settings.backoff, jitter)
         self._protocol = settings.protocol
         self.state = LinkState("stopped", settings.protocol)
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._asleep = False
-        self._stopping = threading.Event()
+        # Not in stop: who wakes it a last time must not meet another's file under this number.
+        weakref.finalize(self, os.close, self._wake_fd).atexit = False
+        self._asleep, self._stopping = False, threading.Event()
         self._stopped_at_s = self._stop_by_s = 0.0
         self._farewell: int | None = None
         self._patience_s = CONNACK_S
         self._inbox: queue.Queue[Inbound | None] = queue.Queue(settings.inbox)
         self._beside: deque[tuple[str, bytes]] = deque(maxlen=BESIDE)
         self._promised_ns = clock.monotonic_ns()
-        self._status_acknowledged = 0
-        self._taken_over_s = -math.inf
+        self._status_acknowledged, self._taken_over_s = 0, -math.inf
         self._oversize = Oversize(settings.where)
         self._denied: frozenset[str] = frozenset()
         self._denied_until_s: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import time
@@ -13,10 +14,12 @@ import pytest
 
 from edged.domain.errors import DeviceError
 from edged.fleet.backoff import Backoff
+from edged.fleet.link import Link
 from edged.fleet.session import Inbound
 from edged.fleet.settings import LinkSettings, TlsFiles
 from fakes.broker import FakeBroker
 from fakes.brokers import free_port
+from fakes.realclock import RealClock
 from fakes.station import MakeStation, seqs
 from fakes.waiting import until
 
@@ -318,6 +321,19 @@ def test_settings_that_no_broker_understands_are_refused() -> None:
         LinkSettings("h", 0, "d")
     with pytest.raises(ValueError, match="keepalive_s"):
         LinkSettings("h", 1883, "d", keepalive_s=0)
+
+
+def test_a_link_that_nobody_holds_leaves_no_file_open(station: MakeStation) -> None:
+    held = station(free_port())
+    before = set(Path("/proc/self/fd").iterdir())
+    made = Link(LinkSettings("127.0.0.1", free_port(), "press-08"), held.outbox, RealClock(), held.inbound.append)
+    opened = set(Path("/proc/self/fd").iterdir()) - before
+
+    del made
+    gc.collect()
+
+    assert opened
+    assert not opened & set(Path("/proc/self/fd").iterdir())
 
 
 def test_a_password_never_shows() -> None:
