@@ -199,38 +199,25 @@ def test_a_fault_of_our_own_is_no_answer_and_shows_nothing_of_itself() -> None:
         assert ask(made).result().outputs
 
 
-def test_an_engine_that_does_not_come_back_refuses_who_waits_and_who_comes() -> None:
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [(BudgetError("no room"), "no room"), (OSError("the disk is away"), "cannot open 'm': OSError")],
+    ids=["told", "whatever"],
+)
+def test_an_engine_that_does_not_come_back_refuses_who_waits_and_who_comes(why: Exception, told: str) -> None:
     def lost(_tensors: Sequence[Array]) -> list[Array]:
         raise EngineLostError("cannot run m: it is gone")
 
-    with at_work(lost, refuses=BudgetError("no room")) as (made, brought):
+    with at_work(lost, refuses=why) as (made, brought):
         with pytest.raises(RefusedError):
             ask(made).result()
         served = made.handlers.shelf.get("m")
         until(lambda: served.lost is not None, "it is lost")
 
-        with pytest.raises(RefusedError, match="no room"):
+        with pytest.raises(RefusedError, match=told):
             ask(made)
         assert not made.handlers.is_model_ready("m")
         assert [entry["state"] for entry in made.handlers.index()] == ["UNAVAILABLE"]
-
-        brought.refuses, brought.compute = None, doubled
-        until(lambda: served.lost is None, "it is back")
-        assert ask(made).result().outputs
-
-
-def test_an_instance_that_does_not_open_again_for_whatever_reason_is_told_and_tried_again() -> None:
-    def lost(_tensors: Sequence[Array]) -> list[Array]:
-        raise EngineLostError("gone")
-
-    with at_work(lost, refuses=OSError("the disk is away")) as (made, brought):
-        with pytest.raises(RefusedError):
-            ask(made).result()
-        served = made.handlers.shelf.get("m")
-        until(lambda: served.lost is not None, "it is lost")
-
-        with pytest.raises(RefusedError, match="cannot open 'm': OSError"):
-            ask(made)
 
         brought.refuses, brought.compute = None, doubled
         until(lambda: served.lost is None, "it is back")
