@@ -20,6 +20,7 @@ from edged.domain.message import Draft
 from edged.domain.ports import Clock, Outbox
 from edged.domain.result import Output
 from edged.fleet.topics import ALERT, Stamper
+from edged.hardware.gathered import scatter
 from edged.pipeline.drift import Finding, Monitor, evidence
 from edged.pipeline.drift_learning import Row
 from edged.pipeline.reference import Reference
@@ -175,6 +176,7 @@ class Drifting:
 
     def _write(self) -> None:
         """Write as long as somebody asked for it while the disk took its time."""
+        scatter()
         while (taken := self._taken()) is not None:
             rows, stands = taken
             if rows:

@@ -27,6 +27,7 @@ from edged.domain.health import Reason
 from edged.domain.ports import Clock, Sink
 from edged.domain.variant import Rung
 from edged.hardware import heap
+from edged.hardware.gathered import gather, scatter
 from edged.pipeline.companion import Companion
 from edged.pipeline.line import Gate
 from edged.pipeline.loop import Loop, Refinement, Stillness
@@ -107,6 +108,8 @@ class Keeper:
         """Open the model and make the loop. Raises what opening raises, with the reader shut."""
         settings, intake, began_ns = self._settings, self._intake, self._clock.monotonic_ns()
         is_open = False
+        # What is opened now begins threads.
+        scatter()
         try:
             opened, refine = self._open()
             intake.needs.tell(settings.name, cameras.need(settings, opened.model_input))
@@ -243,7 +246,15 @@ class Keeper:
         turn = self.turn
         if turn is None:
             return None
-        return lambda: turn() if self._is_on_cpu else nullcontext()
+
+        def take() -> Turn:
+            if getattr(self._opened and self._opened.model.engine, "is_crowded", bool)():
+                gather()
+            else:
+                scatter()
+            return turn() if self._is_on_cpu else nullcontext()
+
+        return take
 
     @property
     def _is_on_cpu(self) -> bool:

@@ -124,7 +124,11 @@ class Shares:
 
     def _hold(self, key: Key, shared: _Shared) -> SharedEngine:
         give_back = partial(self._give_back, key, shared)
-        return QueuedEngine(shared.engine, give_back) if key[-1] == SINGLE else SharedEngine(shared.engine, give_back)
+        if key[-1] != SINGLE:
+            return SharedEngine(shared.engine, give_back)
+        _, _, _, threads, _ = key
+        is_alone = threads > 1 and not isinstance(shared.engine, Crew)
+        return QueuedEngine(shared.engine, give_back, lambda: is_alone and shared.users > 1)
 
     def _give_back(self, key: Key, shared: _Shared) -> None:
         with self._lock:
@@ -168,6 +172,11 @@ class QueuedEngine(SharedEngine):
     """One user's hold on interpreters that serve one thread at a time. Of those who wait the highest ``priority`` is the next."""
 
     _priority = 0
+
+    def __init__(self, engine: Engine, give_back: Callable[[], None], is_crowded: Callable[[], bool]) -> None:
+        """``is_crowded`` tells whether several users take turns at one interpreter that keeps several processors busy."""
+        super().__init__(engine, give_back)
+        self.is_crowded = is_crowded
 
     @property
     def priority(self) -> int:
