@@ -12,6 +12,7 @@ import numpy as np
 
 from edged.assembly import cameras
 from edged.assembly.amiss import lesser, not_renewed
+from edged.assembly.crowding import turn_at
 from edged.assembly.drifting import Drifting
 from edged.assembly.intake import Intake
 from edged.assembly.models import Opened, rank
@@ -24,10 +25,10 @@ from edged.control.fallback import Life
 from edged.domain.bundle import Bundle, WindowInput
 from edged.domain.errors import DeadlineError, EdgedError, EngineLostError
 from edged.domain.health import Reason
-from edged.domain.ports import Clock, Sink
+from edged.domain.ports import Clock, Engine, Sink
 from edged.domain.variant import Rung
 from edged.hardware import heap
-from edged.hardware.gathered import gather, scatter
+from edged.hardware.gathered import scatter
 from edged.pipeline.companion import Companion
 from edged.pipeline.line import Gate
 from edged.pipeline.loop import Loop, Refinement, Stillness
@@ -246,15 +247,11 @@ class Keeper:
         turn = self.turn
         if turn is None:
             return None
+        return lambda: turn_at(self._engine, turn if self._is_on_cpu else nullcontext, self._settings.priority)
 
-        def take() -> Turn:
-            if getattr(self._opened and self._opened.model.engine, "is_crowded", bool)():
-                gather()
-            else:
-                scatter()
-            return turn() if self._is_on_cpu else nullcontext()
-
-        return take
+    @property
+    def _engine(self) -> Engine | None:
+        return self._opened.model.engine if self._opened is not None else None
 
     @property
     def _is_on_cpu(self) -> bool:

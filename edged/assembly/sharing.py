@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from edged.domain.errors import EdgedError, EngineLostError
 from edged.domain.ports import Engine
 from edged.domain.tensor import Array
 from edged.domain.variant import Rung
+from edged.pipeline.turns import Turns
 
 Key = tuple[Path, str, str, int, str]
 """File, its digest, accelerator, threads and runtime: an engine is the same when these are."""
@@ -30,6 +31,7 @@ SINGLE = "tflite"
 class _Shared:
     engine: Engine
     users: int = 1
+    turns: Turns = field(default_factory=partial(Turns, 1))
 
     @property
     def lacks_one(self) -> bool:
@@ -128,7 +130,7 @@ class Shares:
             return SharedEngine(shared.engine, give_back)
         _, _, _, threads, _ = key
         is_alone = threads > 1 and not isinstance(shared.engine, Crew)
-        return QueuedEngine(shared.engine, give_back, lambda: is_alone and shared.users > 1)
+        return QueuedEngine(shared.engine, give_back, lambda: shared.turns if is_alone and shared.users > 1 else None)
 
     def _give_back(self, key: Key, shared: _Shared) -> None:
         with self._lock:
@@ -173,10 +175,10 @@ class QueuedEngine(SharedEngine):
 
     _priority = 0
 
-    def __init__(self, engine: Engine, give_back: Callable[[], None], is_crowded: Callable[[], bool]) -> None:
-        """``is_crowded`` tells whether several users take turns at one interpreter that keeps several processors busy."""
+    def __init__(self, engine: Engine, give_back: Callable[[], None], crowd: Callable[[], Turns | None]) -> None:
+        """``crowd`` gives the turns that users of an interpreter take which keeps several processors busy; None while there is one user."""
         super().__init__(engine, give_back)
-        self.is_crowded = is_crowded
+        self.crowd = crowd
 
     @property
     def priority(self) -> int:

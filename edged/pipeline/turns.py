@@ -39,3 +39,10 @@ class Turns:
             yield lambda: self._places.is_wanted_above(priority)
         finally:
             self._places.give()
+
+
+@contextmanager
+def both(first: Turn, second: Turn) -> Iterator[Callable[[], bool]]:
+    """Take one turn and then the other; inside, it says whether somebody more important waits for either."""
+    with first as is_first_wanted, second as is_second_wanted:
+        yield lambda: any(is_wanted is not None and is_wanted() for is_wanted in (is_first_wanted, is_second_wanted))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 
-from edged.pipeline.turns import Turns
+from edged.pipeline.turns import Turns, both
 
 PATIENCE_S = 30.0
 
@@ -91,3 +92,25 @@ def test_a_turn_that_fails_gives_its_place_back() -> None:
 def test_turns_without_a_place_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot give turns at 0 places"):
         Turns(0)
+
+
+def test_who_holds_two_turns_hears_of_those_who_wait_for_either() -> None:
+    first, second = Turns(1), Turns(1)
+    for wanted in (first, second):
+        waiting = threading.Thread(target=lambda wanted=wanted: _pass(wanted, 1))
+        with both(first.turn(), second.turn()) as is_wanted:
+            assert not is_wanted()
+            waiting.start()
+            _until(is_wanted)
+        waiting.join(PATIENCE_S)
+        assert not waiting.is_alive()
+
+
+def test_a_turn_without_anybody_who_could_wait_is_held_beside_another() -> None:
+    with both(nullcontext(), Turns(1).turn()) as is_wanted:
+        assert not is_wanted()
+
+
+def _pass(turns: Turns, priority: int) -> None:
+    with turns.turn(priority):
+        pass
