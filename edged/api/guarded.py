@@ -216,4 +216,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
 def _can_go_straight(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a body is large, and ends where its length says. The parser has refused two lengths, and one beside chunks."""
-    return any(name == b"content-length" and int(value) >= WORTH_TAKING_BYTES for name, value in headers)
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value) >= WORTH_TAKING_BYTES
+    return False

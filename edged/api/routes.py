@@ -31,6 +31,8 @@ MOST_ASIDE, MOST_WAITING = 4, 256
 """Slow things at once; others wait for one of these to end. More wait than there usually are connections."""
 WAITING_OF_A_KIND = 64
 """Each that waits is a thread, also when its client has gone away: it could come again a thousand times meanwhile."""
+MOST_KNOWN, MOST_KNOWN_CHARS = 256, 512
+"""Paths whose rows are remembered, so many of at most this length."""
 CLIENT_CLOSED = 499
 """Nobody reads it; nginx's number, for logs."""
 _LOG = logging.getLogger("edged.http")
@@ -70,11 +72,26 @@ class Application:
             redirect_slashes=False,
             default=_Place(self, {}),
         )
+        self._known: dict[str, tuple[_Place, dict[str, Any]]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; nothing else is spoken here."""
-        if scope["type"] == "http":
+        if scope["type"] != "http":
+            return
+        known = self._known.get(scope["path"])
+        if known is None:
             await self._router(scope, receive, send)
+            return
+        place, scope["path_params"] = known
+        await place(scope, receive, send)
+
+    def know(self, path: str, place: _Place, names: dict[str, Any]) -> None:
+        """Remember what the router found: looking it up again costs a request as much as reading it."""
+        if len(path) > MOST_KNOWN_CHARS:
+            return
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[path] = place, names
 
 
 class _Place:
@@ -85,6 +102,8 @@ class _Place:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
+        if self._methods and "endpoint" in scope:
+            self._application.know(scope["path"], self, scope["path_params"])
         try:
             response = await self._answer(request)
         except EdgedError as error:

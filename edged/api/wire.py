@@ -11,18 +11,21 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from edged.api.infer import InferRequest, InferResponse
 from edged.api.refusal import invalid
 from edged.api.regions import Reader, Regions, of_parameters
-from edged.api.sequences import step_of
+from edged.api.sequences import Step, step_of
 from edged.api.tensors import BYTES, Tensor, from_bytes, from_values, to_bytes, to_values
 
 MOST_JSON_BYTES = 8 << 20
 """Python's own objects take ten times the text's memory; more numbers than fit here come in binary."""
 MOST_TENSORS = 256
 """Inputs, or outputs, of one request."""
+MOST_KEPT, MOST_KEPT_BYTES = 64, 4096
+"""So many JSON texts of at most this size are kept with what they say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +46,51 @@ class Call:
     is_binary: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """An input as the JSON names it: its bytes are in a region, or so many follow, or its values are there."""
+
+    name: str
+    datatype: str
+    shape: list[Any]
+    region: tuple[Any, Any, Any] | None
+    size: Any
+    values: list[Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the JSON of a request says. Nobody writes to it: clients send the same again and again, and it is read once."""
+
+    inputs: tuple[_Input, ...]
+    outputs: tuple[Output, ...]
+    id: str
+    priority: int
+    timeout_us: int
+    decoded: bool
+    step: Step | None
+    is_binary: bool
+
+
 def read_call(model: str, version: str, body: memoryview, header_bytes: int | None, regions: Regions) -> Call:
     """Read a request whose JSON is ``header_bytes`` long (None: all of the body). Raises RefusedError."""
     if header_bytes is not None and header_bytes > len(body):
         message = f"cannot read the request: its JSON has {header_bytes} bytes, expected at most the body's {len(body)}"
         raise invalid(message)
     end = len(body) if header_bytes is None else header_bytes
-    document = _Read(_parsed(body[:end]))
-    parameters = document.table("parameters")
-    tensors = _inputs(document, body[end:], regions, is_decoded=parameters.flag("decoded"))
-    outputs = tuple(_output(one) for one in document.tables("outputs"))
+    asked = _kept(bytes(body[:end])) if end <= MOST_KEPT_BYTES else _asked(body[:end])
     request = InferRequest(
         model,
-        tensors,
+        _tensors(asked, body[end:], regions),
         version=version,
-        id=document.text("id"),
-        outputs=tuple(one.name for one in outputs) or None,
-        priority=parameters.whole("priority"),
-        timeout_us=parameters.whole("timeout"),
-        decoded=parameters.flag("decoded"),
-        step=step_of(parameters.given),
+        id=asked.id,
+        outputs=tuple(one.name for one in asked.outputs) or None,
+        priority=asked.priority,
+        timeout_us=asked.timeout_us,
+        decoded=asked.decoded,
+        step=asked.step,
     )
-    return Call(request, outputs, parameters.flag("binary_data_output"))
+    return Call(request, asked.outputs, asked.is_binary)
 
 
 def write_response(call: Call, response: InferResponse, regions: Regions) -> tuple[bytes, int | None]:
@@ -95,27 +121,54 @@ def parsed(body: memoryview) -> dict[str, Any]:
     return _parsed(body) if len(body) else {}
 
 
-def _inputs(document: _Read, binary: memoryview, regions: Regions, *, is_decoded: bool) -> tuple[Tensor, ...]:
+def _asked(text: bytes | memoryview) -> _Asked:
+    document = _Read(_parsed(text))
+    parameters = document.table("parameters")
+    return _Asked(
+        tuple(_input(one) for one in document.tables("inputs")),
+        tuple(_output(one) for one in document.tables("outputs")),
+        document.text("id"),
+        parameters.whole("priority"),
+        parameters.whole("timeout"),
+        parameters.flag("decoded"),
+        step_of(parameters.given),
+        parameters.flag("binary_data_output"),
+    )
+
+
+_kept = lru_cache(MOST_KEPT)(_asked)
+
+
+def _input(one: _Read) -> _Input:
+    name, datatype, shape = one.text("name"), one.text("datatype"), one.items("shape")
+    parameters = one.table("parameters").given
+    size, region = parameters.get("binary_data_size"), of_parameters(parameters)
+    if region is not None:
+        return _Input(name, datatype, shape, region, None, None)
+    if size is None:
+        return _Input(name, datatype, shape, None, None, one.items("data"))
+    if "data" in one.given:
+        message = f"cannot read input {name!r:.80}: it has data and a binary_data_size, expected one of them"
+        raise invalid(message)
+    return _Input(name, datatype, shape, None, size, None)
+
+
+def _tensors(asked: _Asked, binary: memoryview, regions: Regions) -> tuple[Tensor, ...]:
     tensors: list[Tensor] = []
     at, reader = 0, Reader(regions)
-    for one in document.tables("inputs"):
-        name, datatype, shape = one.text("name"), one.text("datatype"), one.items("shape")
-        parameters = one.table("parameters")
-        size = parameters.given.get("binary_data_size")
-        region = of_parameters(parameters.given)
-        if region is not None:
-            tensors.append(from_bytes(name, datatype, shape, reader.read(*region)))
-        elif size is not None:
-            if "data" in one.given or type(size) is not int or not 0 <= size <= len(binary) - at:
-                message = f"cannot read input {name!r:.80}: binary_data_size is {size!r:.40} and {len(binary) - at} bytes are left"
-                raise invalid(message)
-            tensors.append(from_bytes(name, datatype, shape, binary[at : at + size]))
-            at += size
+    for one in asked.inputs:
+        if one.region is not None:
+            tensors.append(from_bytes(one.name, one.datatype, one.shape, reader.read(*one.region)))
+        elif one.values is not None:
+            values = _unwrapped(one.name, one.values, one.datatype) if asked.decoded else one.values
+            tensors.append(from_values(one.name, one.datatype, one.shape, values))
         else:
-            values = one.items("data")
-            tensors.append(
-                from_values(name, datatype, shape, _unwrapped(name, values, datatype) if is_decoded else values)
-            )
+            size = one.size
+            if type(size) is not int or not 0 <= size <= len(binary) - at:
+                message = f"cannot read input {one.name!r:.80}: binary_data_size is {size!r:.40} and {len(binary) - at} bytes are left"
+                raise invalid(message)
+            tensors.append(from_bytes(one.name, one.datatype, one.shape, binary[at : at + size]))
+            at += size
     if at != len(binary):
         message = f"cannot read the request: {len(binary) - at} bytes follow the inputs that it names"
         raise invalid(message)
@@ -148,7 +201,7 @@ def _put(tensor: Tensor, region: tuple[Any, Any, Any], regions: Regions) -> dict
     return {"shared_memory_region": name, "shared_memory_offset": offset, "shared_memory_byte_size": len(written)}
 
 
-def _parsed(text: memoryview) -> dict[str, Any]:
+def _parsed(text: bytes | memoryview) -> dict[str, Any]:
     if len(text) > MOST_JSON_BYTES:
         message = (
             f"cannot read {len(text)} bytes of JSON, expected at most {MOST_JSON_BYTES}; send large tensors in binary"

@@ -176,3 +176,23 @@ def test_a_binary_request_lies_aligned_behind_a_header_of_any_length(http: RawCl
     wide.compute = before
 
     assert seen == [0, 0, 0]
+
+
+def test_requests_that_say_the_same_are_each_answered_about_their_own_bytes(http: RawClient) -> None:
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 4], "parameters": {"binary_data_size": 16}}
+    answers = []
+    for size, value in ((16, 1), (16, 2), (12, 3), (20, 4), (16, 5)):
+        said = infer(http, {"inputs": [tensor]}, np.full(size // 4, value, "<f4").tobytes())
+        answers.append(said.json["outputs"][0]["data"][0] if said.status == 200 else said.error)
+
+    assert [answers[place] for place in (0, 1, 4)] == [2, 4, 10]
+    assert answers[2:4] == [
+        "cannot read input 'x': binary_data_size is 16 and 12 bytes are left",
+        "cannot read the request: 4 bytes follow the inputs that it names",
+    ]
+
+
+def test_values_and_a_length_at_once_are_refused(http: RawClient) -> None:
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1], "data": [1], "parameters": {"binary_data_size": 4}}
+
+    assert "has data and a binary_data_size" in infer(http, {"inputs": [tensor]}, bytes(4)).error

@@ -14,7 +14,7 @@ from edged.api import metrics, page, past
 from edged.api.access import Access
 from edged.api.http import MOST_LOADING
 from edged.api.page import MOST_LOOKING
-from edged.api.routes import WAITING_OF_A_KIND, Application, document
+from edged.api.routes import MOST_KNOWN, MOST_KNOWN_CHARS, WAITING_OF_A_KIND, Application, document
 from edged.api.server import HttpServer, Listening
 from edged.hardware.clock import SystemClock
 from fakes.brokers import free_port
@@ -149,3 +149,16 @@ def test_models_that_take_their_time_to_load_hold_up_no_other_request() -> None:
 
     assert answered == [200, 200]
     assert loaded == [200] * 5
+
+
+def test_every_path_keeps_its_row_and_names_whoever_asked_before() -> None:
+    made = box(make={"m": lambda: FakeBrought("m")}).loaded("m")
+    others = [f"/v2/models/other{number}" for number in range(MOST_KNOWN + 8)]
+    with served(made) as port, RawClient(port) as client:
+        for _ in range(2):
+            assert client.ask("GET", "/v2/models/m").json["name"] == "m"
+            assert client.ask("GET", "/v2/models/m/ready").status == 200
+            assert client.ask("POST", "/v2/models/m").status == 405
+            for path in (*others, f"/v2/models/{'x' * 2 * MOST_KNOWN_CHARS}"):
+                assert client.ask("GET", path).status == 404
+            assert client.ask("GET", "/nowhere").error == "cannot find '/nowhere'"
