@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -23,6 +25,16 @@ BLOCKS_A_SECOND = 50
 
 WIDTH = 2
 """Bytes a number: 16 bits are what every sound card has."""
+
+SILENT_S = 2.0
+"""A microphone that works gives samples all the time, of silence too."""
+
+CLOSE_S = 1.0
+"""How long PortAudio may take to close a stream before it counts as hanging."""
+
+_using = threading.Lock()
+_open: set[Any] = set()
+"""What this process records on."""
 
 
 def open_source(
@@ -46,23 +58,30 @@ def open_source(
         DeviceError: no sounddevice or PortAudio (``library-missing``), or no such microphone (``microphone-missing``).
     """
     library = library or _sounddevice()
-    try:
-        stream = library.RawInputStream(
-            samplerate=rate_hz, device=device, channels=max(channels) + 1, dtype="int16", blocksize=0
-        )
-        stream.start()
-    except (library.PortAudioError, ValueError) as error:  # a ValueError is a name that none or several have
-        message = f"cannot open microphone {_shown(device)}: {_line(error)}, expected one of {_known(library)}"
-        raise DeviceError(message, remedy="look at its plug, or set device", code="microphone-missing") from error
+    with _alone(device):
+        if not _open:
+            _look_again(library)
+        try:
+            stream = library.RawInputStream(
+                samplerate=rate_hz, device=device, channels=max(channels) + 1, dtype="int16", blocksize=0
+            )
+            stream.start()
+        except (library.PortAudioError, ValueError) as error:  # a ValueError is a name that none or several have
+            message = f"cannot open microphone {_shown(device)}: {_line(error)}, expected one of {_known(library)}"
+            remedy = "look at its plug, or set device"
+            if _open:
+                remedy += "; restart edged if it was plugged in just now: while another one is open, none is found anew"
+            raise DeviceError(message, remedy=remedy, code="microphone-missing") from error
+        _open.add(stream)
     dater = Dater(RateDating(rate_hz), has_time=False)
-    return MicrophoneSource(library, stream, clock, dater, channels, block=max(1, int(rate_hz) // BLOCKS_A_SECOND))
+    return MicrophoneSource(library, stream, clock, dater, channels, rate_hz)
 
 
 class MicrophoneSource:
     """Blocks of a fiftieth of a second, float32 in -1..1. ``drops`` counts ``overrun``: sound that nobody fetched in time."""
 
     def __init__(
-        self, library: Any, stream: Any, clock: Clock, dater: Dater, channels: Sequence[int], *, block: int
+        self, library: Any, stream: Any, clock: Clock, dater: Dater, channels: Sequence[int], rate_hz: float
     ) -> None:
         self.drops: Counter[str] = dater.drops
         self._library = library
@@ -70,18 +89,19 @@ class MicrophoneSource:
         self._clock = clock
         self._dater = dater
         self._taken = list(channels)
-        self._block = block
-        self._closing = Closing(stream.close)
+        self._rate_hz, self._block = rate_hz, max(1, int(rate_hz) // BLOCKS_A_SECOND)
+        self._closing = Closing(self._give_back)
+        self._giving: threading.Thread | None = None
 
     def read(self) -> Samples | None:
         """Wait for the next block; None after ``close``.
 
         Raises:
-            SourceLostError: the microphone is gone.
+            SourceLostError: the microphone is gone, or nothing came for ``SILENT_S``.
         """
         with self._closing:
             try:
-                return None if self._closing.is_asked else self._samples()
+                return self._samples() if self._comes() else None
             except self._library.PortAudioError as error:
                 if self._closing.is_asked:
                     return None
@@ -95,6 +115,31 @@ class MicrophoneSource:
     def __repr__(self) -> str:
         """Say how it is."""
         return f"<MicrophoneSource {self._closing!r}, {self._dater.samples} samples, drops {dict(self.drops)}>"
+
+    def _give_back(self) -> None:
+        """Close the stream; what waits for a sound server that hangs is left to itself."""
+        if self._giving is None:
+            self._giving = threading.Thread(target=self._close_stream, name="edged-microphone-close", daemon=True)
+            self._giving.start()
+        self._giving.join(CLOSE_S)
+
+    def _close_stream(self) -> None:
+        with _using:
+            self._stream.close()
+            _open.discard(self._stream)
+
+    def _comes(self) -> bool:
+        """Wait for a block, which a sound card or its server that hangs never gives; False after ``close``."""
+        until_ns = self._clock.monotonic_ns() + int(SILENT_S * NS_PER_S)
+        while (missing := self._block - self._stream.read_available) > 0:
+            if self._clock.monotonic_ns() > until_ns:
+                message = (
+                    f"cannot record on: nothing came for {SILENT_S:g} s, expected {self._rate_hz:g} samples a second"
+                )
+                raise SourceLostError(message, remedy="look at its plug and the sound server", code="microphone-lost")
+            if self._closing.wait(missing / self._rate_hz):
+                break
+        return not self._closing.is_asked
 
     def _samples(self) -> Samples | None:
         data, has_lost = self._stream.read(self._block)
@@ -123,6 +168,25 @@ def _sounddevice() -> Any:
     except OSError as error:
         message = f"cannot use a microphone: {error}, expected the system's PortAudio"
         raise DeviceError(message, remedy="install it (Debian: libportaudio2)", code="library-missing") from error
+
+
+@contextmanager
+def _alone(device: str | int | None) -> Iterator[None]:
+    """Open one at a time, which is all that PortAudio can do, and none while one is being closed. Raises DeviceError when that hangs."""
+    if not _using.acquire(timeout=CLOSE_S):
+        message = f"cannot open microphone {_shown(device)}: one that was lost is not closed yet, expected PortAudio to answer"
+        raise DeviceError(message, remedy="look at the sound server; restart edged", code="microphone-missing")
+    try:
+        yield
+    finally:
+        _using.release()
+
+
+def _look_again(library: Any) -> None:
+    """Have PortAudio look for microphones: it does so as it begins, and not again while anything is open."""
+    with suppress(library.PortAudioError):
+        library._terminate()  # noqa: SLF001 - what sounddevice has for it
+    library._initialize()  # noqa: SLF001
 
 
 def _known(library: Any) -> str:

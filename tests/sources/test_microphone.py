@@ -25,8 +25,9 @@ class Audio:
         self.opens = opens
         self.devices = devices
         self.asked: dict[str, Any] = {}
-        self.closes = 0
+        self.closes = self.looks = 0
         self.channels = 0
+        self.read_available = 1 << 20
 
     def RawInputStream(self, **asked: Any) -> Audio:  # noqa: N802 - the library's name
         if self.opens:
@@ -41,6 +42,12 @@ class Audio:
 
     def start(self) -> None:
         pass
+
+    def _terminate(self) -> None:
+        pass
+
+    def _initialize(self) -> None:
+        self.looks += 1
 
     def read(self, frames: int) -> tuple[bytes, bool]:
         block = self.blocks.pop(0)
