@@ -23,6 +23,8 @@ from edged.api.refusal import RefusedError
 Right = Literal["open", "read", "control"]
 LEAST_TOKEN_CHARS = 16
 """Nobody guesses one of this length that was drawn at random."""
+MOST_ADDRESS_CHARS = 64
+"""More than any address has, with its zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Access:
             name = name[1:].partition("]")[0]
         elif name.count(":") == 1:
             name = name.partition(":")[0]
-        return name in self.hosts or _is_address(name)
+        return name in self.hosts or (len(name) <= MOST_ADDRESS_CHARS and _is_address(name))
 
 
 @lru_cache(64)

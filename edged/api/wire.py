@@ -24,7 +24,7 @@ MOST_JSON_BYTES = 8 << 20
 """Python's own objects take ten times the text's memory; more numbers than fit here come in binary."""
 MOST_TENSORS = 256
 """Inputs, or outputs, of one request."""
-MOST_KEPT, MOST_KEPT_BYTES = 64, 4096
+MOST_KEPT, MOST_KEPT_BYTES = 16, 4096
 """So many JSON texts of at most this size are kept with what they say."""
 
 

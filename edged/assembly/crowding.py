@@ -19,7 +19,8 @@ def turn_at(engine: Engine | None, turn: Callable[[], Turn], priority: int) -> T
         scatter()
         return turn()
     gather()
-    return both(crowd.turn(priority), turn())
+    # In this order: who waits for a processor behind others shall not keep the interpreter from who is more important.
+    return both(turn(), crowd.turn(priority))
 
 
 def _nobody() -> Turns | None:

@@ -247,11 +247,12 @@ class Keeper:
         turn = self.turn
         if turn is None:
             return None
-        return lambda: turn_at(self._engine, turn if self._is_on_cpu else nullcontext, self._settings.priority)
+        return lambda: turn_at(self._crowded, turn if self._is_on_cpu else nullcontext, self._settings.priority)
 
     @property
-    def _engine(self) -> Engine | None:
-        return self._opened.model.engine if self._opened is not None else None
+    def _crowded(self) -> Engine | None:
+        """The engine that others may run, too; None where an accelerator takes part, which may hang: nobody shall wait for that."""
+        return self._opened.model.engine if self._opened is not None and self._is_on_cpu else None
 
     @property
     def _is_on_cpu(self) -> bool:

@@ -25,6 +25,8 @@ Key = tuple[Path, str, str, int, str]
 SHAREABLE = "onnx", "tflite"
 SINGLE = "tflite"
 """What serves one thread at a time."""
+MEASURED = 2
+"""Processors of a box on which it was shown to pay that users of an interpreter on all of them take turns (ADR 18)."""
 
 
 @dataclass(eq=False, slots=True)
@@ -129,8 +131,8 @@ class Shares:
         if key[-1] != SINGLE:
             return SharedEngine(shared.engine, give_back)
         _, _, _, threads, _ = key
-        is_alone = threads > 1 and not isinstance(shared.engine, Crew)
-        return QueuedEngine(shared.engine, give_back, lambda: shared.turns if is_alone and shared.users > 1 else None)
+        fills = self._processors == threads == MEASURED
+        return QueuedEngine(shared.engine, give_back, lambda: shared.turns if fills and shared.users > 1 else None)
 
     def _give_back(self, key: Key, shared: _Shared) -> None:
         with self._lock:

@@ -18,24 +18,30 @@ CAPACITY = "/sys/devices/system/cpu/cpu{}/cpu_capacity"
 FULL = 1024
 """The strongest one's, by the kernel's definition; where none is written all are alike."""
 
+GATHERED = 2
+"""So many times a thread asks before it goes."""
+
 _thread = threading.local()
 
 
 def gather() -> None:
-    """Keep the calling thread on the processor of all who gather, until it scatters; where that is forbidden it stays as it is.
+    """Keep the calling thread on the processor of all who gather, from the second time that it asks for that until it scatters.
 
-    Threads that it begins stay there, too: it scatters first, or they do.
+    Threads that it begins stay there, too: what it does for the first time, which may begin some, it does before. Where that is
+    forbidden it stays as it is.
     """
-    if not getattr(_thread, "is_gathered", False):
-        _thread.is_gathered = True
+    asked = getattr(_thread, "asked", 0)
+    if asked < GATHERED:
+        _thread.asked = asked + 1
+    if asked + 1 == GATHERED:
         _stay_on({_meeting_point(frozenset(_ours()))})
 
 
 def scatter() -> None:
     """Let the calling thread run on every processor that this process may use; one that never gathered, too."""
-    if getattr(_thread, "is_gathered", True):
-        _thread.is_gathered = False
+    if getattr(_thread, "asked", GATHERED) == GATHERED:
         _stay_on(_ours())
+    _thread.asked = 0
 
 
 def _ours() -> set[int]:

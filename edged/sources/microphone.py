@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
@@ -58,14 +58,10 @@ def open_source(
         DeviceError: no sounddevice or PortAudio (``library-missing``), or no such microphone (``microphone-missing``).
     """
     library = library or _sounddevice()
+    asked = {"samplerate": rate_hz, "device": device, "channels": max(channels) + 1, "dtype": "int16", "blocksize": 0}
     with _alone(device):
-        if not _open:
-            _look_again(library)
         try:
-            stream = library.RawInputStream(
-                samplerate=rate_hz, device=device, channels=max(channels) + 1, dtype="int16", blocksize=0
-            )
-            stream.start()
+            stream = _started(library, asked)
         except (library.PortAudioError, ValueError) as error:  # a ValueError is a name that none or several have
             message = f"cannot open microphone {_shown(device)}: {_line(error)}, expected one of {_known(library)}"
             remedy = "look at its plug, or set device"
@@ -109,7 +105,7 @@ class MicrophoneSource:
                 raise SourceLostError(message, remedy="look at its plug", code="microphone-lost") from error
 
     def close(self) -> None:
-        """Give the microphone back: at once, or as soon as a read in another thread has its block."""
+        """Give the microphone back: at once, or as soon as a read in another thread has its block; ``CLOSE_S`` later if it hangs."""
         self._closing.ask()
 
     def __repr__(self) -> str:
@@ -125,20 +121,21 @@ class MicrophoneSource:
 
     def _close_stream(self) -> None:
         with _using:
-            self._stream.close()
-            _open.discard(self._stream)
+            try:
+                self._stream.close()
+            finally:
+                _open.discard(self._stream)
 
     def _comes(self) -> bool:
         """Wait for a block, which a sound card or its server that hangs never gives; False after ``close``."""
         until_ns = self._clock.monotonic_ns() + int(SILENT_S * NS_PER_S)
-        while (missing := self._block - self._stream.read_available) > 0:
+        while not self._closing.is_asked and (missing := self._block - self._stream.read_available) > 0:
             if self._clock.monotonic_ns() > until_ns:
                 message = (
                     f"cannot record on: nothing came for {SILENT_S:g} s, expected {self._rate_hz:g} samples a second"
                 )
                 raise SourceLostError(message, remedy="look at its plug and the sound server", code="microphone-lost")
-            if self._closing.wait(missing / self._rate_hz):
-                break
+            self._closing.wait(missing / self._rate_hz)
         return not self._closing.is_asked
 
     def _samples(self) -> Samples | None:
@@ -182,11 +179,28 @@ def _alone(device: str | int | None) -> Iterator[None]:
         _using.release()
 
 
-def _look_again(library: Any) -> None:
-    """Have PortAudio look for microphones: it does so as it begins, and not again while anything is open."""
+def _started(library: Any, asked: Mapping[str, Any]) -> Any:
+    """Begin to record. PortAudio looks for microphones once, as it begins: where one is not found it has to look again."""
+    try:
+        return _stream(library, asked)
+    except (library.PortAudioError, ValueError):
+        if _open:
+            # It would take theirs away.
+            raise
     with suppress(library.PortAudioError):
         library._terminate()  # noqa: SLF001 - what sounddevice has for it
     library._initialize()  # noqa: SLF001
+    return _stream(library, asked)
+
+
+def _stream(library: Any, asked: Mapping[str, Any]) -> Any:
+    stream = library.RawInputStream(**asked)
+    try:
+        stream.start()
+    except library.PortAudioError:
+        stream.close()
+        raise
+    return stream
 
 
 def _known(library: Any) -> str:

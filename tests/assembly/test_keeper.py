@@ -23,6 +23,7 @@ from edged.assembly.lines import Lines
 from edged.assembly.lost import Lost
 from edged.assembly.models import Opened, open_best
 from edged.assembly.refine import FurtherModel
+from edged.assembly.sharing import QueuedEngine
 from edged.assembly.supply import Supply
 from edged.config.load import load
 from edged.config.schema import Pipeline
@@ -36,11 +37,13 @@ from edged.domain.variant import Rung
 from edged.engines.sandbox import SandboxEngine
 from edged.fleet.topics import Stamper
 from edged.hardware.clock import SystemClock
+from edged.hardware.gathered import scatter
 from edged.pipeline.backoff import Backoff
 from edged.pipeline.cascade import Cascade
 from edged.pipeline.line import Line
 from edged.pipeline.loop import Loop
 from edged.pipeline.rules import Rules
+from edged.pipeline.turns import Turns
 from edged.pipeline.worker import Worker
 from edged.update.manifest import read_bundle
 from fakes.clock import FakeClock
@@ -265,10 +268,15 @@ def test_an_engine_whose_device_others_use_too_hears_how_important_the_pipeline_
 def test_nobody_waits_for_the_turn_of_a_pipeline_of_which_a_model_may_hang(
     parts: Opened, first: AcceleratorKind, further: AcceleratorKind, held: int
 ) -> None:
+    crowd = Turns(1)
+    shared = QueuedEngine(parts.model.engine, lambda: None, lambda: crowd)
     keeper = keeper_of(Desk(), on(first, parts), on(further, parts))
+    keeper._opened = replace(on(first, parts), model=replace(parts.model, engine=shared))
     turn = keeper.turn = Turn()
     take = keeper._turn()
     assert take is not None
 
     with take():
         assert turn.held == held
+        assert repr(crowd) == f"<Turns: {held} of 1 places taken, 0 wait>"
+    scatter()

@@ -62,7 +62,10 @@ def test_a_spoken_word_is_an_event_and_is_one_again_after_the_microphone_was_gon
         until(lambda: heard.of("event/word"), "a spoken yes is heard")
 
         card.unplug()
-        until(lambda: heard.reason("hall"), "it is told that the microphone is gone")
+        try:
+            until(lambda: heard.reason("hall"), "it is told that the microphone is gone")
+        except pytest.fail.Exception as error:
+            pytest.fail(f"{error}; {heard.last('health')}\n{daemon.said()}")
         assert "cannot record on" in heard.reason("hall") or "cannot open microphone" in heard.reason("hall")
 
         before = len(heard.of("event/word"))

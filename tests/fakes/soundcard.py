@@ -99,12 +99,12 @@ class SoundCard:
 
     def _speak(self, silent: threading.Event) -> None:
         at, block = 0, int(RATE_HZ * BLOCK_S)
-        # Not to wait in writing while it hangs.
-        pipe = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
+        # Not to wait in writing while it hangs; for reading too, since it may not have opened it yet.
+        pipe = os.open(self._pipe, os.O_RDWR | os.O_NONBLOCK)
         try:
             while not silent.wait(BLOCK_S):
                 sound = self._sound
-                with suppress(BlockingIOError, BrokenPipeError):
+                with suppress(BlockingIOError):
                     os.write(pipe, np.take(sound, range(at, at + block), mode="wrap").tobytes())
                 at = (at + block) % len(sound)
         finally:

@@ -28,17 +28,20 @@ def on_a_thread(*steps: Callable[[], None]) -> set[int]:
 
 
 def test_all_who_gather_meet_on_one_processor_and_scatter_to_all() -> None:
-    (first,), (second,) = on_a_thread(gather), on_a_thread(gather, gather)
+    (first,), (second,) = on_a_thread(gather, gather), on_a_thread(gather, gather, gather)
 
     assert first == second == max(OURS)
-    assert on_a_thread(gather, scatter) == on_a_thread(gather, scatter, gather, scatter) == OURS
-    assert on_a_thread(scatter) == os.sched_getaffinity(0) == OURS
+    assert on_a_thread(gather, gather, scatter) == on_a_thread(scatter) == os.sched_getaffinity(0) == OURS
+
+
+def test_what_a_thread_does_before_it_asks_again_it_does_where_it_was() -> None:
+    assert on_a_thread(gather) == on_a_thread(gather, gather, scatter, gather) == OURS
 
 
 def test_a_thread_that_was_begun_by_one_that_gathered_scatters_for_itself() -> None:
     begun: list[set[int]] = []
 
-    on_a_thread(gather, lambda: begun.append(on_a_thread()), lambda: begun.append(on_a_thread(scatter)))
+    on_a_thread(gather, gather, lambda: begun.append(on_a_thread()), lambda: begun.append(on_a_thread(scatter)))
 
     assert begun == [{max(OURS)}, OURS]
 
@@ -59,4 +62,4 @@ def test_where_it_is_forbidden_a_thread_stays_as_it_is(monkeypatch: pytest.Monke
 
     monkeypatch.setattr("os.sched_setaffinity", refuse)
 
-    assert on_a_thread(gather) == on_a_thread(gather, scatter) == OURS
+    assert on_a_thread(gather, gather) == on_a_thread(gather, gather, scatter) == OURS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from edged.domain.errors import DeviceError, SourceLostError
+from edged.sources import microphone
 from edged.sources.microphone import open_source
 from fakes.clock import FakeClock
 
@@ -26,11 +28,13 @@ class Audio:
         self.devices = devices
         self.asked: dict[str, Any] = {}
         self.closes = self.looks = 0
+        self.found_after = 1 << 20
+        self.starts: Exception | None = None
         self.channels = 0
         self.read_available = 1 << 20
 
     def RawInputStream(self, **asked: Any) -> Audio:  # noqa: N802 - the library's name
-        if self.opens:
+        if self.opens and self.looks < self.found_after:
             raise self.opens
         self.asked, self.channels = asked, asked["channels"]
         return self
@@ -41,7 +45,8 @@ class Audio:
         return self.devices
 
     def start(self) -> None:
-        pass
+        if self.starts:
+            raise self.starts
 
     def _terminate(self) -> None:
         pass
@@ -58,6 +63,13 @@ class Audio:
 
     def close(self) -> None:
         self.closes += 1
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open() -> Iterator[None]:
+    """No test has to close what it opened: PortAudio is none."""
+    yield
+    microphone._open.clear()
 
 
 def test_a_block_is_a_fiftieth_of_a_second_of_the_channels_that_are_taken() -> None:
@@ -155,3 +167,44 @@ def test_the_installed_library_is_used_when_none_is_handed_in(monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "sounddevice", installed)
 
     assert open_source(clock=FakeClock()).read() is not None
+
+
+def test_it_is_looked_for_again_only_where_it_was_not_found() -> None:
+    there, later, never = Audio(False), Audio(opens=ValueError("none")), Audio(opens=ValueError("none"))
+    later.found_after = 1
+    for library in (there, later):
+        open_source(clock=FakeClock(), library=library).close()
+    with pytest.raises(DeviceError, match="cannot open microphone"):
+        open_source(clock=FakeClock(), library=never)
+
+    assert [library.looks for library in (there, later, never)] == [0, 1, 1]
+
+
+def test_nothing_is_taken_away_from_another_that_records() -> None:
+    other, missing = open_source(clock=FakeClock(), library=Audio()), Audio(opens=ValueError("none"))
+    with pytest.raises(DeviceError) as caught:
+        open_source(clock=FakeClock(), library=missing)
+    assert missing.looks == 0
+    assert "restart edged if it was plugged in just now" in caught.value.remedy
+
+    other.close()
+    with pytest.raises(DeviceError) as caught:
+        open_source(clock=FakeClock(), library=missing)
+    assert missing.looks == 1
+    assert "restart" not in caught.value.remedy
+
+
+def test_what_does_not_start_is_closed_and_portaudio_that_does_not_begin_is_told() -> None:
+    silent = Audio()
+    silent.starts = Audio.PortAudioError("Device unavailable")
+    with pytest.raises(DeviceError, match="Device unavailable"):
+        open_source(clock=FakeClock(), library=silent)
+    assert silent.closes == 2
+
+    class Broken(Audio):
+        def _initialize(self) -> None:
+            raise self.PortAudioError("no host API")
+
+    with pytest.raises(DeviceError, match="no host API"):
+        open_source(clock=FakeClock(), library=Broken(opens=ValueError("none")))
+    assert not microphone._open
