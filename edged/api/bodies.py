@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
 
 from starlette.requests import Request
 
 from edged.api.buffers import Buffers
+from edged.api.heads import header
 from edged.api.refusal import RefusedError, invalid
 
 TAKE = "edged.take"
@@ -70,8 +70,8 @@ async def read_body(request: Request, limit: int, buffers: Buffers, ahead: int =
 
     Raises RefusedError: ``too-large``, ``overloaded``, ``invalid`` for what was not packed as it says; GoneError.
     """
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    length = _length(request.headers)
+    encoding = header(request, b"content-encoding").strip().lower()
+    length = _length(header(request, b"content-length"))
     if length > limit:
         raise _too_large(limit)
     is_packed = encoding not in {"", "identity"}
@@ -126,9 +126,8 @@ def _unpacked(packed: memoryview, encoding: str, limit: int) -> bytes:
     return body
 
 
-def _length(headers: Mapping[str, str]) -> int:
+def _length(text: str) -> int:
     """Give the length that a request announces; -1 when it does not (chunked)."""
-    text = headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdigit() else -1
 
 

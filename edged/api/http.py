@@ -16,6 +16,7 @@ from edged.api import words
 from edged.api.bodies import GONE, GoneError, read_body
 from edged.api.buffers import Buffers
 from edged.api.handlers import Handlers
+from edged.api.heads import header, table
 from edged.api.infer import InferRequest, InferResponse, Pending
 from edged.api.refusal import RefusedError, invalid
 from edged.api.routes import Lane, Route, aside, document
@@ -31,6 +32,7 @@ PICTURE = "picture"
 MOST_LOADING = 2
 """Models that come or go at once: each may take minutes to be tried, which holds up nothing else."""
 _LOADING = Lane(MOST_LOADING)
+_HEADER_LENGTH, _TRACEPARENT = HEADER_LENGTH.encode("ascii"), TRACEPARENT.encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +234,10 @@ class InferenceApi:
     async def _answered(self, request: Request, call: Call) -> Response:
         asked = call.request
         if self.handlers.tracer is not None:
-            asked = replace(asked, traceparent=request.headers.get(TRACEPARENT, ""))
+            asked = replace(asked, traceparent=header(request, _TRACEPARENT))
         pending = self.handlers.infer(asked)
         response = pending.answer(await _found(request, pending))
-        if call.request.decoded and request.headers.get("accept", "").startswith("text/plain"):
+        if call.request.decoded and header(request, b"accept").startswith("text/plain"):
             return _lines(response)
         write = partial(write_response, call, response, self.handlers.regions)
         is_large = not call.is_binary and sum(_bytes(one) for one in response.outputs) > LARGE_BYTES
@@ -244,7 +246,7 @@ class InferenceApi:
 
     async def _call(self, request: Request, body: memoryview, header_bytes: int | None) -> Call:
         model, version = _model(request)
-        if request.headers.get("content-type", "").startswith("image/"):
+        if header(request, b"content-type").startswith("image/"):
             picture = Tensor(PICTURE, BYTES, (1,), (bytes(body),))
             return Call(InferRequest(model, (picture,), version=version, decoded=True))
         if header_bytes == 0:
@@ -290,9 +292,10 @@ def _model(request: Request) -> tuple[str, str]:
 
 
 def _header_bytes(request: Request) -> int | None:
-    text = request.headers.get(HEADER_LENGTH)
-    if text is None:
+    value = table(request).get(_HEADER_LENGTH)
+    if value is None:
         return None
+    text = value.decode("latin-1")
     if not (text.isascii() and text.isdigit()) or len(text) > len(str(MOST_JSON_BYTES)):
         message = f"cannot read {HEADER_LENGTH}: {text!r:.40}, expected a number of bytes"
         raise invalid(message)
@@ -315,7 +318,7 @@ def _bytes(tensor: Tensor) -> int:
 async def _packed(request: Request, body: bytes, json_bytes: int | None) -> Response:
     """Give the body, packed when the client takes that and it is worth it."""
     headers = {} if json_bytes is None else {HEADER_LENGTH: str(json_bytes)}
-    if len(body) >= WORTH_PACKING_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+    if len(body) >= WORTH_PACKING_BYTES and "gzip" in header(request, b"accept-encoding"):
         pack = partial(gzip.compress, body, 1)
         body = await aside(pack) if len(body) > LARGE_BYTES else pack()
         headers["Content-Encoding"] = "gzip"

@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from edged.api.access import Access, Right
 from edged.api.bodies import GoneError
 from edged.api.guesses import Guesses
+from edged.api.heads import header
 from edged.api.refusal import STATUS, RefusedError, refusal
 from edged.domain.errors import EdgedError
 from edged.telemetry.jsontext import json_text
@@ -129,15 +130,13 @@ class _Place:
         return document(told, 405, {"Allow": allowed})
 
     def _let_in(self, request: Request, right: Right) -> None:
-        headers, guesses = request.headers, self._application.guesses
+        guesses = self._application.guesses
         address = request.client.host if request.client is not None else ""
-        authorization = headers.get("authorization", "")
+        host, origin, authorization = (header(request, name) for name in (b"host", b"origin", b"authorization"))
         if right != "open":
             guesses.check(address)
         try:
-            self._application.access.check(
-                right, host=headers.get("host", ""), origin=headers.get("origin", ""), authorization=authorization
-            )
+            self._application.access.check(right, host=host, origin=origin, authorization=authorization)
         except RefusedError as error:
             if error.kind == "unauthenticated":
                 guesses.wrong(address, authorization)
