@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from queue import Empty, Full, Queue
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ WIDTH = 2
 SILENT_S = 2.0
 """A microphone that works gives samples all the time, of silence too."""
 
+MOST_WAITING = BLOCKS_A_SECOND
+"""Blocks that wait for who reads: a second of them."""
 CLOSE_S = 1.0
 """How long PortAudio may take to close a stream before it counts as hanging."""
 
@@ -58,10 +61,18 @@ def open_source(
         DeviceError: no sounddevice or PortAudio (``library-missing``), or no such microphone (``microphone-missing``).
     """
     library = library or _sounddevice()
-    asked = {"samplerate": rate_hz, "device": device, "channels": max(channels) + 1, "dtype": "int16", "blocksize": 0}
+    block = max(1, int(rate_hz) // BLOCKS_A_SECOND)
+    heard = _Heard()
+    asked = {
+        "samplerate": rate_hz,
+        "device": device,
+        "channels": max(channels) + 1,
+        "dtype": "int16",
+        "blocksize": block,
+    }
     with _alone(device):
         try:
-            stream = _started(library, asked)
+            stream = _started(library, {**asked, "callback": heard.take, "finished_callback": heard.end})
         except (library.PortAudioError, ValueError) as error:  # a ValueError is a name that none or several have
             message = f"cannot open microphone {_shown(device)}: {_line(error)}, expected one of {_known(library)}"
             remedy = "look at its plug, or set device"
@@ -69,23 +80,45 @@ def open_source(
                 remedy += "; restart edged if it was plugged in just now: while another one is open, none is found anew"
             raise DeviceError(message, remedy=remedy, code="microphone-missing") from error
         _open.add(stream)
-    dater = Dater(RateDating(rate_hz), has_time=False)
-    return MicrophoneSource(library, stream, clock, dater, channels, rate_hz)
+    return MicrophoneSource(stream, heard, clock, channels, rate_hz)
+
+
+class _Heard:
+    """What PortAudio's own thread hands over: that one may hang in a driver, and whoever reads here shall not."""
+
+    def __init__(self) -> None:
+        self._blocks: Queue[tuple[bytes, bool] | None] = Queue(MOST_WAITING)
+        self._has_lost = False
+
+    def take(self, data: Any, _frames: int, _time: Any, status: Any) -> None:
+        """Keep a block; where nobody fetches any, it is lost. Called by PortAudio."""
+        try:
+            self._blocks.put_nowait((bytes(data), self._has_lost or bool(status)))
+            self._has_lost = False
+        except Full:
+            self._has_lost = True
+
+    def end(self) -> None:
+        """Say that no more will come. Called by PortAudio, and at the close."""
+        with suppress(Full):
+            self._blocks.put_nowait(None)
+
+    def next(self) -> tuple[bytes, bool] | None:
+        """Wait for a block, and whether something before it was lost; None when no more will come, or none came for ``SILENT_S``."""
+        try:
+            return self._blocks.get(timeout=SILENT_S)
+        except Empty:
+            return None
 
 
 class MicrophoneSource:
     """Blocks of a fiftieth of a second, float32 in -1..1. ``drops`` counts ``overrun``: sound that nobody fetched in time."""
 
-    def __init__(
-        self, library: Any, stream: Any, clock: Clock, dater: Dater, channels: Sequence[int], rate_hz: float
-    ) -> None:
-        self.drops: Counter[str] = dater.drops
-        self._library = library
-        self._stream = stream
-        self._clock = clock
-        self._dater = dater
-        self._taken = list(channels)
-        self._rate_hz, self._block = rate_hz, max(1, int(rate_hz) // BLOCKS_A_SECOND)
+    def __init__(self, stream: Any, heard: _Heard, clock: Clock, channels: Sequence[int], rate_hz: float) -> None:
+        self._stream, self._heard, self._clock = stream, heard, clock
+        self._taken, self._rate_hz = list(channels), rate_hz
+        self._dater = Dater(RateDating(rate_hz), has_time=False)
+        self.drops: Counter[str] = self._dater.drops
         self._closing = Closing(self._give_back)
         self._giving: threading.Thread | None = None
 
@@ -96,17 +129,18 @@ class MicrophoneSource:
             SourceLostError: the microphone is gone, or nothing came for ``SILENT_S``.
         """
         with self._closing:
-            try:
-                return self._samples() if self._comes() else None
-            except self._library.PortAudioError as error:
-                if self._closing.is_asked:
-                    return None
-                message = f"cannot record on: {_line(error)}, expected sound"
-                raise SourceLostError(message, remedy="look at its plug", code="microphone-lost") from error
+            block = None if self._closing.is_asked else self._heard.next()
+            if self._closing.is_asked:
+                return None
+            if block is None:
+                message = f"cannot record on: no sound came, expected {self._rate_hz:g} samples a second"
+                raise SourceLostError(message, remedy="look at its plug and the sound server", code="microphone-lost")
+            return self._samples(*block)
 
     def close(self) -> None:
         """Give the microphone back: at once, or as soon as a read in another thread has its block; ``CLOSE_S`` later if it hangs."""
-        self._closing.ask()
+        if not self._closing.ask():
+            self._heard.end()
 
     def __repr__(self) -> str:
         """Say how it is."""
@@ -126,25 +160,12 @@ class MicrophoneSource:
             finally:
                 _open.discard(self._stream)
 
-    def _comes(self) -> bool:
-        """Wait for a block, which a sound card or its server that hangs never gives; False after ``close``."""
-        until_ns = self._clock.monotonic_ns() + int(SILENT_S * NS_PER_S)
-        while not self._closing.is_asked and (missing := self._block - self._stream.read_available) > 0:
-            if self._clock.monotonic_ns() > until_ns:
-                message = (
-                    f"cannot record on: nothing came for {SILENT_S:g} s, expected {self._rate_hz:g} samples a second"
-                )
-                raise SourceLostError(message, remedy="look at its plug and the sound server", code="microphone-lost")
-            self._closing.wait(missing / self._rate_hz)
-        return not self._closing.is_asked
-
-    def _samples(self) -> Samples | None:
-        data, has_lost = self._stream.read(self._block)
+    def _samples(self, data: bytes, has_lost: bool) -> Samples | None:  # noqa: FBT001 - as it was heard
         now_ns = self._clock.monotonic_ns()
         if has_lost:
             self.drops["overrun"] += 1
             self._dater.lose(int(LATE_STEPS))  # a gap; how long it was tells the arrival
-        values = decoded(bytes(data), WIDTH, self._stream.channels)[:, self._taken]
+        values = decoded(data, WIDTH, self._stream.channels)[:, self._taken]
         self._dater.add(
             np.pad(values.astype(np.float64), ((0, 0), (1, 0)))
         )  # in front, where a sensor's own time would stand

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 
 from edged.domain.errors import DeviceError, SourceLostError
 from edged.sources import microphone
-from edged.sources.microphone import open_source
+from edged.sources.microphone import MOST_WAITING, open_source
 from fakes.clock import FakeClock
+from fakes.waiting import until
 
 
 class Audio:
@@ -31,7 +33,6 @@ class Audio:
         self.found_after = 1 << 20
         self.starts: Exception | None = None
         self.channels = 0
-        self.read_available = 1 << 20
 
     def RawInputStream(self, **asked: Any) -> Audio:  # noqa: N802 - the library's name
         if self.opens and self.looks < self.found_after:
@@ -47,19 +48,19 @@ class Audio:
     def start(self) -> None:
         if self.starts:
             raise self.starts
+        for block in self.blocks:
+            if isinstance(block, Exception):
+                self.asked["finished_callback"]()
+            else:
+                frames = self.asked["blocksize"]
+                sound = np.full((frames, self.channels), 16_384, "<i2").tobytes()
+                self.asked["callback"](sound, frames, None, block)
 
     def _terminate(self) -> None:
         pass
 
     def _initialize(self) -> None:
         self.looks += 1
-
-    def read(self, frames: int) -> tuple[bytes, bool]:
-        block = self.blocks.pop(0)
-        if isinstance(block, Exception):
-            raise block
-        has_lost: bool = block
-        return np.full((frames, self.channels), 16_384, "<i2").tobytes(), has_lost
 
     def close(self) -> None:
         self.closes += 1
@@ -98,7 +99,7 @@ def test_sound_that_was_lost_is_a_gap() -> None:
 def test_a_microphone_that_went_away_is_lost() -> None:
     source = open_source(clock=FakeClock(), library=Audio(Audio.PortAudioError("Unanticipated\nhost error")))
 
-    with pytest.raises(SourceLostError, match="cannot record on: Unanticipated host error") as caught:
+    with pytest.raises(SourceLostError, match="cannot record on: no sound came, expected 16000 samples") as caught:
         source.read()
     assert caught.value.code == "microphone-lost"
 
@@ -114,15 +115,38 @@ def test_a_closed_microphone_gives_nothing_more() -> None:
     assert "closed" in repr(source)
 
 
-def test_an_error_that_closing_caused_is_none() -> None:
-    class Closing(Audio):
-        def read(self, frames: int) -> tuple[bytes, bool]:
-            source.close()
-            raise Audio.PortAudioError(frames)
+def test_closing_ends_a_read_that_waits() -> None:
+    source = open_source(clock=FakeClock(), library=Audio())
+    read: list[object] = []
+    reader = threading.Thread(target=lambda: read.append(source.read()))
+    reader.start()
+    until(source._closing._reading.locked, "it reads")
 
-    source = open_source(clock=FakeClock(), library=Closing())
+    source.close()
+    reader.join()
 
+    assert read == [None]
     assert source.read() is None
+
+
+def test_one_that_gives_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(microphone, "SILENT_S", 0.01)
+
+    with pytest.raises(SourceLostError, match="no sound came"):
+        open_source(clock=FakeClock(), library=Audio()).read()
+
+
+def test_what_nobody_fetches_in_time_is_a_gap() -> None:
+    audio = Audio(*[False] * (MOST_WAITING + 3))
+    source = open_source(clock=FakeClock(), library=audio)
+
+    for _ in range(MOST_WAITING):
+        source.read()
+    assert source.drops == {}
+    audio.blocks = [False]
+    audio.start()
+    source.read()
+    assert source.drops == {"overrun": 1}
 
 
 @pytest.mark.parametrize(
