@@ -62,7 +62,7 @@ def open_source(
     """
     library = library or _sounddevice()
     block = max(1, int(rate_hz) // BLOCKS_A_SECOND)
-    heard = _Heard()
+    heard = _Heard(clock)
     asked = {
         "samplerate": rate_hz,
         "device": device,
@@ -80,20 +80,22 @@ def open_source(
                 remedy += "; restart edged if it was plugged in just now: while another one is open, none is found anew"
             raise DeviceError(message, remedy=remedy, code="microphone-missing") from error
         _open.add(stream)
-    return MicrophoneSource(stream, heard, clock, channels, rate_hz)
+    return MicrophoneSource(stream, heard, channels, rate_hz)
 
 
 class _Heard:
     """What PortAudio's own thread hands over: that one may hang in a driver, and whoever reads here shall not."""
 
-    def __init__(self) -> None:
-        self._blocks: Queue[tuple[bytes, bool] | None] = Queue(MOST_WAITING)
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._blocks: Queue[tuple[bytes, bool, int, int] | None] = Queue(MOST_WAITING)
         self._has_lost = False
 
     def take(self, data: Any, _frames: int, _time: Any, status: Any) -> None:
         """Keep a block; where nobody fetches any, it is lost. Called by PortAudio."""
+        has_lost = self._has_lost or bool(status)
         try:
-            self._blocks.put_nowait((bytes(data), self._has_lost or bool(status)))
+            self._blocks.put_nowait((bytes(data), has_lost, self._clock.monotonic_ns(), self._clock.wall_ns()))
             self._has_lost = False
         except Full:
             self._has_lost = True
@@ -103,8 +105,11 @@ class _Heard:
         with suppress(Full):
             self._blocks.put_nowait(None)
 
-    def next(self) -> tuple[bytes, bool] | None:
-        """Wait for a block, and whether something before it was lost; None when no more will come, or none came for ``SILENT_S``."""
+    def next(self) -> tuple[bytes, bool, int, int] | None:
+        """Wait for a block; None when no more will come, or none came for ``SILENT_S``.
+
+        With whether something before it was lost, and when it came by both clocks: whoever reads may be late.
+        """
         try:
             return self._blocks.get(timeout=SILENT_S)
         except Empty:
@@ -114,8 +119,8 @@ class _Heard:
 class MicrophoneSource:
     """Blocks of a fiftieth of a second, float32 in -1..1. ``drops`` counts ``overrun``: sound that nobody fetched in time."""
 
-    def __init__(self, stream: Any, heard: _Heard, clock: Clock, channels: Sequence[int], rate_hz: float) -> None:
-        self._stream, self._heard, self._clock = stream, heard, clock
+    def __init__(self, stream: Any, heard: _Heard, channels: Sequence[int], rate_hz: float) -> None:
+        self._stream, self._heard = stream, heard
         self._taken, self._rate_hz = list(channels), rate_hz
         self._dater = Dater(RateDating(rate_hz), has_time=False)
         self.drops: Counter[str] = self._dater.drops
@@ -160,8 +165,7 @@ class MicrophoneSource:
             finally:
                 _open.discard(self._stream)
 
-    def _samples(self, data: bytes, has_lost: bool) -> Samples | None:  # noqa: FBT001 - as it was heard
-        now_ns = self._clock.monotonic_ns()
+    def _samples(self, data: bytes, has_lost: bool, came_ns: int, wall_ns: int) -> Samples | None:  # noqa: FBT001 - as it was heard
         if has_lost:
             self.drops["overrun"] += 1
             self._dater.lose(int(LATE_STEPS))  # a gap; how long it was tells the arrival
@@ -169,10 +173,10 @@ class MicrophoneSource:
         self._dater.add(
             np.pad(values.astype(np.float64), ((0, 0), (1, 0)))
         )  # in front, where a sensor's own time would stand
-        dated = self._dater.dated(now_ns / NS_PER_S)
+        dated = self._dater.dated(came_ns / NS_PER_S)
         if dated is None:
             return None
-        stamp = Stamp(self._dater.samples - 1, now_ns, self._clock.wall_ns(), float(dated[0][-1]))
+        stamp = Stamp(self._dater.samples - 1, came_ns, wall_ns, float(dated[0][-1]))
         return Samples(values, dated[0], stamp)
 
 

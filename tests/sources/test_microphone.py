@@ -85,6 +85,18 @@ def test_a_block_is_a_fiftieth_of_a_second_of_the_channels_that_are_taken() -> N
     assert (audio.asked["samplerate"], audio.asked["channels"], audio.asked["device"]) == (16_000.0, 2, None)
 
 
+def test_sound_that_waited_is_as_old_as_it_is() -> None:
+    clock = FakeClock()
+    source = open_source(clock=clock, library=Audio(False))
+    came_ns, came_wall_ns = clock.monotonic_ns(), clock.wall_ns()
+    clock.advance(0.5)
+
+    samples = source.read()
+
+    assert samples is not None
+    assert (samples.stamp.mono_ns, samples.stamp.wall_ns) == (came_ns, came_wall_ns)
+
+
 def test_sound_that_was_lost_is_a_gap() -> None:
     source = open_source(clock=FakeClock(), library=Audio(False, True))
     first, second = source.read(), source.read()
