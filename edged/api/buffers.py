@@ -39,6 +39,11 @@ class Buffers:
     def __repr__(self) -> str:
         return f"<Buffers {len(self._free)} kept, {sum(map(len, self._free))} bytes>"
 
+    @property
+    def taken(self) -> int:
+        """Bytes that are counted in."""
+        return self._taken
+
     def take(self, size: int) -> None:
         """Count in what somebody is about to lay down; ``leave`` counts it out. Raises RefusedError when others take too much already."""
         with self._lock:

@@ -14,7 +14,10 @@ from typing import Any, cast
 from httptools import HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from edged.api.again import AGAIN
+from edged.api.alarm import Alarm
 from edged.api.bodies import GONE, TAKE, WORTH_TAKING_BYTES, GoneError
+from edged.api.repeating import Repeating
 
 HEAD_BYTES = 32_768
 MOST_HEADERS = 128
@@ -57,7 +60,10 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._is_in_head = True
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self.loop)
+        self._repeating = Repeating(self, self._alarm, MESSAGE_S)
+        self._began = b""
+        self._closing_s = 0.0
         self._write_timer: asyncio.TimerHandle | None = None
         self._taking: _Taking | None = None
         self._at_the_end: set[Callable[[], None]] = set()
@@ -68,25 +74,31 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.connections) > self.most or self._of_one_address() > self.most - self.most // SPARED:
             transport.abort()
             return
-        self._limit(HEAD_S)
+        self._alarm.set(HEAD_S, self.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the timers go."""
-        self._unlimited()
+        self._repeating.lost()
+        self._alarm.close()
         self._let_write()
         super().connection_lost(exc)
-        if self.timeout_keep_alive_task is not None:
-            # Uvicorn lets it run on where the client broke the connection off: a minute in which all of this would be kept.
-            self.timeout_keep_alive_task.cancel()
-            self.timeout_keep_alive_task = None
+        # Uvicorn lets it run on where the client broke the connection off: a minute in which all of this would be kept.
+        self.rouse()
         self._taken(GoneError())
         for tell in tuple(self._at_the_end):
             tell()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser while the head, and what stands beside a body that comes in chunks, stay within their size."""
-        if self._is_in_head and self._timer is None:
-            self._limit(HEAD_S)
+        if self._repeating.is_busy:
+            self._repeating.hold(data)
+            return
+        self._began = data if self._is_between() else b""
+        if self._began and self._repeating.begins(data):
+            return
+        self._repeating.leave()
+        if self._is_in_head and not self._alarm.is_set:
+            self._alarm.set(HEAD_S, self.abort)
         if self._head_bytes > HEAD_BYTES:
             self.send_400_response("Request header too large.")
             return
@@ -106,11 +118,15 @@ class GuardedProtocol(HttpToolsProtocol):
             message = f"more than {MOST_PIPELINED} requests at once"
             raise ValueError(message)
         self._is_in_head, self._head_bytes = False, 0
-        self._limit(MESSAGE_S)
+        self._alarm.set(MESSAGE_S, self.abort)
         super().on_headers_complete()
+        # Of what came together the first head alone begins where that does.
+        began, self._began = self._began, b""
         if self.cycle is not None:
             scope = cast("dict[str, Any]", self.scope)
             scope[TAKE], scope[GONE] = partial(self._take, self.cycle), self._at_the_end
+            if began:
+                scope[AGAIN] = partial(self._repeating.learn, began, scope)
             if _can_go_straight(self.headers):
                 # Until somebody says where it shall lie.
                 self.flow.pause_reading()
@@ -126,11 +142,16 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def rest(self) -> memoryview | None:
         """Give where the rest of a body shall lie, when it can be read straight there; never empty."""
+        if self._repeating.is_busy:
+            return self._repeating.rest()
         taking = self._taking
         return taking.room[taking.at :] if taking is not None and taking.is_straight else None
 
     def arrived(self, count: int) -> None:
         """Count what was read there. Behind the body another parser goes on: this one would wait for what it has not seen."""
+        if self._repeating.is_busy:
+            self._repeating.arrived(count)
+            return
         taking = self._taking
         if taking is None:
             return
@@ -144,19 +165,48 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Expect the next head."""
         self._is_in_head, self._head_bytes = True, 0
-        self._unlimited()
+        self._alarm.clear()
         super().on_message_complete()
         self._taken(GoneError())
+
+    def shutdown(self) -> None:
+        """Close the connection once what is in hand is answered."""
+        if not self._repeating.end():
+            super().shutdown()
+
+    def rouse(self) -> None:
+        """Do not close it for its silence."""
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
+
+    def abort(self) -> None:
+        """Break it off, also while it is being closed: that waits until the client has taken everything."""
+        self.transport.abort()
+
+    def look(self, now_s: float) -> None:
+        """Break off what has been closing for long; called now and then with the loop's time."""
+        if not self.transport.is_closing():
+            return
+        self._closing_s = self._closing_s or now_s
+        if now_s - self._closing_s > WRITE_S:
+            self.abort()
 
     def pause_writing(self) -> None:
         """Give the client time to take what was written."""
         super().pause_writing()
-        self._write_timer = self.loop.call_later(WRITE_S, self._abort)
+        self._write_timer = self.loop.call_later(WRITE_S, self.abort)
 
     def resume_writing(self) -> None:
         """Go on writing."""
         self._let_write()
         super().resume_writing()
+
+    def _is_between(self) -> bool:
+        """Whether the next byte begins a request, and no other is in hand."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        is_free = cycle is None or (cycle.response_complete and not self.pipeline)
+        return is_free and self._is_in_head and not self._head_bytes
 
     async def _take(self, cycle: RequestResponseCycle, room: memoryview) -> None:
         """Fill ``room``, which is as long as the body, from here on without a copy in between. Raises GoneError."""
@@ -195,23 +245,10 @@ class GuardedProtocol(HttpToolsProtocol):
         hosts = [one.client[0] for one in cast("set[GuardedProtocol]", self.connections) if one.client is not None]
         return hosts.count(self.client[0]) if self.client is not None else 0
 
-    def _limit(self, seconds: float) -> None:
-        self._unlimited()
-        self._timer = self.loop.call_later(seconds, self._abort)
-
-    def _unlimited(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _let_write(self) -> None:
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
-
-    def _abort(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.abort()
 
 
 def _can_go_straight(headers: Iterable[tuple[bytes, bytes]]) -> bool:

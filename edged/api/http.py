@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from edged.api import words
+from edged.api.again import AGAIN, Known, known
 from edged.api.bodies import GONE, GoneError, read_body
 from edged.api.buffers import Buffers
 from edged.api.handlers import Handlers
@@ -227,11 +228,11 @@ class InferenceApi:
         header_bytes = _header_bytes(request)
         body = await read_body(request, self.body_limit, self.buffers, header_bytes or 0)
         try:
-            return await self._answered(request, await self._call(request, body.view, header_bytes))
+            return await self._answered(request, await self._call(request, body.view, header_bytes), body.view)
         finally:
             body.close()
 
-    async def _answered(self, request: Request, call: Call) -> Response:
+    async def _answered(self, request: Request, call: Call, view: memoryview) -> Response:
         asked = call.request
         if self.handlers.tracer is not None:
             asked = replace(asked, traceparent=header(request, _TRACEPARENT))
@@ -242,7 +243,18 @@ class InferenceApi:
         write = partial(write_response, call, response, self.handlers.regions)
         is_large = not call.is_binary and sum(_bytes(one) for one in response.outputs) > LARGE_BYTES
         body, json_bytes = await aside(write) if is_large else write()
+        self._learn(request, call, view, pending)
         return await _packed(request, body, json_bytes)
+
+    def _learn(self, request: Request, call: Call, body: memoryview, pending: Pending) -> None:
+        """Offer the connection to answer the same without reading it again."""
+        learn: Callable[[Known], None] | None = request.scope.get(AGAIN)
+        ahead = _header_bytes(request)
+        if learn is None or not ahead:
+            return
+        kept = known(request, call, body, ahead, pending, (self.handlers, self.buffers))
+        if kept is not None:
+            learn(kept)
 
     async def _call(self, request: Request, body: memoryview, header_bytes: int | None) -> Call:
         model, version = _model(request)

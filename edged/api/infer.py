@@ -36,6 +36,10 @@ LONGEST_US = 1 << 62
 """gRPC says centuries for a call that has no deadline."""
 
 
+Ask = Callable[[Instance], Any]
+Answer = Callable[[Any], tuple[Tensor, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class InferRequest:
     """What a client asks. ``version`` empty: the one that runs. ``outputs`` None: all of them.
@@ -79,14 +83,38 @@ class InferResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """A request that waits, or runs."""
+class Question:
+    """What is asked of a model and how its answer is made, for as many requests as differ by their numbers alone."""
 
     request: InferRequest
     served: Served
-    job: Job
     clock: Clock
-    _answer: Callable[[Any], tuple[Tensor, ...]] = field(repr=False)
+    wait_ns: int
+    answer: Answer = field(repr=False)
+
+    def begin(self, ask: Ask, tensors: list[Array] | None) -> Pending:
+        """Let a request wait; ``tensors`` may lie beside others in a run. Raises RefusedError."""
+        now_ns = self.clock.monotonic_ns()
+        job = Job(ask, now_ns + self.wait_ns, now_ns, tensors=tensors)
+        self.served.submit(job, self.request.priority or USUAL_PRIORITY)
+        return Pending(self, job)
+
+    def again(self, arrays: list[Array]) -> Pending:
+        """Let a request for tensors wait that brings these, in the engine's order and of the same shapes. Raises RefusedError."""
+        return self.begin(partial(_infer, arrays, self.request.step), _beside(arrays, self.served))
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A request that waits, or runs."""
+
+    question: Question
+    job: Job
+
+    @property
+    def served(self) -> Served:
+        """The model."""
+        return self.question.served
 
     @property
     def future(self) -> Future[Any]:
@@ -95,13 +123,14 @@ class Pending:
 
     def left_s(self) -> float:
         """Give how long it may still wait for its run to begin."""
-        return max(0.0, (self.job.deadline_ns - self.clock.monotonic_ns()) / NS_PER_S)
+        return max(0.0, (self.job.deadline_ns - self.question.clock.monotonic_ns()) / NS_PER_S)
 
     def expire(self) -> None:
         """Refuse it when it still waits, since its time is over. When it runs already, its answer will come."""
         if self.served.withdraw(self.job):
             self.served.counts.refused("late")
-            self.future.set_exception(late(self.request.model, self.clock.monotonic_ns() - self.job.arrived_ns))
+            waited_ns = self.question.clock.monotonic_ns() - self.job.arrived_ns
+            self.future.set_exception(late(self.question.request.model, waited_ns))
 
     def forget(self) -> None:
         """Take it out of the line since nobody waits for its answer any more."""
@@ -119,37 +148,36 @@ class Pending:
 
     def answer(self, found: Any) -> InferResponse:
         """Make the response of what the future gave."""
-        brought = self.served.brought
-        return InferResponse(brought.name, brought.version, self.request.id, self._answer(found))
+        question, brought = self.question, self.served.brought
+        return InferResponse(brought.name, brought.version, question.request.id, question.answer(found))
 
 
 def begin(request: InferRequest, served: Served, clock: Clock, limit_s: float) -> Pending:
     """Check a request and let it wait. ``limit_s`` is the longest that any may wait. Raises RefusedError."""
-    now_ns = clock.monotonic_ns()
     limit_ns = int(limit_s * NS_PER_S)
     wait_ns = min(limit_ns, request.timeout_us * NS_PER_US) if request.timeout_us else limit_ns
     if served.brought.remembers and request.step is None:
         message = f"cannot run {request.model!r} alone: it remembers what it saw, expected sequence_id, and sequence_start with the first"
         raise invalid(message)
-    ask, answer, tensors = (_decoding if request.decoded else _plain)(request, served)
-    job = Job(ask, now_ns + wait_ns, now_ns, tensors=tensors)
-    served.submit(job, request.priority or USUAL_PRIORITY)
-    return Pending(request, served, job, clock, answer)
-
-
-Ask = Callable[[Instance], Any]
-Answer = Callable[[Any], tuple[Tensor, ...]]
-
-
-def _plain(request: InferRequest, served: Served) -> tuple[Ask, Answer, list[Array] | None]:
-    """Give how it is asked and answered, and what may lie beside others in a run: tensors that agree on how many items they bring."""
+    question = partial(Question, replace(request, inputs=()), served, clock, wait_ns)
+    if request.decoded:
+        ask, answer = _decoding(request, served)
+        return question(answer).begin(ask, None)
     arrays = fitted(request.inputs, served.brought.inputs)
+    return question(_picking(request, served)).again(arrays)
+
+
+def _picking(request: InferRequest, served: Served) -> Answer:
+    """Give how a request for tensors is answered. Raises RefusedError."""
     names = [spec.name for spec in served.brought.outputs]
     wanted = _wanted(request, names)
     places = [names.index(name) for name in wanted]
-    answer = partial(_picked, tuple(zip(wanted, places, strict=True)))
-    shares = rows_of(arrays) > 0 and not served.brought.remembers
-    return partial(_infer, arrays, request.step), answer, arrays if shares else None
+    return partial(_picked, tuple(zip(wanted, places, strict=True)))
+
+
+def _beside(arrays: list[Array], served: Served) -> list[Array] | None:
+    """Give what may lie beside others in a run: tensors that agree on how many items they bring."""
+    return arrays if rows_of(arrays) > 0 and not served.brought.remembers else None
 
 
 def _infer(arrays: list[Array], step: Step | None, instance: Instance) -> list[Array]:
@@ -160,7 +188,8 @@ def _picked(wanted: tuple[tuple[str, int], ...], found: list[Array]) -> tuple[Te
     return tuple(named(name, found[place]) for name, place in wanted)
 
 
-def _decoding(request: InferRequest, served: Served) -> tuple[Ask, Answer, None]:
+def _decoding(request: InferRequest, served: Served) -> tuple[Ask, Answer]:
+    """Give how a picture or a window is asked for and answered. Raises RefusedError."""
     given = _given(request, served)
     wanted = _wanted(request, [words.ANSWER, words.TEXT])
 
@@ -168,7 +197,7 @@ def _decoding(request: InferRequest, served: Served) -> tuple[Ask, Answer, None]
         told = {tensor.name: tensor for tensor in words.answered(found)}
         return tuple(told[name] for name in wanted)
 
-    return (lambda instance: instance.answer(given, request.step)), answer, None
+    return (lambda instance: instance.answer(given, request.step)), answer
 
 
 def _given(request: InferRequest, served: Served) -> bytes | Frame:

@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -21,6 +22,7 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from edged.api.access import Access, Right
+from edged.api.again import LETS_IN
 from edged.api.bodies import GoneError
 from edged.api.guesses import Guesses
 from edged.api.heads import header
@@ -86,6 +88,10 @@ class Application:
         place, scope["path_params"] = known
         await place(scope, receive, send)
 
+    def lets_in(self, access: Access) -> bool:
+        """Whether who was let in by this still is, without another look."""
+        return self.access is access and self.guesses.is_calm
+
     def know(self, path: str, place: _Place, names: dict[str, Any]) -> None:
         """Remember what the router found: looking it up again costs a request as much as reading it."""
         if len(path) > MOST_KNOWN_CHARS:
@@ -107,13 +113,8 @@ class _Place:
             self._application.know(scope["path"], self, scope["path_params"])
         try:
             response = await self._answer(request)
-        except EdgedError as error:
-            response = refused(refusal(error))
-        except GoneError:
-            response = Response(status_code=CLIENT_CLOSED)
-        except Exception:  # noqa: BLE001 - one request must not cost the others their server
-            _LOG.exception("http.broken")
-            response = document({"error": "met a fault of its own; the log has it"}, STATUS["fault"])
+        except Exception as error:  # noqa: BLE001 - one request must not cost the others their server
+            response = failed(error)
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
@@ -135,8 +136,10 @@ class _Place:
         host, origin, authorization = (header(request, name) for name in (b"host", b"origin", b"authorization"))
         if right != "open":
             guesses.check(address)
+        access = self._application.access
+        request.scope[LETS_IN] = partial(self._application.lets_in, access)
         try:
-            self._application.access.check(right, host=host, origin=origin, authorization=authorization)
+            access.check(right, host=host, origin=origin, authorization=authorization)
         except RefusedError as error:
             if error.kind == "unauthenticated":
                 guesses.wrong(address, authorization)
@@ -160,6 +163,16 @@ def refused(error: RefusedError) -> Response:
         # What is left of the body is not worth reading.
         headers["Connection"] = "close"
     return document({"error": str(error)}, STATUS[error.kind], headers)
+
+
+def failed(error: Exception) -> Response:
+    """Give the response to a request that something came in the way of."""
+    if isinstance(error, EdgedError):
+        return refused(refusal(error))
+    if isinstance(error, GoneError):
+        return Response(status_code=CLIENT_CLOSED)
+    _LOG.error("http.broken", exc_info=error)
+    return document({"error": "met a fault of its own; the log has it"}, STATUS["fault"])
 
 
 class Lane:

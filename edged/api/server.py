@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,7 +155,8 @@ class HttpServer:
 
     async def _served(self, listener: socket.socket, application: Application) -> None:
         server = self._server = uvicorn.Server(_settings(self._listening, application))
-        beating = asyncio.ensure_future(self._beat(application))
+        connections = cast("set[GuardedProtocol]", server.server_state.connections)
+        beating = asyncio.ensure_future(self._beat(application, connections))
         logs.event(_LOG, "http.listens", url=self._listening.url)
         try:
             if not self._stop.is_set():
@@ -165,9 +166,12 @@ class HttpServer:
             with suppress(asyncio.CancelledError):
                 await beating
 
-    async def _beat(self, application: Application) -> None:
+    async def _beat(self, application: Application, connections: Collection[GuardedProtocol]) -> None:
         while True:
             self._heartbeat_ns = self._clock.monotonic_ns()
+            now_s = asyncio.get_running_loop().time()
+            for connection in tuple(connections):
+                connection.look(now_s)
             for work in application.upkeep:
                 work()
             await asyncio.sleep(BEAT_S)

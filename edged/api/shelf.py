@@ -80,6 +80,11 @@ class Shelf:
         slot = self._slots.get(name)
         return (slot is not None and slot.served is not None) or not self._supplier.runs(name)
 
+    def holds(self, name: str, served: Served) -> bool:
+        """Whether this is what answers for a name now."""
+        slot = self._slots.get(name)
+        return slot is not None and slot.served is served
+
     def get(self, name: str, version: str = "") -> Served:
         """Give a model that is ready; brings in one that a pipeline runs. ``version`` empty is the one that is loaded.
 

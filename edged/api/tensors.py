@@ -8,6 +8,7 @@ copied only where it does not begin at a multiple of its element's size. Every f
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -37,8 +38,11 @@ DTYPES = MappingProxyType(
 )
 """The protocol's names of types, and NumPy's. ``BYTES`` has none: its elements are of any length."""
 DATATYPES = MappingProxyType({dtype: datatype for datatype, dtype in DTYPES.items()})
+_NAMES = {np.dtype(dtype): datatype for datatype, dtype in DTYPES.items()}
+"""NumPy writes a type's name anew each time, in 15 calls."""
 MAX_RANK = 16
 """No model has more dimensions; NumPy allows 64."""
+_IS_LITTLE = sys.byteorder == "little"
 MOST_NAME_CHARS = 256
 """Longer than any tensor's; what is refused is told with its name, in gRPC's trailers too, which hold 8 KB."""
 MOST_ALONG = 1 << 48
@@ -61,7 +65,7 @@ class Tensor:
 
 def named(name: str, array: Array) -> Tensor:
     """Give an engine's array as a tensor."""
-    return Tensor(name, DATATYPES[array.dtype.name], array.shape, array)
+    return Tensor(name, _NAMES[array.dtype], array.shape, array)
 
 
 def from_bytes(name: str, datatype: str, shape: Sequence[Any], raw: memoryview) -> Tensor:
@@ -125,7 +129,7 @@ def to_bytes(tensor: Tensor) -> bytes:
     if isinstance(tensor.data, tuple):
         return b"".join(len(one).to_bytes(LENGTH_BYTES, "little") + one for one in tensor.data)
     array = tensor.data
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    return (array if _IS_LITTLE else array.byteswap()).tobytes()
 
 
 def to_values(tensor: Tensor) -> list[Any]:

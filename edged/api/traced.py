@@ -13,20 +13,21 @@ from edged.telemetry.trace import Span, Trace, Tracer, read_traceparent
 
 def follow(tracer: Tracer, pending: Pending) -> None:
     """Give away the spans of a request when it is over, if its trace is collected."""
-    parent = read_traceparent(pending.request.traceparent)
+    parent = read_traceparent(pending.question.request.traceparent)
     trace = tracer.begin(parent)
     if trace.is_sampled:
         pending.future.add_done_callback(partial(_tell, tracer, pending, trace, parent.span_id if parent else None))
 
 
 def _tell(tracer: Tracer, pending: Pending, trace: Trace, parent_id: int | None, future: Future[Any]) -> None:
-    job, clock, brought = pending.job, pending.clock, pending.served.brought
+    question, job = pending.question, pending.job
+    clock, brought = question.clock, question.served.brought
     ended_ns = clock.monotonic_ns()
     to_wall_ns = clock.wall_ns() - ended_ns
     arrived_ns, until_ns = to_wall_ns + job.arrived_ns, to_wall_ns + ended_ns
     # A request that was refused in the line never began.
     began_ns = to_wall_ns + (job.began_ns or ended_ns)
-    about = {"edged.model": brought.name, "edged.model.version": brought.version, "edged.request": pending.request.id}
+    about = {"edged.model": brought.name, "edged.model.version": brought.version, "edged.request": question.request.id}
     spans = [Span(f"infer {brought.name}", trace, parent_id, arrived_ns, until_ns, about, _failure(future), "server")]
     spans.append(Span("queue", tracer.child(trace), trace.span_id, arrived_ns, began_ns))
     if job.began_ns:

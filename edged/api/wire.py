@@ -26,6 +26,7 @@ MOST_TENSORS = 256
 """Inputs, or outputs, of one request."""
 MOST_KEPT, MOST_KEPT_BYTES = 16, 4096
 """So many JSON texts of at most this size are kept with what they say."""
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def write_response(call: Call, response: InferResponse, regions: Regions) -> tup
     document: dict[str, Any] = {"model_name": response.model, "model_version": response.version, "outputs": outputs}
     if response.id:
         document["id"] = response.id
-    header = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    header = _ENCODER.encode(document).encode("utf-8", "surrogatepass")
     return (b"".join([header, *binary]), len(header)) if binary else (header, None)
 
 

@@ -6,8 +6,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from edged.pipeline.line import Line
 from edged.pipeline.loop import Loop
 from edged.pipeline.memory import RememberingEngine
 from edged.pipeline.model import Model
-from edged.pipeline.turns import Turns
+from edged.pipeline.turns import Held, Turns
 from edged.update.manifest import find_bundles
 
 LAST = -1_000_000
@@ -57,15 +57,12 @@ class Guests:
         self._alone, self._beside = Turns(places), Turns(max(1, places - 1))
         self._threads = threading.local()
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self) -> GuestTurn:
         """Wait for a place and hold it."""
         lines = self._lines()
         if lines:
             self._give_way()
-        mine = self._beside if lines else self._alone
-        with mine.turn(), self._turns.turn(LAST):
-            yield
+        return GuestTurn((self._beside if lines else self._alone).turn(), self._turns.turn(LAST))
 
     def _give_way(self) -> None:
         """Let this thread run behind the pipelines' where there are more at work than processors; once, since there is no way back."""
@@ -74,6 +71,29 @@ class Guests:
             sys.setswitchinterval(SWITCH_S)
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+
+
+class GuestTurn:
+    """A place among the requests, and then one on a processor."""
+
+    __slots__ = ("_among", "_on")
+
+    def __init__(self, among: Held, on: Held) -> None:
+        self._among, self._on = among, on
+
+    def __enter__(self) -> None:
+        """Wait for both."""
+        self._among.__enter__()
+        try:
+            self._on.__enter__()
+        except BaseException:
+            self._among.__exit__()
+            raise
+
+    def __exit__(self, *_error: object) -> None:
+        """Give both up."""
+        self._on.__exit__()
+        self._among.__exit__()
 
 
 class BoxModels:

@@ -1,0 +1,123 @@
+"""What a client asked, kept for when it asks the same again: the same head and the same JSON, byte for byte, with other numbers behind.
+
+Programs ask like that, thousands of times on one connection. Reading it again costs a request as much Python each time, a millisecond
+on a small box whose caches the model has just emptied; this leaves the numbers' place, their run and the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from starlette.requests import Request
+
+from edged.api.bodies import Body
+from edged.api.buffers import Buffers
+from edged.api.handlers import Handlers
+from edged.api.heads import table
+from edged.api.infer import Pending, Question
+from edged.api.refusal import RefusedError
+from edged.api.tensors import Tensor
+from edged.api.wire import Call, write_response
+from edged.domain.tensor import Array
+
+AGAIN = "edged.again"
+"""Where a connection takes a ``Known`` (see ``edged.api.repeating``)."""
+LETS_IN = "edged.lets-in"
+"""Where the application says whether who was let in still is."""
+HEADER_LENGTH = b"inference-header-content-length"
+BINARY = (b"content-type", b"application/octet-stream")
+SPECIAL = {b"expect", b"transfer-encoding", b"content-encoding", b"accept-encoding", b"upgrade"}
+"""What asks for more than the numbers' way in and out."""
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an input's numbers lie in the body."""
+
+    at: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def view(self, body: memoryview) -> Array:
+        array: Array = np.ndarray(self.shape, self.dtype, body, self.at)
+        return array
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A request that was answered. ``size`` is its body's, of which the first ``ahead`` bytes are JSON."""
+
+    size: int
+    ahead: int
+    _places: tuple[_Place, ...]
+    _question: Question
+    _call: Call
+    _handlers: Handlers
+    _buffers: Buffers
+    _lets_in: Callable[[], bool]
+
+    def room(self) -> Body | None:
+        """Give memory for a body; None when this time all has to be looked at, who may ask, which model runs and what is free."""
+        served = self._question.served
+        if (
+            not self._lets_in()
+            or not self._handlers.shelf.holds(self._question.request.model, served)
+            or not served.has_room
+        ):
+            return None
+        try:
+            return Body(self._buffers, self.size, self.ahead)
+        except (RefusedError, MemoryError):
+            return None
+
+    def begin(self, body: memoryview) -> Pending:
+        """Let it wait for its run. Raises RefusedError."""
+        return self._question.again([place.view(body) for place in self._places])
+
+    def answer(self, pending: Pending) -> tuple[Headers, bytes]:
+        """Answer what is done. Raises RefusedError."""
+        body, json_bytes = write_response(self._call, pending.answer(pending.future.result(0)), self._handlers.regions)
+        length = (b"content-length", b"%d" % len(body))
+        return ((HEADER_LENGTH, b"%d" % (json_bytes or 0)), length, BINARY), body
+
+
+def known(
+    request: Request, call: Call, body: memoryview, ahead: int, pending: Pending, about: tuple[Handlers, Buffers]
+) -> Known | None:
+    """Give what is worth keeping of a request that was answered in binary; None of one that says more than numbers."""
+    handlers, buffers = about
+    headers = table(request)
+    lets_in: Callable[[], bool] | None = request.scope.get(LETS_IN)
+    if lets_in is None or not SPECIAL.isdisjoint(headers) or headers.get(b"connection", b"keep-alive") != b"keep-alive":
+        return None
+    asked = call.request
+    if handlers.tracer is not None or asked.decoded or asked.step is not None:
+        return None
+    if not all(call.is_binary or one.is_binary for one in call.outputs) or any(one.region for one in call.outputs):
+        return None
+    given = {tensor.name: tensor for tensor in asked.inputs}
+    places = [_place(given[spec.name], body) for spec in pending.served.brought.inputs]
+    lying = [place for place in places if place is not None]
+    if len(lying) != len(places):
+        return None
+    kept = replace(call, request=pending.question.request)
+    return Known(len(body), ahead, tuple(lying), pending.question, kept, handlers, buffers, lets_in)
+
+
+def _place(tensor: Tensor, body: memoryview) -> _Place | None:
+    """Give where a tensor lies on a body; None of one that does not, or whose bytes have to be looked at."""
+    array = tensor.data
+    if not isinstance(array, np.ndarray) or tensor.datatype == "BOOL":
+        return None
+    at = _address(array) - _address(np.frombuffer(body, np.uint8))
+    lies = 0 <= at <= len(body) - array.nbytes and array.flags.aligned and array.flags.c_contiguous
+    return _Place(at, array.shape, array.dtype) if lies else None
+
+
+def _address(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address

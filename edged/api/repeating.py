@@ -1,0 +1,175 @@
+"""A connection whose client asks what it asked before (see ``edged.api.again``): the numbers are read to their place, and answered.
+
+The parser does not see such a request, and no task runs for it: what a connection owes its client, room, time and an answer whatever
+becomes of it, is owed here in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from edged.api.again import Known
+from edged.api.alarm import Alarm
+from edged.api.bodies import Body
+from edged.api.infer import Pending
+from edged.api.routes import failed
+
+if TYPE_CHECKING:
+    from edged.api.guarded import GuardedProtocol
+
+END = b"\r\n\r\n"
+CLOSES = ((b"connection", b"close"),)
+NOTHING = memoryview(b"")
+
+
+class Repeating:
+    """What one connection knows, and the request that it answers by it."""
+
+    def __init__(self, connection: GuardedProtocol, alarm: Alarm, message_s: float) -> None:
+        """``message_s`` is what a body gets to come."""
+        self._connection, self._alarm, self._message_s = connection, alarm, message_s
+        self._head = b""
+        self._known: Known | None = None
+        self._body: Body | None = None
+        self._room, self._at = NOTHING, 0
+        self._pending: Pending | None = None
+        self._held = b""
+        self._rests = False
+        self._is_last = False
+
+    def __repr__(self) -> str:
+        return f"<Repeating {'a request' if self.is_busy else 'nothing'} of {self._known.size if self._known else 0} bytes>"
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is on its way in, or waits for its answer."""
+        return self._body is not None
+
+    def learn(self, began: bytes, scope: dict[str, Any], known: Known) -> None:
+        """Keep a request whose head was parsed, and which ``began`` with these bytes, in which its head and its JSON may lie whole."""
+        end = began.find(END) + len(END)
+        head = began[: end + known.ahead]
+        if len(head) == end + known.ahead and _is_head(began[: end - len(END)], scope):
+            self._head, self._known = head, known
+
+    def begins(self, data: bytes) -> bool:
+        """Take what came between two requests, when it begins the known one."""
+        known, ahead = self._known, len(self._head)
+        if known is None or not data.startswith(self._head) or len(data) - ahead > known.size - known.ahead:
+            return False
+        body = None if self._connection.flow.write_paused else known.room()
+        if body is None:
+            return False
+        self._body, self._room = body, body.room(known.size)
+        self._at = known.ahead + len(data) - ahead
+        self._room[known.ahead : self._at] = memoryview(data)[ahead:]
+        self._connection.rouse()
+        self._alarm.set(self._message_s, self._connection.abort)
+        self._look(known)
+        return True
+
+    def rest(self) -> memoryview | None:
+        """Give where the rest of the body shall lie; None when nothing of it is missing."""
+        return self._room[self._at :] if self._at < len(self._room) else None
+
+    def arrived(self, count: int) -> None:
+        """Count what was read there."""
+        self._at += count
+        if self._known is not None:
+            self._look(self._known)
+
+    def hold(self, data: bytes) -> None:
+        """Keep what came behind the request, which is all that comes until it is answered."""
+        self._held += data
+        self._connection.flow.pause_reading()
+
+    def leave(self) -> None:
+        """Another kind of request begins."""
+        if self._rests:
+            self._rests = False
+            self._alarm.clear()
+
+    def end(self) -> bool:
+        """Answer the request that is in hand, and close the connection then; False when there is none."""
+        self._is_last = self.is_busy
+        return self._is_last
+
+    def lost(self) -> None:
+        """Take the request out of its line: its client has gone away."""
+        pending, self._known, self._held = self._pending, None, b""
+        self._done()
+        if pending is not None:
+            pending.forget()
+
+    def _look(self, known: Known) -> None:
+        """Ask, when all has come."""
+        if self._at < len(self._room):
+            return
+        try:
+            self._pending = pending = known.begin(self._room)
+        except Exception as error:  # noqa: BLE001 - told to the client
+            self._refuse(error)
+            return
+        self._alarm.set(pending.left_s(), pending.expire)
+        pending.future.add_done_callback(self._tell)
+
+    def _tell(self, _future: object) -> None:
+        """Called on the thread that ran it."""
+        try:
+            self._connection.loop.call_soon_threadsafe(self._answer)
+        except RuntimeError:
+            # The loop is closed, and its connections with it.
+            return
+
+    def _answer(self) -> None:
+        known, pending = self._known, self._pending
+        if known is None or pending is None:
+            return
+        try:
+            headers, body = known.answer(pending)
+        except Exception as error:  # noqa: BLE001 - told to the client
+            self._refuse(error)
+        else:
+            self._respond(HTTPStatus.OK, headers, body)
+
+    def _refuse(self, error: Exception) -> None:
+        response = failed(error)
+        self._respond(response.status_code, response.raw_headers, bytes(response.body))
+
+    def _respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        self._done()
+        connection = self._connection
+        if connection.transport.is_closing():
+            return
+        usual = connection.server_state.default_headers
+        lines = [b"%s: %s\r\n" % header for header in (*usual, *headers, *(CLOSES if self._is_last else ()))]
+        connection.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", body)))
+        if self._is_last:
+            connection.transport.close()
+            return
+        self._rests = True
+        self._alarm.set(connection.timeout_keep_alive, connection.transport.close)
+        held, self._held = self._held, b""
+        if held:
+            connection.flow.resume_reading()
+            connection.data_received(held)
+
+    def _done(self) -> None:
+        self._pending, body, self._body = None, self._body, None
+        self._room, self._at = NOTHING, 0
+        self._alarm.clear()
+        if body is not None:
+            body.close()
+
+
+def _is_head(head: bytes, scope: dict[str, Any]) -> bool:
+    """Whether these bytes are what the parser read, no more and no less: what follows them is the body only then."""
+    first, *lines = head.split(b"\r\n")
+    asked = scope["query_string"]
+    target = scope["raw_path"] + (b"?" + asked if asked else b"")
+    given = [(name.lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
+    return first == b"POST " + target + b" HTTP/1.1" and given == list(scope["headers"])
