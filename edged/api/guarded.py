@@ -63,6 +63,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._alarm = Alarm(self.loop)
         self._repeating = Repeating(self, self._alarm, MESSAGE_S)
         self._began = b""
+        self.room: memoryview | None = None
+        """Where what comes next shall lie, when it can be read straight there; never empty."""
         self._closing_s = 0.0
         self._write_timer: asyncio.TimerHandle | None = None
         self._taking: _Taking | None = None
@@ -140,13 +142,6 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             taking.add(body)
 
-    def rest(self) -> memoryview | None:
-        """Give where the rest of a body shall lie, when it can be read straight there; never empty."""
-        if self._repeating.is_busy:
-            return self._repeating.rest()
-        taking = self._taking
-        return taking.room[taking.at :] if taking is not None and taking.is_straight else None
-
     def arrived(self, count: int) -> None:
         """Count what was read there. Behind the body another parser goes on: this one would wait for what it has not seen."""
         if self._repeating.is_busy:
@@ -156,7 +151,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if taking is None:
             return
         taking.at += count
-        if taking.at == len(taking.room):
+        self.room = taking.room[taking.at :] or None
+        if self.room is None:
             taking.is_straight = False
             self.parser = HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
@@ -204,7 +200,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _is_between(self) -> bool:
         """Whether the next byte begins a request, and no other is in hand."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)
+        cycle: RequestResponseCycle | None = self.cycle
         is_free = cycle is None or (cycle.response_complete and not self.pipeline)
         return is_free and self._is_in_head and not self._head_bytes
 
@@ -221,11 +217,12 @@ class GuardedProtocol(HttpToolsProtocol):
         cycle.body = bytearray()
         if not cycle.more_body:
             self._taken(GoneError())
+        self.room = (taking.room[taking.at :] or None) if is_straight else None
         self.flow.resume_reading()
         try:
             await taking.done
         finally:
-            self._taking = None
+            self._taking = self.room = None
             if taking.is_straight:
                 # Its rest would be read as a request.
                 self.transport.abort()

@@ -7,7 +7,6 @@ becomes of it, is owed here in the same way.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from edged.api.guarded import GuardedProtocol
 
 END = b"\r\n\r\n"
+OK = 200
 CLOSES = ((b"connection", b"close"),)
 NOTHING = memoryview(b"")
 
@@ -34,6 +34,8 @@ class Repeating:
         self._connection, self._alarm, self._message_s = connection, alarm, message_s
         self._head = b""
         self._known: Known | None = None
+        self.is_busy = False
+        """Whether a request is on its way in, or waits for its answer."""
         self._body: Body | None = None
         self._room, self._at = NOTHING, 0
         self._pending: Pending | None = None
@@ -43,11 +45,6 @@ class Repeating:
 
     def __repr__(self) -> str:
         return f"<Repeating {'a request' if self.is_busy else 'nothing'} of {self._known.size if self._known else 0} bytes>"
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a request is on its way in, or waits for its answer."""
-        return self._body is not None
 
     def learn(self, began: bytes, scope: dict[str, Any], known: Known) -> None:
         """Keep a request whose head was parsed, and which ``began`` with these bytes, in which its head and its JSON may lie whole."""
@@ -64,17 +61,13 @@ class Repeating:
         body = None if self._connection.flow.write_paused else known.room()
         if body is None:
             return False
-        self._body, self._room = body, body.room(known.size)
+        self._body, self._room, self.is_busy = body, body.room(known.size), True
         self._at = known.ahead + len(data) - ahead
         self._room[known.ahead : self._at] = memoryview(data)[ahead:]
         self._connection.rouse()
         self._alarm.set(self._message_s, self._connection.abort)
         self._look(known)
         return True
-
-    def rest(self) -> memoryview | None:
-        """Give where the rest of the body shall lie; None when nothing of it is missing."""
-        return self._room[self._at :] if self._at < len(self._room) else None
 
     def arrived(self, count: int) -> None:
         """Count what was read there."""
@@ -106,8 +99,10 @@ class Repeating:
             pending.forget()
 
     def _look(self, known: Known) -> None:
-        """Ask, when all has come."""
-        if self._at < len(self._room):
+        """Ask, when all has come, and wait for the rest until then."""
+        rest = self._room[self._at :]
+        self._connection.room = rest or None
+        if rest:
             return
         try:
             self._pending = pending = known.begin(self._room)
@@ -134,7 +129,7 @@ class Repeating:
         except Exception as error:  # noqa: BLE001 - told to the client
             self._refuse(error)
         else:
-            self._respond(HTTPStatus.OK, headers, body)
+            self._respond(OK, headers, body)
 
     def _refuse(self, error: Exception) -> None:
         response = failed(error)
@@ -159,8 +154,8 @@ class Repeating:
             connection.data_received(held)
 
     def _done(self) -> None:
-        self._pending, body, self._body = None, self._body, None
-        self._room, self._at = NOTHING, 0
+        self._pending, body, self._body, self.is_busy = None, self._body, None, False
+        self._room, self._at, self._connection.room = NOTHING, 0, None
         self._alarm.clear()
         if body is not None:
             body.close()

@@ -28,9 +28,9 @@ class StraightProtocol(asyncio.BufferedProtocol):
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Give where the next bytes shall lie."""
-        rest = self._guarded.rest()
-        self._is_straight = rest is not None
-        return self._room if rest is None else rest
+        room = self._guarded.room
+        self._is_straight = room is not None
+        return self._room if room is None else room
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take so many."""
