@@ -91,17 +91,19 @@ class Question:
     clock: Clock
     wait_ns: int
     answer: Answer = field(repr=False)
+    rows: int = 0
+    """How many items a request brings that may lie beside others in a run; 0 of one that may not."""
 
     def begin(self, ask: Ask, tensors: list[Array] | None) -> Pending:
         """Let a request wait; ``tensors`` may lie beside others in a run. Raises RefusedError."""
         now_ns = self.clock.monotonic_ns()
-        job = Job(ask, now_ns + self.wait_ns, now_ns, tensors=tensors)
+        job = Job(ask, now_ns + self.wait_ns, now_ns, tensors=tensors, rows=self.rows or 1)
         self.served.submit(job, self.request.priority or USUAL_PRIORITY)
         return Pending(self, job)
 
     def again(self, arrays: list[Array]) -> Pending:
         """Let a request for tensors wait that brings these, in the engine's order and of the same shapes. Raises RefusedError."""
-        return self.begin(partial(_infer, arrays, self.request.step), _beside(arrays, self.served))
+        return self.begin(partial(_infer, arrays, self.request.step), arrays if self.rows else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,8 @@ def begin(request: InferRequest, served: Served, clock: Clock, limit_s: float) -
         ask, answer = _decoding(request, served)
         return question(answer).begin(ask, None)
     arrays = fitted(request.inputs, served.brought.inputs)
-    return question(_picking(request, served)).again(arrays)
+    rows = 0 if served.brought.remembers else rows_of(arrays)
+    return question(_picking(request, served), rows).again(arrays)
 
 
 def _picking(request: InferRequest, served: Served) -> Answer:
@@ -173,11 +176,6 @@ def _picking(request: InferRequest, served: Served) -> Answer:
     wanted = _wanted(request, names)
     places = [names.index(name) for name in wanted]
     return partial(_picked, tuple(zip(wanted, places, strict=True)))
-
-
-def _beside(arrays: list[Array], served: Served) -> list[Array] | None:
-    """Give what may lie beside others in a run: tensors that agree on how many items they bring."""
-    return arrays if rows_of(arrays) > 0 and not served.brought.remembers else None
 
 
 def _infer(arrays: list[Array], step: Step | None, instance: Instance) -> list[Array]:

@@ -49,6 +49,8 @@ class Job:
     future: Future[Any] = field(default_factory=Future)
     tensors: Sequence[Array] | None = None
     """What the engine is given for it; None when it cannot share a run."""
+    rows: int = 1
+    """How many items they bring."""
     level: int = 0
 
 
@@ -198,7 +200,7 @@ class Served:
         until_ns = first.arrived_ns + int(self._batches.delay_s * NS_PER_S)
 
         def is_enough(jobs: Collection[Job]) -> bool:
-            rows = sum(batching.rows_of(job.tensors or ()) for job in jobs)
+            rows = sum(job.rows for job in jobs)
             return rows >= self.batch or any(job.tensors is None or job.deadline_ns <= until_ns for job in jobs)
 
         self._waiting.gather(is_enough, (until_ns - self._clock.monotonic_ns()) / NS_PER_S)
@@ -208,13 +210,13 @@ class Served:
         first = self._waiting.take()
         if first is None or self.batch == 1 or first.tensors is None:
             return [] if first is None else [first]
-        shape, room = batching.shape_of(first.tensors), self.batch - batching.rows_of(first.tensors)
+        shape, room = batching.shape_of(first.tensors), self.batch - first.rows
 
         def fits(job: Job) -> bool:
             nonlocal room
             if job.tensors is None or batching.shape_of(job.tensors) != shape:
                 return False
-            room -= batching.rows_of(job.tensors)
+            room -= job.rows
             return room >= 0
 
         return [first, *self._waiting.take_like(fits)] if room > 0 else [first]
@@ -237,7 +239,7 @@ class Served:
         took_ns = self._clock.monotonic_ns() - began_ns
         each_ns = took_ns / len(jobs)
         self._run_ns += SMOOTHING * (each_ns - self._run_ns) if self._run_ns else each_ns
-        self.counts.ran(sum(batching.rows_of(job.tensors or ()) for job in jobs) or 1, took_ns)
+        self.counts.ran(sum([job.rows for job in jobs]), took_ns)
         for place, (job, answer) in enumerate(zip(jobs, answers, strict=True)):
             # What it was asked with lies on the request's memory, which is used again as soon as the answer is out.
             job.ask, job.tensors = _nothing, None
@@ -386,10 +388,10 @@ def _is_wanted(job: Job) -> bool:
 
 def _asked(instance: Instance, jobs: Sequence[Job]) -> Sequence[Any]:
     """Give each job's answer: of one as it asks, of several from one run."""
+    if len(jobs) == 1:
+        return [jobs[0].ask(instance)]
     several = [job.tensors for job in jobs if job.tensors is not None]
-    if len(several) < 2:  # noqa: PLR2004 - one is no several
-        return [job.ask(instance) for job in jobs]
-    return batching.parted(instance.infer(batching.joined(several)), [batching.rows_of(tensors) for tensors in several])
+    return batching.parted(instance.infer(batching.joined(several)), [job.rows for job in jobs])
 
 
 def _nothing(_instance: Instance) -> None:

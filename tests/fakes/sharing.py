@@ -47,7 +47,13 @@ def at_work(
 
 def asked(served: Served, rows: Array, patience_s: float = 10.0) -> Job:
     now_ns = served._clock.monotonic_ns()
-    job = Job(lambda instance: instance.infer([rows]), now_ns + int(patience_s * 10**9), now_ns, tensors=[rows])
+    job = Job(
+        lambda instance: instance.infer([rows]),
+        now_ns + int(patience_s * 10**9),
+        now_ns,
+        tensors=[rows],
+        rows=len(rows),
+    )
     served.submit(job)
     return job
 
