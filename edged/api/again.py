@@ -18,7 +18,6 @@ from edged.api.buffers import Buffers
 from edged.api.handlers import Handlers
 from edged.api.heads import table
 from edged.api.infer import Pending, Question
-from edged.api.refusal import RefusedError
 from edged.api.tensors import Tensor
 from edged.api.wire import Call, write_response
 from edged.domain.tensor import Array
@@ -60,19 +59,14 @@ class Known:
     _buffers: Buffers
     _lets_in: Callable[[], bool]
 
-    def room(self) -> Body | None:
-        """Give memory for a body; None when this time all has to be looked at, who may ask, which model runs and what is free."""
-        served = self._question.served
-        if (
-            not self._lets_in()
-            or not self._handlers.shelf.holds(self._question.request.model, served)
-            or not served.has_room
-        ):
-            return None
-        try:
-            return Body(self._buffers, self.size, self.ahead)
-        except (RefusedError, MemoryError):
-            return None
+    def is_still(self) -> bool:
+        """Whether who asked may still ask, and the same model answers: all has to be looked at otherwise."""
+        return self._lets_in() and self._handlers.shelf.holds(self._question.request.model, self._question.served)
+
+    def room(self) -> Body:
+        """Give memory for a body. Raises RefusedError when too many wait already, or too much lies there."""
+        self._question.served.check_room()
+        return Body(self._buffers, self.size, self.ahead)
 
     def begin(self, body: memoryview) -> Pending:
         """Let it wait for its run. Raises RefusedError."""

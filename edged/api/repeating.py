@@ -24,6 +24,8 @@ END = b"\r\n\r\n"
 OK = 200
 CLOSES = ((b"connection", b"close"),)
 NOTHING = memoryview(b"")
+SINK = memoryview(bytearray(262_144))
+"""Where numbers go that nobody wants; shared by all connections."""
 
 
 class Repeating:
@@ -58,22 +60,32 @@ class Repeating:
         known, ahead = self._known, len(self._head)
         if known is None or not data.startswith(self._head) or len(data) - ahead > known.size - known.ahead:
             return False
-        body = None if self._connection.flow.write_paused else known.room()
-        if body is None:
+        if self._connection.flow.write_paused or not known.is_still():
             return False
-        self._body, self._room, self.is_busy = body, body.room(known.size), True
+        self.is_busy = True
         self._at = known.ahead + len(data) - ahead
-        self._room[known.ahead : self._at] = memoryview(data)[ahead:]
         self._connection.rouse()
         self._alarm.set(self._message_s, self._connection.abort)
-        self._look(known)
+        try:
+            self._body = body = known.room()
+        except Exception as error:  # noqa: BLE001 - told to the client
+            self._turn_away(known, error)
+        else:
+            self._room = body.room(known.size)
+            self._room[known.ahead : self._at] = memoryview(data)[ahead:]
+            self._look(known)
         return True
 
     def arrived(self, count: int) -> None:
         """Count what was read there."""
         self._at += count
-        if self._known is not None:
-            self._look(self._known)
+        known = self._known
+        if known is None:
+            return
+        if self._body is not None:
+            self._look(known)
+        else:
+            self._sink(known)
 
     def hold(self, data: bytes) -> None:
         """Keep what came behind the request, which is all that comes until it is answered."""
@@ -131,20 +143,43 @@ class Repeating:
         else:
             self._respond(OK, headers, body)
 
+    def _turn_away(self, known: Known, error: Exception) -> None:
+        """Answer before the numbers have come, and let them pass: who is refused shall cost the box little."""
+        response = failed(error)
+        self._write(response.status_code, response.raw_headers, bytes(response.body))
+        self._sink(known)
+
+    def _sink(self, known: Known) -> None:
+        left = known.size - self._at
+        if left and not self._connection.transport.is_closing():
+            self._connection.room = SINK[:left]
+        else:
+            self._over()
+
     def _refuse(self, error: Exception) -> None:
         response = failed(error)
         self._respond(response.status_code, response.raw_headers, bytes(response.body))
 
     def _respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
         self._done()
+        self._write(status, headers, body)
+        self._over()
+
+    def _write(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
         connection = self._connection
         if connection.transport.is_closing():
             return
         usual = connection.server_state.default_headers
         lines = [b"%s: %s\r\n" % header for header in (*usual, *headers, *(CLOSES if self._is_last else ()))]
         connection.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", body)))
+
+    def _over(self) -> None:
+        """Wait for the next request, or take what has come of it."""
+        self._done()
+        connection = self._connection
         if self._is_last:
             connection.transport.close()
+        if connection.transport.is_closing():
             return
         self._rests = True
         self._alarm.set(connection.timeout_keep_alive, connection.transport.close)

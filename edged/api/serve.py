@@ -107,11 +107,6 @@ class Served:
         """Why no instance can be had, after one failed; None while all is well."""
         return self._lost
 
-    @property
-    def has_room(self) -> bool:
-        """Whether one more would find a place in the line now."""
-        return not self._waiting.is_full
-
     def check_room(self) -> None:
         """Raise RefusedError when the line is full now: who knows that needs not read the request first."""
         if self._waiting.is_full:

@@ -248,32 +248,54 @@ class Gate:
 
 
 @contextmanager
-def knowing(port: int, count: int) -> Iterator[list[RawClient]]:
+def knowing(port: int, count: int, values: int = 4) -> Iterator[list[RawClient]]:
     """Give clients that have asked once."""
     with ExitStack() as stack:
         clients = [stack.enter_context(RawClient(port)) for _ in range(count)]
         for client in clients:
-            assert number(exchanged(client, asked(1))) == 2.0
+            assert number(exchanged(client, asked(1, values))) == 2.0
         yield clients
 
 
-def test_who_finds_the_line_full_is_told_when_to_come_again() -> None:
+@pytest.mark.parametrize("values", [4, VALUES])
+def test_who_finds_the_line_full_is_told_when_to_come_again(values: int) -> None:
     gate = Gate()
-    made_box = made(compute=gate, queue=2)
-    with served(made_box) as port, knowing(port, 4) as clients:
+    made_box = made(values, compute=gate, queue=2)
+    with served(made_box) as port, knowing(port, 4, values) as clients:
         gate.shut()
-        clients[0].send(asked(2))
+        clients[0].send(asked(2, values))
         assert gate.began.wait(LONGEST_S)
         for client in clients[1:3]:
-            client.send(asked(3))
+            client.send(asked(3, values))
         until(lambda: made_box.handlers.shelf.get("m").waiting == 2, "two wait")
-        said = exchanged(clients[3], asked(4))
+        # Two at once: the second is not read as what is left of the first.
+        clients[3].send(asked(4, values) * 2)
+        said = [clients[3].hear() for _ in range(2)]
         gate.passes.set()
 
-        assert said.status == 429
-        assert int(said.headers["retry-after"]) >= 1
+        assert [one.status for one in said] == [429, 429]
+        assert int(said[0].headers["retry-after"]) >= 1
+        assert made_box.handlers.shelf.get("m").counts.refusals == {"overloaded": 2}
         assert [number(client.hear()) for client in clients[:3]] == [4.0, 6.0, 6.0]
-        assert number(exchanged(clients[3], asked(4))) == 8.0
+        assert number(exchanged(clients[3], asked(4, values))) == 8.0
+
+
+def test_who_is_refused_and_sends_no_more_loses_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded, "MESSAGE_S", 0.5)
+    gate = Gate()
+    made_box = made(VALUES, compute=gate, queue=1)
+    with served(made_box) as port, knowing(port, 3, VALUES) as clients:
+        gate.shut()
+        clients[0].send(asked(2, VALUES))
+        assert gate.began.wait(LONGEST_S)
+        clients[1].send(asked(3, VALUES))
+        until(lambda: made_box.handlers.shelf.get("m").waiting == 1, "one waits")
+        clients[2].send(asked(4, VALUES)[:-4])
+
+        assert clients[2].hear().status == 429
+        assert clients[2].is_closed()
+        gate.passes.set()
+        assert [number(client.hear()) for client in clients[:2]] == [4.0, 6.0]
 
 
 def test_a_limit_holds_in_the_line() -> None:
