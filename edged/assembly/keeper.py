@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from edged.control.fallback import Life
 from edged.domain.bundle import Bundle, WindowInput
 from edged.domain.errors import DeadlineError, EdgedError, EngineLostError
 from edged.domain.health import Reason
-from edged.domain.ports import Clock, Engine, Sink
+from edged.domain.ports import Clock, Sink
 from edged.domain.variant import Rung
 from edged.hardware import heap
 from edged.hardware.gathered import scatter
@@ -49,7 +50,7 @@ class Keeper:
 
     worker: Worker
     fitted: Callable[[Opened], Opened]
-    turn: Callable[[], Turn] | None = None
+    turn: Callable[[int], Turn] | None = None
     """What is held while the pipeline computes."""
     exchanged: Callable[[Rung, Rung], None] | None = None
     """Told when another rung of the same bundle takes the place of the one before."""
@@ -244,20 +245,24 @@ class Keeper:
 
     def _turn(self) -> Callable[[], Turn] | None:
         """Give what is held while it computes: nothing where an accelerator does, which may hang and takes nobody's processor."""
-        turn = self.turn
+        turn, priority = self.turn, self._settings.priority
         if turn is None:
             return None
-        return lambda: turn_at(self._crowded, turn if self._is_on_cpu else nullcontext, self._settings.priority)
+
+        def take() -> Turn:
+            width, opened = self._width, self._opened
+            if not width or opened is None:
+                return turn_at(None, nullcontext, priority)
+            return turn_at(opened.model.engine, partial(turn, width), priority)
+
+        return take
 
     @property
-    def _crowded(self) -> Engine | None:
-        """The engine that others may run, too; None where an accelerator takes part, which may hang: nobody shall wait for that."""
-        return self._opened.model.engine if self._opened is not None and self._is_on_cpu else None
-
-    @property
-    def _is_on_cpu(self) -> bool:
-        rungs = (self._rung, *(further.opened.rung for further in self._further))
-        return all(rung is None or rung.accelerator == "cpu" for rung in rungs)
+    def _width(self) -> int:
+        """On how many processors a frame computes; 0 where an accelerator takes part."""
+        rungs = (self._rung, *[further.opened.rung for further in self._further])
+        widths = [0 if rung.accelerator != "cpu" else rung.threads for rung in rungs if rung is not None]
+        return max(widths, default=1) if all(widths) else 0
 
     def _takes_over(self, opened: Opened, *, tells: bool = True) -> None:
         self._opened = opened

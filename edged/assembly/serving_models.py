@@ -39,6 +39,8 @@ LAST = -1_000_000
 """Requests' turn on a processor: behind every pipeline's, whose priority is -1000 or more."""
 NICE = 10
 """Of a thread that answers requests beside pipelines: a third of a pipeline's share where both want the same processor."""
+PASS_S = 0.02
+"""How long a request lets frames pass that compute on all processors: of several pipelines there is always one."""
 SWITCH_S = 0.0005
 """How long one of Python's threads keeps the interpreter while another wants it, once requests are answered beside pipelines. With the
 usual 5 ms a frame of 6 ms may wait for the parsing of a request at each of its steps, and its slowest percent takes twice as long."""
@@ -59,10 +61,14 @@ class Guests:
 
     def turn(self) -> GuestTurn:
         """Wait for a place and hold it."""
-        lines = self._lines()
-        if lines:
-            self._give_way()
-        return GuestTurn((self._beside if lines else self._alone).turn(), self._turns.turn(LAST))
+        if not self._lines():
+            return GuestTurn(self._alone.turn(), self._turns.turn(LAST), nothing)
+        self._give_way()
+        return GuestTurn(self._beside.turn(), self._turns.turn(LAST), self._let_pass)
+
+    def _let_pass(self) -> None:
+        """Do not begin beside a frame that computes on all processors; it goes first, unless another is always there."""
+        self._turns.let_pass(self.places - 1, PASS_S)
 
     def _give_way(self) -> None:
         """Let this thread run behind the pipelines' where there are more at work than processors; once, since there is no way back."""
@@ -74,17 +80,18 @@ class Guests:
 
 
 class GuestTurn:
-    """A place among the requests, and then one on a processor."""
+    """A place among the requests, and then one on a processor, when those who go first have passed."""
 
-    __slots__ = ("_among", "_on")
+    __slots__ = ("_among", "_let_pass", "_on")
 
-    def __init__(self, among: Held, on: Held) -> None:
-        self._among, self._on = among, on
+    def __init__(self, among: Held, on: Held, let_pass: Callable[[], None]) -> None:
+        self._among, self._on, self._let_pass = among, on, let_pass
 
     def __enter__(self) -> None:
         """Wait for both."""
         self._among.__enter__()
         try:
+            self._let_pass()
             self._on.__enter__()
         except BaseException:
             self._among.__exit__()
@@ -94,6 +101,10 @@ class GuestTurn:
         """Give both up."""
         self._on.__exit__()
         self._among.__exit__()
+
+
+def nothing() -> None:
+    """Let nobody pass."""
 
 
 class BoxModels:

@@ -7,6 +7,8 @@ somebody more important comes.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -26,31 +28,60 @@ class Turns:
     def __init__(self, places: int) -> None:
         """Let ``places`` pipelines compute at once. Raises ValueError when that is not 1 or more."""
         self._places = Places(places)
+        self._lock = threading.Lock()
+        self._width = 0
+        self._watching: list[threading.Lock] = []
 
     def __repr__(self) -> str:
         """Say how many compute and wait."""
         return f"<Turns: {self._places!r}>"
 
-    def turn(self, priority: int = 0) -> Held:
-        """Wait for a place and hold it; never taken twice by one thread. Gives what tells whether somebody more important waits."""
-        return Held(self._places, priority)
+    def turn(self, priority: int = 0, width: int = 0) -> Held:
+        """Wait for a place and hold it; never taken twice by one thread. Gives what tells whether somebody more important waits.
+
+        ``width`` is on how many processors its holder computes, for those who ``let_pass`` it.
+        """
+        return Held(self, self._places, priority, width)
+
+    def let_pass(self, width: int, within_s: float) -> None:
+        """Wait until all who have turns are at most so wide together, or for so long."""
+        until_s = time.monotonic() + within_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            with self._lock:
+                if self._width <= width:
+                    return
+                called = threading.Lock()
+                called.acquire()
+                self._watching.append(called)
+            called.acquire(timeout=left_s)
+
+    def widen(self, width: int) -> None:
+        """Count a holder in, or with a negative ``width`` out."""
+        with self._lock:
+            self._width += width
+            while width < 0 and self._watching:
+                self._watching.pop().release()
 
 
 class Held:
     """A place while it is held: a class of its own, since a generator's way in and out costs a request ten calls."""
 
-    __slots__ = ("_places", "_priority")
+    __slots__ = ("_places", "_priority", "_turns", "_width")
 
-    def __init__(self, places: Places, priority: int) -> None:
-        self._places, self._priority = places, priority
+    def __init__(self, turns: Turns, places: Places, priority: int, width: int) -> None:
+        self._turns, self._places, self._priority, self._width = turns, places, priority, width
 
     def __enter__(self) -> Callable[[], bool]:
         """Wait for it."""
         self._places.take(self._priority)
+        if self._width:
+            self._turns.widen(self._width)
         return self._is_wanted
 
     def __exit__(self, *_error: object) -> None:
         """Give it up."""
+        if self._width:
+            self._turns.widen(-self._width)
         self._places.give()
 
     def _is_wanted(self) -> bool:

@@ -168,7 +168,7 @@ class Turn:
         self.held = 0
 
     @contextmanager
-    def __call__(self) -> Iterator[None]:
+    def __call__(self, _width: int) -> Iterator[None]:
         self.held += 1
         yield
 

@@ -14,6 +14,7 @@ import pytest
 
 from edged.api.refusal import RefusedError
 from edged.api.sequences import Step
+from edged.assembly import serving_models
 from edged.assembly.admitting import Admitting
 from edged.assembly.box import Box, survey
 from edged.assembly.serving_models import LAST, BoxInstance, BoxModels, Guests
@@ -230,6 +231,26 @@ def test_where_pipelines_run_one_processor_stays_theirs(piped: bool, at_once: in
         thread.join(10)
 
     assert (have_entered, has_one_more) == (True, False)
+
+
+@pytest.mark.parametrize(("width", "at_once"), [(2, False), (1, True)])
+def test_a_request_does_not_begin_beside_a_frame_that_takes_all_processors(
+    width: int, at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving_models, "PASS_S", 60.0)
+    turns, began = Turns(2), threading.Event()
+    guests = Guests(turns, 2, lambda: [object()])  # type: ignore[arg-type, return-value, list-item]
+
+    def guest() -> None:
+        with guests.turn():
+            began.set()
+
+    thread = threading.Thread(target=guest)
+    with turns.turn(0, width):
+        thread.start()
+        assert began.wait(60 if at_once else 0.3) is at_once
+    assert began.wait(60)
+    thread.join(60)
 
 
 def test_a_pipeline_that_waits_goes_before_requests() -> None:

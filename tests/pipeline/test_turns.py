@@ -114,3 +114,62 @@ def test_a_turn_without_anybody_who_could_wait_is_held_beside_another() -> None:
 def _pass(turns: Turns, priority: int) -> None:
     with turns.turn(priority):
         pass
+
+
+def test_who_lets_others_pass_waits_until_they_are_narrow_enough() -> None:
+    turns, passed, leave = Turns(2), threading.Event(), threading.Event()
+
+    def compute(width: int) -> None:
+        with turns.turn(0, width):
+            assert leave.wait(PATIENCE_S)
+
+    def let_pass() -> None:
+        turns.let_pass(1, PATIENCE_S)
+        passed.set()
+
+    wide, patient = threading.Thread(target=compute, args=(2,)), threading.Thread(target=let_pass)
+    wide.start()
+    _until(lambda: "1 of 2" in repr(turns))
+    turns.let_pass(2, PATIENCE_S)
+    patient.start()
+    _until(lambda: len(turns._watching) == 1)
+    assert not passed.is_set()
+    leave.set()
+    assert passed.wait(PATIENCE_S)
+    for thread in (wide, patient):
+        thread.join(PATIENCE_S)
+
+
+def test_who_lets_others_pass_does_not_wait_for_ever() -> None:
+    turns = Turns(2)
+    with turns.turn(0, 2):
+        began_s = time.monotonic()
+        turns.let_pass(1, 0.05)
+
+        assert time.monotonic() - began_s >= 0.05
+    turns.let_pass(1, PATIENCE_S)
+
+
+def test_of_two_that_pass_both_are_waited_for() -> None:
+    turns, ways = Turns(2), [threading.Event(), threading.Event()]
+    passed = threading.Event()
+
+    def compute(way: threading.Event) -> None:
+        with turns.turn(0, 1):
+            assert way.wait(PATIENCE_S)
+
+    threads = [threading.Thread(target=compute, args=(way,)) for way in ways]
+    threads.append(threading.Thread(target=lambda: (turns.let_pass(0, PATIENCE_S), passed.set())))
+    for thread in threads[:2]:
+        thread.start()
+    _until(lambda: "2 of 2" in repr(turns))
+    threads[2].start()
+    _until(lambda: len(turns._watching) == 1)
+    ways[0].set()
+    threads[0].join(PATIENCE_S)
+    _until(lambda: len(turns._watching) == 1)
+    assert not passed.is_set()
+    ways[1].set()
+    assert passed.wait(PATIENCE_S)
+    for thread in threads:
+        thread.join(PATIENCE_S)
