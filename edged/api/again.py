@@ -1,11 +1,13 @@
 """What a client asked, kept for when it asks the same again: the same head and the same JSON, byte for byte, with other numbers behind.
 
-Programs ask like that, thousands of times on one connection. Reading it again costs a request as much Python each time, a millisecond
-on a small box whose caches the model has just emptied; this leaves the numbers' place, their run and the answer.
+Programs ask like that, thousands of times on one connection; it helps those that send head and JSON together and ask for no packed
+answer. Reading it again costs a request as much Python each time, a millisecond on a small box whose caches the model has just emptied;
+this leaves the numbers' place, their run and the answer.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +20,8 @@ from edged.api.buffers import Buffers
 from edged.api.handlers import Handlers
 from edged.api.heads import table
 from edged.api.infer import Pending, Question
+from edged.api.refusal import RefusedError
+from edged.api.serve import Served
 from edged.api.tensors import Tensor
 from edged.api.wire import Call, write_response
 from edged.domain.tensor import Array
@@ -27,7 +31,7 @@ AGAIN = "edged.again"
 LETS_IN = "edged.lets-in"
 """Where the application says whether who was let in still is."""
 HEADER_LENGTH = b"inference-header-content-length"
-BINARY = (b"content-type", b"application/octet-stream")
+BINARY, JSON = (b"content-type", b"application/octet-stream"), (b"content-type", b"application/json")
 SPECIAL = {b"expect", b"transfer-encoding", b"content-encoding", b"accept-encoding", b"upgrade"}
 """What asks for more than the numbers' way in and out."""
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -42,8 +46,8 @@ class _Place:
     dtype: np.dtype[Any]
 
     def view(self, body: memoryview) -> Array:
-        array: Array = np.ndarray(self.shape, self.dtype, body, self.at)
-        return array
+        # Not by NumPy's constructor: that one holds no export, and the memory would be lent again under an abandoned run.
+        return np.frombuffer(body, self.dtype, math.prod(self.shape), self.at).reshape(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +73,23 @@ class Known:
         return Body(self._buffers, self.size, self.ahead)
 
     def begin(self, body: memoryview) -> Pending:
-        """Let it wait for its run. Raises RefusedError."""
-        return self._question.again([place.view(body) for place in self._places])
+        """Let it wait for its run. Raises RefusedError, also when a model that takes or gives something else was loaded meanwhile."""
+        question = self._question
+        served = self._handlers.shelf.get(question.request.model, question.request.version)
+        if served is not question.served:
+            if _kind(served) != _kind(question.served):
+                message = f"cannot run {question.request.model!r}: another version was loaded meanwhile"
+                raise RefusedError(message, "unready")
+            question = replace(question, served=served)
+        return question.again([place.view(body) for place in self._places])
 
     def answer(self, pending: Pending) -> tuple[Headers, bytes]:
         """Answer what is done. Raises RefusedError."""
         body, json_bytes = write_response(self._call, pending.answer(pending.future.result(0)), self._handlers.regions)
         length = (b"content-length", b"%d" % len(body))
-        return ((HEADER_LENGTH, b"%d" % (json_bytes or 0)), length, BINARY), body
+        if json_bytes is None:
+            return (length, JSON), body
+        return ((HEADER_LENGTH, b"%d" % json_bytes), length, BINARY), body
 
 
 def known(
@@ -91,7 +104,8 @@ def known(
     asked = call.request
     if handlers.tracer is not None or asked.decoded or asked.step is not None:
         return None
-    if not all(call.is_binary or one.is_binary for one in call.outputs) or any(one.region for one in call.outputs):
+    is_binary = call.is_binary or (bool(call.outputs) and all(one.is_binary for one in call.outputs))
+    if not is_binary or any(one.region for one in call.outputs):
         return None
     given = {tensor.name: tensor for tensor in asked.inputs}
     places = [_place(given[spec.name], body) for spec in pending.served.brought.inputs]
@@ -100,6 +114,10 @@ def known(
         return None
     kept = replace(call, request=pending.question.request)
     return Known(len(body), ahead, tuple(lying), pending.question, kept, handlers, buffers, lets_in)
+
+
+def _kind(served: Served) -> tuple[object, ...]:
+    return served.brought.inputs, served.brought.outputs, served.brought.remembers
 
 
 def _place(tensor: Tensor, body: memoryview) -> _Place | None:

@@ -60,12 +60,14 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._is_in_head = True
+        self._is_begun = False
         self._alarm = Alarm(self.loop)
         self._repeating = Repeating(self, self._alarm, MESSAGE_S)
         self._began = b""
         self.room: memoryview | None = None
         """Where what comes next shall lie, when it can be read straight there; never empty."""
-        self._closing_s = 0.0
+        self._stood: tuple[int, float] | None = None
+        """While it is closing: so many bytes were left, since when."""
         self._write_timer: asyncio.TimerHandle | None = None
         self._taking: _Taking | None = None
         self._at_the_end: set[Callable[[], None]] = set()
@@ -106,6 +108,11 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         self._head_bytes += len(data)
         super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Note that a request has begun, of which there may be no more than a letter."""
+        self._is_begun = True
+        super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or a trailer. Raises ValueError, which ends the connection with 400, for one too many."""
@@ -160,7 +167,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
-        self._is_in_head, self._head_bytes = True, 0
+        self._is_in_head, self._head_bytes, self._is_begun = True, 0, False
         self._alarm.clear()
         super().on_message_complete()
         self._taken(GoneError())
@@ -181,17 +188,19 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def look(self, now_s: float) -> None:
-        """Break off what has been closing for long; called now and then with the loop's time."""
+        """Break off what is closing while its client takes nothing; called now and then with the loop's time."""
         if not self.transport.is_closing():
             return
-        self._closing_s = self._closing_s or now_s
-        if now_s - self._closing_s > WRITE_S:
+        left = self.transport.get_write_buffer_size()
+        if self._stood is None or left < self._stood[0]:
+            self._stood = left, now_s
+        elif now_s - self._stood[1] > WRITE_S:
             self.abort()
 
     def pause_writing(self) -> None:
         """Give the client time to take what was written."""
         super().pause_writing()
-        self._write_timer = self.loop.call_later(WRITE_S, self.abort)
+        self._await_reader()
 
     def resume_writing(self) -> None:
         """Go on writing."""
@@ -201,8 +210,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _is_between(self) -> bool:
         """Whether the next byte begins a request, and no other is in hand."""
         cycle: RequestResponseCycle | None = self.cycle
-        is_free = cycle is None or (cycle.response_complete and not self.pipeline)
-        return is_free and self._is_in_head and not self._head_bytes
+        return not self._is_begun and (cycle is None or (cycle.response_complete and not self.pipeline))
 
     async def _take(self, cycle: RequestResponseCycle, room: memoryview) -> None:
         """Fill ``room``, which is as long as the body, from here on without a copy in between. Raises GoneError."""
@@ -241,6 +249,14 @@ class GuardedProtocol(HttpToolsProtocol):
         """Give how many connections come from where this one does, itself among them."""
         hosts = [one.client[0] for one in cast("set[GuardedProtocol]", self.connections) if one.client is not None]
         return hosts.count(self.client[0]) if self.client is not None else 0
+
+    def _await_reader(self, before: int | None = None) -> None:
+        """Break it off when nothing was taken since ``before`` bytes were left, and look again later."""
+        left = self.transport.get_write_buffer_size()
+        if before is not None and left >= before:
+            self.abort()
+        else:
+            self._write_timer = self.loop.call_later(WRITE_S, self._await_reader, left)
 
     def _let_write(self) -> None:
         if self._write_timer is not None:

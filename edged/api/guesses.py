@@ -28,14 +28,9 @@ class Guesses:
     def __repr__(self) -> str:
         return f"<Guesses: {len(self._wrong)} addresses>"
 
-    @property
-    def is_calm(self) -> bool:
-        """Whether nobody brought a wrong token."""
-        return not self._wrong
-
     def check(self, address: str) -> None:
         """Raise RefusedError, ``guessing``, while an address is not listened to, whatever it brings."""
-        if self.is_calm:
+        if not self._wrong:
             return
         with self._lock:
             last_s = sorted(self._recent(_whose(address)).values())[-MOST:]

@@ -99,9 +99,9 @@ class Repeating:
             self._alarm.clear()
 
     def end(self) -> bool:
-        """Answer the request that is in hand, and close the connection then; False when there is none."""
+        """Answer the request that is in hand, and close the connection then; False when there is none, or it is answered already."""
         self._is_last = self.is_busy
-        return self._is_last
+        return self._is_last and self._body is not None
 
     def lost(self) -> None:
         """Take the request out of its line: its client has gone away."""

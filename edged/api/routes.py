@@ -88,9 +88,13 @@ class Application:
         place, scope["path_params"] = known
         await place(scope, receive, send)
 
-    def lets_in(self, access: Access) -> bool:
-        """Whether who was let in by this still is, without another look."""
-        return self.access is access and self.guesses.is_calm
+    def lets_in(self, access: Access, address: str) -> bool:
+        """Whether who was let in by this still is, without another look at what it brings."""
+        try:
+            self.guesses.check(address)
+        except RefusedError:
+            return False
+        return self.access is access
 
     def know(self, path: str, place: _Place, names: dict[str, Any]) -> None:
         """Remember what the router found: looking it up again costs a request as much as reading it."""
@@ -137,7 +141,7 @@ class _Place:
         if right != "open":
             guesses.check(address)
         access = self._application.access
-        request.scope[LETS_IN] = partial(self._application.lets_in, access)
+        request.scope[LETS_IN] = partial(self._application.lets_in, access, address)
         try:
             access.check(right, host=host, origin=origin, authorization=authorization)
         except RefusedError as error:

@@ -165,6 +165,10 @@ class HttpServer:
             beating.cancel()
             with suppress(asyncio.CancelledError):
                 await beating
+            for connection in tuple(connections):
+                # What they hold is let go as they end, for which the loop has to run.
+                connection.abort()
+            await asyncio.sleep(0)
 
     async def _beat(self, application: Application, connections: Collection[GuardedProtocol]) -> None:
         while True:

@@ -1,8 +1,7 @@
 """Who waits for an engine: a bounded line, the highest priority first, then in order of arrival. Thread-safe.
 
 Of several threads that wait for jobs the one that worked last is woken: the network is still in its processor's cache. By turns, as a
-condition wakes them, one client's requests cost 4 to 6 % more processor time, of
-two servers measured in turns on two cores.
+condition wakes them, one client's requests cost 4 to 6 % more processor time, of two servers measured in turns on two cores.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ LAST = -1_000_000
 NICE = 10
 """Of a thread that answers requests beside pipelines: a third of a pipeline's share where both want the same processor."""
 PASS_S = 0.02
-"""How long a request lets frames pass that compute on all processors: of several pipelines there is always one."""
+"""How long a request lets frames pass that compute on all processors, which take a run from 5 to 7 ms where both compute at once: of
+several pipelines there is always one."""
 SWITCH_S = 0.0005
 """How long one of Python's threads keeps the interpreter while another wants it, once requests are answered beside pipelines. With the
 usual 5 ms a frame of 6 ms may wait for the parsing of a request at each of its steps, and its slowest percent takes twice as long."""
@@ -57,18 +58,23 @@ class Guests:
         self.places = places
         self._turns, self._lines = turns, lines
         self._alone, self._beside = Turns(places), Turns(max(1, places - 1))
+        self._run_s = 0.0
         self._threads = threading.local()
 
     def turn(self) -> GuestTurn:
         """Wait for a place and hold it."""
         if not self._lines():
-            return GuestTurn(self._alone.turn(), self._turns.turn(LAST), nothing)
+            return GuestTurn(self._alone.turn(), self._turns.turn(LAST), None)
         self._give_way()
-        return GuestTurn(self._beside.turn(), self._turns.turn(LAST), self._let_pass)
+        return GuestTurn(self._beside.turn(), self._turns.turn(LAST), self)
 
-    def _let_pass(self) -> None:
-        """Do not begin beside a frame that computes on all processors; it goes first, unless another is always there."""
-        self._turns.let_pass(self.places - 1, PASS_S)
+    def let_pass(self) -> None:
+        """Do not begin beside a frame that computes on all processors, nor so late that the next one would meet the run."""
+        self._turns.let_pass(self.places - 1, self._run_s, PASS_S)
+
+    def ran(self, run_s: float) -> None:
+        """Take note how long a run took."""
+        self._run_s = run_s
 
     def _give_way(self) -> None:
         """Let this thread run behind the pipelines' where there are more at work than processors; once, since there is no way back."""
@@ -82,16 +88,20 @@ class Guests:
 class GuestTurn:
     """A place among the requests, and then one on a processor, when those who go first have passed."""
 
-    __slots__ = ("_among", "_let_pass", "_on")
+    __slots__ = ("_among", "_began_s", "_guests", "_on")
 
-    def __init__(self, among: Held, on: Held, let_pass: Callable[[], None]) -> None:
-        self._among, self._on, self._let_pass = among, on, let_pass
+    def __init__(self, among: Held, on: Held, guests: Guests | None) -> None:
+        """``guests`` are told of a run that has to let frames pass."""
+        self._among, self._on, self._guests = among, on, guests
+        self._began_s = 0.0
 
     def __enter__(self) -> None:
         """Wait for both."""
         self._among.__enter__()
         try:
-            self._let_pass()
+            if self._guests is not None:
+                self._guests.let_pass()
+                self._began_s = time.monotonic()
             self._on.__enter__()
         except BaseException:
             self._among.__exit__()
@@ -100,11 +110,9 @@ class GuestTurn:
     def __exit__(self, *_error: object) -> None:
         """Give both up."""
         self._on.__exit__()
+        if self._guests is not None:
+            self._guests.ran(time.monotonic() - self._began_s)
         self._among.__exit__()
-
-
-def nothing() -> None:
-    """Let nobody pass."""
 
 
 class BoxModels:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from edged.domain.places import Places
+from edged.pipeline.cadence import Cadence
 
 QUANTUM_NS = 20_000_000
 """How long a pipeline may go on with frames that already wait. With 5 ms a network of 4 ms changed hands after almost every frame, each
@@ -29,8 +30,10 @@ class Turns:
         """Let ``places`` pipelines compute at once. Raises ValueError when that is not 1 or more."""
         self._places = Places(places)
         self._lock = threading.Lock()
-        self._width = 0
-        self._watching: list[threading.Lock] = []
+        self._width = self._latest = 0
+        """Of all who hold a turn together, and of who took one last."""
+        self._cadence = Cadence()
+        self._watching: list[tuple[int, threading.Lock]] = []
 
     def __repr__(self) -> str:
         """Say how many compute and wait."""
@@ -43,24 +46,35 @@ class Turns:
         """
         return Held(self, self._places, priority, width)
 
-    def let_pass(self, width: int, within_s: float) -> None:
-        """Wait until all who have turns are at most so wide together, or for so long."""
+    def let_pass(self, width: int, lead_s: float, within_s: float) -> None:
+        """Wait until all who have turns are at most so wide together, and no wider one is due within ``lead_s``, or for so long."""
         until_s = time.monotonic() + within_s
-        while (left_s := until_s - time.monotonic()) > 0:
+        while (left_s := until_s - (now_s := time.monotonic())) > 0:
             with self._lock:
                 if self._width <= width:
+                    left_s = min(left_s, self._cadence.wait_s(now_s, lead_s) if self._latest > width else 0.0)
+                if left_s <= 0:
                     return
-                called = threading.Lock()
-                called.acquire()
+                called = width, threading.Lock()
+                called[1].acquire()
                 self._watching.append(called)
-            called.acquire(timeout=left_s)
+            if called[1].acquire(timeout=left_s):
+                # Not looked at again: one that always computes has its next turn by now.
+                return
+            with self._lock, suppress(ValueError):
+                self._watching.remove(called)
 
     def widen(self, width: int) -> None:
         """Count a holder in, or with a negative ``width`` out."""
         with self._lock:
             self._width += width
-            while width < 0 and self._watching:
-                self._watching.pop().release()
+            if width > 0:
+                self._latest = width
+                self._cadence.came(time.monotonic())
+                return
+            for called in [one for one in self._watching if self._width <= one[0]]:
+                self._watching.remove(called)
+                called[1].release()
 
 
 class Held:

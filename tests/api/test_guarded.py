@@ -104,6 +104,23 @@ def test_who_does_not_take_the_answer_loses_the_connection(port: int, monkeypatc
     assert answers(port)
 
 
+def test_who_takes_the_answer_slowly_gets_all_of_it(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded, "WRITE_S", 0.3)
+    asks = request("GET", "/api/openapi.json")
+    with RawClient(port) as client:
+        client.send(asks * 15 + asks.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        taken, began_s = 0, time.monotonic()
+        while part := client.socket.recv(65_536):
+            taken += len(part)
+            time.sleep(0.02)
+
+    with RawClient(port) as client:
+        client.send(asks)
+        (length,) = {len(client.hear().body)}
+    assert taken > 16 * length
+    assert time.monotonic() - began_s > guarded.WRITE_S
+
+
 def test_one_connection_too_many_is_closed_and_leaves_the_others(port: int) -> None:
     held = [RawClient(port) for _ in range(4)]
     for client in held:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from http.client import HTTPSConnection
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 from edged.api import guarded, http
 from edged.api.access import Access
 from edged.api.alarm import Alarm
+from edged.api.guarded import GuardedProtocol
 from edged.api.http import InferenceApi
 from edged.api.routes import Application
 from edged.api.server import HttpServer, Listening
@@ -181,6 +183,14 @@ def test_of_requests_that_come_together_the_second_is_not_taken_for_the_first(po
         assert number(exchanged(client, asked(2))) == 4.0
 
 
+def test_of_two_heads_that_are_alike_each_keeps_its_own_json(port: int) -> None:
+    with RawClient(port) as client:
+        client.send(asked(1, id="a") + asked(1, id="b"))
+        assert [b'"id":"a"' in client.hear().body, b'"id":"b"' in client.hear().body] == [True, True]
+
+        assert b'"id":"a"' in exchanged(client, asked(2, id="a")).body
+
+
 def test_a_model_that_was_unloaded_is_not_asked_and_another_of_its_name_is() -> None:
     tripled = FakeBrought("m", "2.0.0", compute=lambda tensors: [3 * tensors[0]])
     models = [FakeBrought("m"), tripled]
@@ -235,11 +245,13 @@ class Gate:
         self.passes, self.began = threading.Event(), threading.Event()
         self.passes.set()
         self.seen: list[float] = []
+        self.after: list[float] = []
 
     def __call__(self, tensors: Sequence[Array]) -> list[Array]:
         self.seen.append(float(tensors[0][0, 0]))
         self.began.set()
         assert self.passes.wait(LONGEST_S)
+        self.after.append(float(tensors[0][0, 0]))
         return doubled(tensors)
 
     def shut(self) -> None:
@@ -317,14 +329,14 @@ def test_a_limit_holds_in_the_line() -> None:
 
 def test_who_goes_away_leaves_the_line_and_the_memory() -> None:
     gate = Gate()
-    made_box = made(compute=gate)
+    made_box = made(VALUES, compute=gate)
     api = InferenceApi(made_box.handlers, 4_000_000)
-    with at_work(api) as (port, _), knowing(port, 3) as (first, second, third):
+    with at_work(api) as (port, _), knowing(port, 3, VALUES) as (first, second, third):
         gate.shut()
-        first.send(asked(2))
+        first.send(asked(2, VALUES))
         assert gate.began.wait(LONGEST_S)
-        second.send(asked(3))
-        third.send(asked(4)[:-4])
+        second.send(asked(3, VALUES))
+        third.send(asked(4, VALUES)[:-4])
         until(lambda: made_box.handlers.shelf.get("m").waiting == 1, "one waits")
         second.close()
         third.close()
@@ -334,6 +346,147 @@ def test_who_goes_away_leaves_the_line_and_the_memory() -> None:
         assert number(first.hear()) == 4.0
         assert 3.0 not in gate.seen
         until(lambda: api.buffers.taken == 0, "no body lies anywhere")
+
+
+def test_the_numbers_of_a_run_that_nobody_waits_for_are_not_written_over() -> None:
+    gate = Gate()
+    api = InferenceApi(made(VALUES, compute=gate).handlers, 4_000_000)
+    with at_work(api) as (port, _), knowing(port, 2, VALUES) as (first, second):
+        gate.shut()
+        first.send(asked(2, VALUES))
+        assert gate.began.wait(LONGEST_S)
+        first.close()
+        until(lambda: api.buffers.taken == 0, "its memory was given back")
+        second.send(asked(3, VALUES))
+        until(lambda: api.buffers.taken > 0, "the next one came")
+        time.sleep(0.1)
+        gate.passes.set()
+
+        assert number(second.hear()) == 6.0
+        assert gate.after == gate.seen
+
+
+@pytest.mark.parametrize("more", [{}, {"outputs": []}, {"parameters": {"binary_data_output": False}}])
+def test_answers_in_json_stay_json(port: int, more: dict[str, object]) -> None:
+    with RawClient(port) as client:
+        said = [exchanged(client, asked(1, **{"parameters": {}, **more})) for _ in range(3)]
+
+    assert [one.headers["content-type"] for one in said] == ["application/json"] * 3
+    assert [one.json["outputs"][0]["data"] for one in said] == [[2.0] * 4] * 3
+
+
+def test_a_known_request_inside_anothers_head_is_a_part_of_that(port: int) -> None:
+    with RawClient(port) as client:
+        assert number(exchanged(client, asked(1))) == 2.0
+        client.send(request("GET", "/v2") + b"POST /v2/models/evil/infer HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Foo: ")
+        assert client.hear().status == 200
+        said = exchanged(client, asked(7))
+
+    assert said.status in {400, 404}
+
+
+def test_a_wrong_token_from_elsewhere_changes_nothing(reads: Reads) -> None:
+    with served(made(), access=Access(token=b"a" * 40)) as port, RawClient(port) as client:
+        mine = "Authorization: Bearer " + "a" * 40 + "\r\n"
+        with RawClient(port, source="127.0.0.9") as other:
+            assert other.ask("GET", "/v2", Authorization="Bearer " + "b" * 40).status == 401
+        assert [number(exchanged(client, asked(1, headers=mine))) for _ in range(3)] == [2.0] * 3
+
+    assert reads.count == 1
+
+
+def test_a_body_that_was_on_its_way_is_answered_by_the_newer_version() -> None:
+    tripled = FakeBrought("m", "2.0.0", compute=lambda tensors: [3 * tensors[0]])
+    models = [FakeBrought("m"), tripled]
+    made_box = box(make={"m": lambda: models.pop(0)}).loaded("m")
+    with served(made_box) as port, knowing(port, 1) as (client,):
+        sent = asked(1)
+        client.send(sent[:-4])
+        time.sleep(0.2)
+        made_box.handlers.load("m")
+        client.send(sent[-4:])
+
+        assert number(client.hear()) == 3.0
+
+
+def test_a_body_that_was_on_its_way_is_not_given_to_a_model_that_takes_something_else() -> None:
+    wide = TensorSpec("x", (1, 8), "float32")
+    models = [FakeBrought("m"), FakeBrought("m", "2.0.0", inputs=(wide,), outputs=(wide,))]
+    made_box = box(make={"m": lambda: models.pop(0)}).loaded("m")
+    with served(made_box) as port, knowing(port, 1) as (client,):
+        sent = asked(1)
+        client.send(sent[:-4])
+        time.sleep(0.2)
+        made_box.handlers.load("m")
+        client.send(sent[-4:])
+
+        assert client.hear().status == 503
+
+
+def test_the_end_of_the_server_lets_bodies_go_that_do_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.api.server.LEAVE_S", 1)
+    api = InferenceApi(made(VALUES).handlers, 4_000_000)
+    with at_work(api) as (port, server), knowing(port, 1, VALUES) as (client,):
+        client.send(asked(1, VALUES)[:-4])
+        until(lambda: api.buffers.taken > 0, "its memory is there")
+        server.stop()
+        assert server.join(LONGEST_S)
+
+    assert api.buffers.taken == 0
+
+
+def test_several_inputs_and_outputs_lie_where_they_were(reads: Reads) -> None:
+    specs = (TensorSpec("a", (1, 2), "float32"), TensorSpec("b", (1, 4), "int16"))
+    model = FakeBrought("m", compute=lambda tensors: [2 * one for one in tensors], inputs=specs, outputs=specs)
+    with served(box(model).loaded("m")) as port, RawClient(port) as client:
+        found = []
+        for one in (1, 2, 3):
+            a, b = np.full((1, 2), one, "<f4").tobytes(), np.full((1, 4), 10 * one, "<i2").tobytes()
+            about = [("b", "INT16", 4, b), ("a", "FP32", 2, a)]
+            inputs = [
+                {"name": name, "datatype": kind, "shape": [1, size], "parameters": {"binary_data_size": len(raw)}}
+                for name, kind, size, raw in about
+            ]
+            outputs = [{"name": name, "parameters": {"binary_data": True}} for name in ("b", "a")]
+            text = json.dumps({"inputs": inputs, "outputs": outputs}).encode()
+            length = {"Inference-Header-Content-Length": str(len(text))}
+            said = client.ask("POST", INFER, text + b + a, **length)
+            body = said.body[int(said.headers["inference-header-content-length"]) :]
+            found.append((np.frombuffer(body[:8], "<i2").tolist(), np.frombuffer(body[8:], "<f4").tolist()))
+
+    assert found == [([20 * one] * 4, [2.0 * one] * 2) for one in (1, 2, 3)]
+    assert reads.count == 1
+
+
+@dataclass
+class Standing:
+    """A transport that is closing, of which a client takes what a test says."""
+
+    left: int = 100
+    is_aborted: bool = False
+
+    def is_closing(self) -> bool:
+        return True
+
+    def get_write_buffer_size(self) -> int:
+        return self.left
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+def test_who_takes_nothing_while_the_connection_closes_is_cut_off_and_who_takes_is_not() -> None:
+    connection = GuardedProtocol.__new__(GuardedProtocol)
+    connection.transport = transport = Standing()  # type: ignore[assignment]
+    connection._stood = None
+    for now_s in range(100):
+        transport.left -= 1
+        connection.look(float(now_s))
+    assert not transport.is_aborted
+    connection.look(99.0 + guarded.WRITE_S)
+    assert not transport.is_aborted
+    connection.look(100.0 + guarded.WRITE_S)
+    assert transport.is_aborted
 
 
 def test_what_fails_is_told_and_the_connection_goes_on() -> None:

@@ -124,13 +124,13 @@ def test_who_lets_others_pass_waits_until_they_are_narrow_enough() -> None:
             assert leave.wait(PATIENCE_S)
 
     def let_pass() -> None:
-        turns.let_pass(1, PATIENCE_S)
+        turns.let_pass(1, 0.0, PATIENCE_S)
         passed.set()
 
     wide, patient = threading.Thread(target=compute, args=(2,)), threading.Thread(target=let_pass)
     wide.start()
     _until(lambda: "1 of 2" in repr(turns))
-    turns.let_pass(2, PATIENCE_S)
+    turns.let_pass(2, 0.0, PATIENCE_S)
     patient.start()
     _until(lambda: len(turns._watching) == 1)
     assert not passed.is_set()
@@ -144,10 +144,10 @@ def test_who_lets_others_pass_does_not_wait_for_ever() -> None:
     turns = Turns(2)
     with turns.turn(0, 2):
         began_s = time.monotonic()
-        turns.let_pass(1, 0.05)
+        turns.let_pass(1, 0.0, 0.05)
 
         assert time.monotonic() - began_s >= 0.05
-    turns.let_pass(1, PATIENCE_S)
+    turns.let_pass(1, 0.0, PATIENCE_S)
 
 
 def test_of_two_that_pass_both_are_waited_for() -> None:
@@ -159,7 +159,7 @@ def test_of_two_that_pass_both_are_waited_for() -> None:
             assert way.wait(PATIENCE_S)
 
     threads = [threading.Thread(target=compute, args=(way,)) for way in ways]
-    threads.append(threading.Thread(target=lambda: (turns.let_pass(0, PATIENCE_S), passed.set())))
+    threads.append(threading.Thread(target=lambda: (turns.let_pass(0, 0.0, PATIENCE_S), passed.set())))
     for thread in threads[:2]:
         thread.start()
     _until(lambda: "2 of 2" in repr(turns))
