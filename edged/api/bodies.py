@@ -15,6 +15,8 @@ TAKE = "edged.take"
 GONE = "edged.gone"
 """Where it takes what shall be called when the client has gone away."""
 WORTH_TAKING_BYTES = 65_536
+SINK = memoryview(bytearray(262_144))
+"""Where bodies go that nobody wants; shared by all connections."""
 _WINDOW = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 

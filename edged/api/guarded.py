@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from edged.api.again import AGAIN
 from edged.api.alarm import Alarm
-from edged.api.bodies import GONE, TAKE, WORTH_TAKING_BYTES, GoneError
+from edged.api.bodies import GONE, SINK, TAKE, WORTH_TAKING_BYTES, GoneError
 from edged.api.repeating import Repeating
 
 HEAD_BYTES = 32_768
@@ -61,6 +61,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._is_in_head = True
         self._is_begun = False
+        self._seen_bytes = self._passing = 0
+        """Of the body: what the parser has seen, and what is left of one that nobody wants."""
         self._alarm = Alarm(self.loop)
         self._repeating = Repeating(self, self._alarm, MESSAGE_S)
         self._began = b""
@@ -111,7 +113,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Note that a request has begun, of which there may be no more than a letter."""
-        self._is_begun = True
+        self._is_begun, self._seen_bytes = True, 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -143,6 +145,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Put a part of a body where it is wanted, or keep it until it is."""
         self._head_bytes -= (1 + BESIDE) * len(body)
+        self._seen_bytes += len(body)
         taking = self._taking
         if taking is None or taking.cycle is not self.cycle:
             super().on_body(body)
@@ -155,12 +158,16 @@ class GuardedProtocol(HttpToolsProtocol):
             self._repeating.arrived(count)
             return
         taking = self._taking
-        if taking is None:
+        if self._passing:
+            self._passing -= count
+            self.room = SINK[: self._passing] or None
+        elif taking is not None:
+            taking.at += count
+            self.room = taking.room[taking.at :] or None
+            taking.is_straight = self.room is not None
+        else:
             return
-        taking.at += count
-        self.room = taking.room[taking.at :] or None
         if self.room is None:
-            taking.is_straight = False
             self.parser = HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             self.on_message_complete()
@@ -196,6 +203,23 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stood = left, now_s
         elif now_s - self._stood[1] > WRITE_S:
             self.abort()
+
+    def on_response_complete(self) -> None:
+        """Let what is left of a large body pass by, past the parser: who is refused shall cost little."""
+        super().on_response_complete()
+        if self.cycle.more_body and self.cycle.response_complete and _can_go_straight(self.cycle.scope["headers"]):
+            self._passing = _length(self.cycle.scope["headers"]) - self._seen_bytes
+            self.room = SINK[: self._passing] or None
+            self.read_later()
+
+    def read_later(self) -> None:
+        """Read on after the others who came at the same time: they shall be answered before anybody's body passes."""
+        self.flow.pause_reading()
+        self.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def pause_writing(self) -> None:
         """Give the client time to take what was written."""
@@ -266,7 +290,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
 def _can_go_straight(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a body is large, and ends where its length says. The parser has refused two lengths, and one beside chunks."""
-    for name, value in headers:
-        if name == b"content-length":
-            return int(value) >= WORTH_TAKING_BYTES
-    return False
+    return _length(headers) >= WORTH_TAKING_BYTES
+
+
+def _length(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    return next((int(value) for name, value in headers if name == b"content-length"), 0)

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from edged.api.again import Known
 from edged.api.alarm import Alarm
-from edged.api.bodies import Body
+from edged.api.bodies import SINK, Body
 from edged.api.infer import Pending
 from edged.api.routes import failed
 
@@ -24,8 +24,6 @@ END = b"\r\n\r\n"
 OK = 200
 CLOSES = ((b"connection", b"close"),)
 NOTHING = memoryview(b"")
-SINK = memoryview(bytearray(262_144))
-"""Where numbers go that nobody wants; shared by all connections."""
 
 
 class Repeating:
@@ -148,6 +146,8 @@ class Repeating:
         response = failed(error)
         self._write(response.status_code, response.raw_headers, bytes(response.body))
         self._sink(known)
+        if self.is_busy:
+            self._connection.read_later()
 
     def _sink(self, known: Known) -> None:
         left = known.size - self._at

@@ -100,6 +100,19 @@ def test_a_body_that_nobody_reads_is_passed_over() -> None:
         assert client.hear().status == 401
 
 
+@pytest.mark.parametrize("piece", [1_000, 65_537, 10_000_000], ids=["drips", "pieces", "whole"])
+def test_what_follows_a_body_that_nobody_wants_is_the_next_request(port: int, piece: int) -> None:
+    refused = request("POST", "/v2/models/nope/infer", LOOKS_LIKE_A_REQUEST, Inference_Header_Content_Length="0")
+    sent = refused + refused + raw(PICTURE.tobytes()) + refused + request("GET", "/healthz")
+    with RawClient(port) as client:
+        for begin in range(0, len(sent), piece):
+            client.send(sent[begin : begin + piece])
+
+        assert [client.hear().status for _ in range(2)] == [404, 404]
+        assert heard(client) == PICTURE.tobytes()
+        assert [client.hear().status for _ in range(2)] == [404, 200]
+
+
 def test_who_waits_to_be_asked_for_a_body_is(port: int) -> None:
     sent = raw(PICTURE.tobytes(), Expect="100-continue")
     head = sent.index(b"\r\n\r\n") + 4
