@@ -250,6 +250,10 @@ def test_an_answer_that_tells_of_terabytes_takes_no_memory() -> None:
             with connection:
                 connection.recv(65_536)
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000000000\r\n\r\nshort")
+                connection.shutdown(socket.SHUT_WR)
+                # What was not read of the request would break the connection off, and its answer with it.
+                while connection.recv(65_536):
+                    pass
 
         threading.Thread(target=serve, daemon=True).start()
         engine = RemoteEngine(at(listener.getsockname()[1], deadline_s=LONGEST_S), (), (), is_binary=True)
