@@ -18,7 +18,7 @@ from starlette.requests import Request
 from edged.api.bodies import Body
 from edged.api.buffers import Buffers
 from edged.api.handlers import Handlers
-from edged.api.heads import table
+from edged.api.heads import HEADER_LENGTH, table
 from edged.api.infer import Pending, Question
 from edged.api.refusal import RefusedError
 from edged.api.serve import Served
@@ -30,7 +30,7 @@ AGAIN = "edged.again"
 """Where a connection takes a ``Known`` (see ``edged.api.repeating``)."""
 LETS_IN = "edged.lets-in"
 """Where the application says whether who was let in still is."""
-HEADER_LENGTH = b"inference-header-content-length"
+_HEADER_LENGTH = HEADER_LENGTH.encode("ascii")
 BINARY, JSON = (b"content-type", b"application/octet-stream"), (b"content-type", b"application/json")
 SPECIAL = {b"expect", b"transfer-encoding", b"content-encoding", b"accept-encoding", b"upgrade"}
 """What asks for more than the numbers' way in and out."""
@@ -89,7 +89,7 @@ class Known:
         length = (b"content-length", b"%d" % len(body))
         if json_bytes is None:
             return (length, JSON), body
-        return ((HEADER_LENGTH, b"%d" % json_bytes), length, BINARY), body
+        return ((_HEADER_LENGTH, b"%d" % json_bytes), length, BINARY), body
 
 
 def known(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+HEADER_LENGTH = "inference-header-content-length"
+"""The protocol's: so many bytes of a body are JSON, and binary tensors follow it."""
 _TABLE = "edged.headers"
 
 

@@ -17,7 +17,7 @@ from edged.api.again import AGAIN, Known, known
 from edged.api.bodies import GONE, GoneError, read_body
 from edged.api.buffers import Buffers
 from edged.api.handlers import Handlers
-from edged.api.heads import header, table
+from edged.api.heads import HEADER_LENGTH, header, table
 from edged.api.infer import InferRequest, InferResponse, Pending
 from edged.api.refusal import RefusedError, invalid
 from edged.api.routes import Lane, Route, aside, document
@@ -25,7 +25,6 @@ from edged.api.tensors import BYTES, Tensor
 from edged.api.wire import MOST_JSON_BYTES, Call, parsed, read_call, write_response
 from edged.telemetry.trace import NAME as TRACEPARENT
 
-HEADER_LENGTH = "inference-header-content-length"
 LARGE_BYTES = 65_536
 """JSON of this size takes a millisecond to read or write, which is done aside, so that others need not wait for it."""
 WORTH_PACKING_BYTES = 1024
@@ -228,11 +227,12 @@ class InferenceApi:
         header_bytes = _header_bytes(request)
         body = await read_body(request, self.body_limit, self.buffers, header_bytes or 0)
         try:
-            return await self._answered(request, await self._call(request, body.view, header_bytes), body.view)
+            call = await self._call(request, body.view, header_bytes)
+            return await self._answered(request, call, body.view, header_bytes or 0)
         finally:
             body.close()
 
-    async def _answered(self, request: Request, call: Call, view: memoryview) -> Response:
+    async def _answered(self, request: Request, call: Call, view: memoryview, ahead: int) -> Response:
         asked = call.request
         if self.handlers.tracer is not None:
             asked = replace(asked, traceparent=header(request, _TRACEPARENT))
@@ -243,13 +243,12 @@ class InferenceApi:
         write = partial(write_response, call, response, self.handlers.regions)
         is_large = not call.is_binary and sum(_bytes(one) for one in response.outputs) > LARGE_BYTES
         body, json_bytes = await aside(write) if is_large else write()
-        self._learn(request, call, view, pending)
+        self._learn(request, call, view, ahead, pending)
         return await _packed(request, body, json_bytes)
 
-    def _learn(self, request: Request, call: Call, body: memoryview, pending: Pending) -> None:
+    def _learn(self, request: Request, call: Call, body: memoryview, ahead: int, pending: Pending) -> None:
         """Offer the connection to answer the same without reading it again."""
         learn: Callable[[Known], None] | None = request.scope.get(AGAIN)
-        ahead = _header_bytes(request)
         if learn is None or not ahead:
             return
         kept = known(request, call, body, ahead, pending, (self.handlers, self.buffers))

@@ -13,7 +13,7 @@ from edged.api.guarded import GuardedProtocol
 from edged.api.http import InferenceApi
 from edged.domain.errors import EngineLostError
 from edged.domain.tensor import Array, TensorSpec
-from fakes.raw_http import RawClient
+from fakes.raw_http import RawClient, Said
 from fakes.repeating import VALUES, Gate, asked, at_work, exchanged, knowing, made, number
 from fakes.serving import FakeBrought, box, doubled, served
 from fakes.waiting import LONGEST_S, until
@@ -108,40 +108,35 @@ def test_the_numbers_of_a_run_that_nobody_waits_for_are_not_written_over() -> No
         first.close()
         until(lambda: api.buffers.taken == 0, "its memory was given back")
         second.send(asked(3, VALUES))
-        until(lambda: api.buffers.taken > 0, "the next one came")
-        time.sleep(0.1)
+        until(lambda: api.handlers.shelf.get("m").waiting == 1, "the next one waits")
         gate.passes.set()
 
         assert number(second.hear()) == 6.0
         assert gate.after == gate.seen
 
 
-def test_a_body_that_was_on_its_way_is_answered_by_the_newer_version() -> None:
-    tripled = FakeBrought("m", "2.0.0", compute=lambda tensors: [3 * tensors[0]])
-    models = [FakeBrought("m"), tripled]
-    made_box = box(make={"m": lambda: models.pop(0)}).loaded("m")
-    with served(made_box) as port, knowing(port, 1) as (client,):
+def loaded_meanwhile(newer: FakeBrought) -> Said:
+    """Give what a client hears whose body was on its way when another version took the model's place."""
+    models = [FakeBrought("m"), newer]
+    api = InferenceApi(box(make={"m": lambda: models.pop(0)}).loaded("m").handlers, 4_000_000)
+    with at_work(api) as (port, _), knowing(port, 1) as (client,):
         sent = asked(1)
         client.send(sent[:-4])
-        time.sleep(0.2)
-        made_box.handlers.load("m")
-        client.send(sent[-4:])
+        until(lambda: api.buffers.taken > 0, "the rest of it came")
+        api.handlers.load("m")
+        return exchanged(client, sent[-4:])
 
-        assert number(client.hear()) == 3.0
+
+def test_a_body_that_was_on_its_way_is_answered_by_the_newer_version() -> None:
+    tripled = FakeBrought("m", "2.0.0", compute=lambda tensors: [3 * tensors[0]])
+
+    assert number(loaded_meanwhile(tripled)) == 3.0
 
 
 def test_a_body_that_was_on_its_way_is_not_given_to_a_model_that_takes_something_else() -> None:
     wide = TensorSpec("x", (1, 8), "float32")
-    models = [FakeBrought("m"), FakeBrought("m", "2.0.0", inputs=(wide,), outputs=(wide,))]
-    made_box = box(make={"m": lambda: models.pop(0)}).loaded("m")
-    with served(made_box) as port, knowing(port, 1) as (client,):
-        sent = asked(1)
-        client.send(sent[:-4])
-        time.sleep(0.2)
-        made_box.handlers.load("m")
-        client.send(sent[-4:])
 
-        assert client.hear().status == 503
+    assert loaded_meanwhile(FakeBrought("m", "2.0.0", inputs=(wide,), outputs=(wide,))).status == 503
 
 
 def test_the_end_of_the_server_lets_bodies_go_that_do_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
