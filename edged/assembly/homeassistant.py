@@ -18,12 +18,13 @@ from edged.config.schema import Config, Pipeline
 from edged.domain.message import Draft
 from edged.fleet.link import LinkState
 from edged.fleet.session import Inbound
-from edged.fleet.topics import INVENTORY, MODELS, STATES, Stamper, out
+from edged.fleet.topics import INVENTORY, MODELS, STATES, Stamper, out, result_stream
 from edged.sinks import homeassistant as messages
 from edged.sinks.states import States
 
 SPREAD_S = 10.0
 """So long after Home Assistant came up a box answers at the latest: a whole fleet at once would hold it up."""
+RESULTS = result_stream("")
 _NS = 1_000_000_000
 
 Send = Callable[[str, bytes], None]
@@ -76,6 +77,8 @@ class HomeAssistant:
         """Follow what the box tells; what an event changes is told at once, on its own thread."""
         if draft.stream == INVENTORY:
             self._board = draft.body.get("hardware", {}).get("board")
+        elif draft.stream.startswith(RESULTS):
+            return  # before it is read: that would build it here, in the pipeline's own thread
         elif draft.stream != MODELS and draft.body.get("schema") != "edged.event/1":
             return
         with self._lock:

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from edged.assembly.ears import Ears
 from edged.assembly.office import link_settings
@@ -31,7 +30,6 @@ AGAIN_S = 30.0
 """When a sink that cannot be opened is tried again: its package may come, or what it needs."""
 
 Opens = Callable[[], DocumentSink]
-Told = tuple[str, Mapping[str, Any]]
 
 
 class Sinks:
@@ -67,7 +65,7 @@ class SinkPart(SidePart):
         self._name, self._opens, self._ears, self._clock = name, opens, ears, clock
         self._again_s = again_s
         self._sink: DocumentSink | None = None
-        self._inbox: queue.Queue[Told | None] = queue.Queue(WAITING)
+        self._inbox: queue.Queue[Draft | None] = queue.Queue(WAITING)
         self._ending = threading.Event()
         self._why, self._since_ns = "", clock.monotonic_ns()
         self.left_out = 0
@@ -83,7 +81,7 @@ class SinkPart(SidePart):
     def hear(self, draft: Draft) -> None:
         """Keep a document for the thread; left out when too many wait."""
         try:
-            self._inbox.put_nowait((draft.stream, draft.body))
+            self._inbox.put_nowait(draft)
         except queue.Full:
             self.left_out += 1
 
@@ -126,9 +124,9 @@ class SinkPart(SidePart):
                 if self._stop.wait(self._again_s):
                     return
         while not (self._ending.is_set() and self._inbox.empty()):
-            told = self._inbox.get()
-            if told is not None:
-                self._call(partial(self._sink.take, *told))
+            draft = self._inbox.get()
+            if draft is not None:
+                self._call(partial(_deliver, self._sink, draft))
         self._call(self._sink.close)
 
     def _call(self, call: Callable[[], None]) -> None:
@@ -144,6 +142,10 @@ def _opened(settings: Sink, clock: Clock, box: SinkBox) -> DocumentSink:
     opens = load_plugin("edged.sinks", settings.kind)
     sink: DocumentSink = opens(options=settings.options, clock=clock, box=box)
     return sink
+
+
+def _deliver(sink: DocumentSink, draft: Draft) -> None:
+    sink.take(draft.stream, draft.body)
 
 
 def _words(error: Exception) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edged.domain.message import Draft
+from edged.domain.message import Draft, Late
 from edged.fleet.losses import MAX_TOLD, Rejections
 from edged.fleet.outbox import Outbox
 from fakes.clock import SECOND_NS, FakeClock
@@ -43,6 +44,22 @@ def test_a_number_that_is_none_is_told_with_its_stream_until_ten_minutes_passed(
     assert len(outbox.health()) == 1
     clock.advance(2)
     assert outbox.health() == ()
+
+
+def test_a_body_that_cannot_be_built_costs_its_document_alone(outbox: Outbox) -> None:
+    def build() -> dict[str, Any]:
+        message = "a plugin's own answer has no label"
+        raise AttributeError(message)
+
+    for content in (Late(build), {"schema": "edged.result/1"}):
+        outbox.put(Draft("result/gate", content))
+    assert outbox.flush(60)
+
+    (trouble,) = outbox.health()
+    assert trouble.message.startswith(
+        "cannot send 1 document of result/gate since the start: AttributeError: a plugin's"
+    )
+    assert (outbox.committed("result/gate"), outbox.stats().faults) == (1, 0)
 
 
 def test_each_stream_is_told_up_to_a_bound() -> None:

@@ -45,3 +45,12 @@ def test_a_change_that_the_outbox_did_not_take_is_told_with_the_next_result() ->
     sink.result(result(detections("dog")))
     sink.result(result(detections("dog")))
     assert [draft.body["detections"][0]["label"] for draft in outbox.drafts] == ["cat", "dog"]
+
+
+def test_a_result_is_told_as_it_was_when_it_was_handed_over() -> None:
+    """Its body is built later, and on another thread."""
+    sink, outbox = report(Due("all"))
+    for trace in ("00-of-the-first-frame", ""):
+        sink.traceparent = trace
+        sink.result(result(detections("cat")))
+    assert [draft.body.get("traceparent") for draft in outbox.drafts] == ["00-of-the-first-frame", None]
