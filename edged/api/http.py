@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -283,19 +285,31 @@ class InferenceApi:
 
 async def _found(request: Request, pending: Pending) -> Any:
     """Wait for what a run gives. The loop keeps its deadline while it waits in the line, and takes it out when its client goes away."""
-    timer = asyncio.get_running_loop().call_later(pending.left_s(), pending.expire)
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_later(pending.left_s(), pending.expire)
     gone: set[Callable[[], None]] = request.scope.get(GONE, set())
     gone.add(pending.forget)
+
+    def tell(_outcome: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits there any more
+            loop.call_soon_threadsafe(_settle, over)
+
+    pending.outcome.then(tell)
     try:
-        return await asyncio.wrap_future(pending.future)
-    except asyncio.CancelledError:
-        if pending.future.cancelled():
-            raise GoneError from None
-        raise
+        await over
+        return pending.outcome.result()
+    except CancelledError:
+        raise GoneError from None
     finally:
         timer.cancel()
         gone.discard(pending.forget)
         pending.forget()
+
+
+def _settle(over: asyncio.Future[None]) -> None:
+    if not over.done():
+        over.set_result(None)
 
 
 def _model(request: Request) -> tuple[str, str]:

@@ -1,15 +1,13 @@
 """One inference request, from what a protocol has read of it to what the protocol will write: the same for HTTP and gRPC.
 
 ``begin`` checks a request and lets it wait for an instance; the ``Pending`` that it gives is waited for by ``result`` (a thread, for
-gRPC) or through its ``future``, with ``expire`` called after ``left_s`` (an event loop, for HTTP), and ``answer`` makes the response.
+gRPC) or through its ``outcome``, with ``expire`` called after ``left_s`` (an event loop, for HTTP), and ``answer`` makes the response.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -18,6 +16,7 @@ import numpy as np
 
 from edged.api import words
 from edged.api.batching import rows_of
+from edged.api.outcome import Outcome
 from edged.api.pictures import checked
 from edged.api.ports import Instance
 from edged.api.refusal import invalid
@@ -119,9 +118,9 @@ class Pending:
         return self.question.served
 
     @property
-    def future(self) -> Future[Any]:
-        """Told what came of it; give its result to ``answer``. Its exceptions are RefusedError."""
-        return self.job.future
+    def outcome(self) -> Outcome:
+        """Told what came of it; give its result to ``answer``. Its errors are RefusedError."""
+        return self.job.outcome
 
     def left_s(self) -> float:
         """Give how long it may still wait for its run to begin."""
@@ -132,24 +131,24 @@ class Pending:
         if self.served.withdraw(self.job):
             self.served.counts.refused("late")
             waited_ns = self.question.clock.monotonic_ns() - self.job.arrived_ns
-            self.future.set_exception(late(self.question.request.model, waited_ns))
+            self.outcome.fail(late(self.question.request.model, waited_ns))
 
     def forget(self) -> None:
         """Take it out of the line since nobody waits for its answer any more."""
         if self.served.withdraw(self.job):
-            self.future.cancel()
+            self.outcome.cancel()
 
     def result(self) -> InferResponse:
         """Wait for the answer on this thread. Raises RefusedError, at the deadline when no run has begun by then."""
         try:
-            found = self.future.result(self.left_s())
-        except FutureTimeoutError:
+            found = self.outcome.result(self.left_s())
+        except TimeoutError:
             self.expire()
-            found = self.future.result()
+            found = self.outcome.result()
         return self.answer(found)
 
     def answer(self, found: Any) -> InferResponse:
-        """Make the response of what the future gave."""
+        """Make the response of what a run gave."""
         question, brought = self.question, self.served.brought
         return InferResponse(brought.name, brought.version, question.request.id, question.answer(found))
 

@@ -11,7 +11,7 @@ from edged.domain.frame import Frame
 from edged.domain.result import Output
 from edged.domain.tensor import Array, TensorSpec
 
-Turn = AbstractContextManager[None]
+Turn = AbstractContextManager[object]
 """Held while an instance computes."""
 
 

@@ -120,9 +120,9 @@ class Repeating:
             self._refuse(error)
             return
         self._alarm.set(pending.left_s(), pending.expire)
-        pending.future.add_done_callback(self._tell)
+        pending.job.outcome.then(self._tell)
 
-    def _tell(self, _future: object) -> None:
+    def _tell(self, _outcome: object) -> None:
         """Called on the thread that ran it."""
         try:
             self._connection.loop.call_soon_threadsafe(self._answer)

@@ -11,12 +11,12 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 from edged.api import batching
 from edged.api.counts import Counts, Took
+from edged.api.outcome import Outcome
 from edged.api.ports import Brought, Instance
 from edged.api.refusal import RefusedError, refusal
 from edged.api.scaling import Scaling
@@ -39,14 +39,14 @@ _LOG = logging.getLogger("edged.serving")
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """What is asked of an instance: ``ask`` is called with it, on its thread, and ``future`` told what came of it."""
+    """What is asked of an instance: ``ask`` is called with it, on its thread, and ``outcome`` told what came of it."""
 
     ask: Callable[[Instance], Any]
     deadline_ns: int
     arrived_ns: int
     began_ns: int = 0
     """When its run began; 0 before."""
-    future: Future[Any] = field(default_factory=Future)
+    outcome: Outcome = field(default_factory=Outcome)
     tensors: Sequence[Array] | None = None
     """What the engine is given for it; None when it cannot share a run."""
     rows: int = 1
@@ -240,18 +240,18 @@ class Served:
             job.ask, job.tensors = _nothing, None
             took = Took(began_ns - job.arrived_ns, infer_ns=took_ns)
             self.counts.answered(took, self._clock.wall_ns() // NS_PER_MS, runs=int(place == 0))
-            job.future.set_result(answer)
+            job.outcome.tell(answer)
         return True
 
     def _begins(self, job: Job, now_ns: int) -> bool:
         """Whether a job's run begins: nobody has gone away, and its time is not over."""
-        if not _is_wanted(job):
+        if not job.outcome.begin():
             return False
         job.began_ns = now_ns
         if now_ns <= job.deadline_ns:
             return True
         self.counts.refused("late")
-        job.future.set_exception(late(self.brought.name, now_ns - job.arrived_ns))
+        job.outcome.fail(late(self.brought.name, now_ns - job.arrived_ns))
         return False
 
     def _failed(self, jobs: Sequence[Job], why: RefusedError) -> None:
@@ -259,7 +259,7 @@ class Served:
         now_ns = self._clock.monotonic_ns()
         if len(jobs) == 1:
             self.counts.failed(Took(jobs[0].began_ns - jobs[0].arrived_ns, infer_ns=now_ns - jobs[0].began_ns))
-            jobs[0].future.set_exception(why)
+            jobs[0].outcome.fail(why)
             return
         for job in reversed(jobs):
             job.tensors = None
@@ -372,13 +372,8 @@ def late(model: str, waited_ns: int) -> RefusedError:
 
 
 def _refuse(job: Job, why: RefusedError) -> None:
-    if _is_wanted(job):
-        job.future.set_exception(why)
-
-
-def _is_wanted(job: Job) -> bool:
-    """Whether nobody has gone away. One that shared a run that failed has begun before."""
-    return job.future.running() or job.future.set_running_or_notify_cancel()
+    if job.outcome.begin():
+        job.outcome.fail(why)
 
 
 def _asked(instance: Instance, jobs: Sequence[Job]) -> Sequence[Any]:

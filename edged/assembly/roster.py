@@ -16,6 +16,7 @@ class Roster:
     def __init__(self) -> None:
         """Nothing runs yet."""
         self.parts: Sequence[Part] = ()
+        self._lines: tuple[Line, ...] = ()
         self.grade: Grade = "ok"
         self.reasons: Sequence[Reason] = ()
         self.is_told = False
@@ -26,8 +27,9 @@ class Roster:
     def tell(self, grade: Grade, reasons: Sequence[Reason], parts: Sequence[Part]) -> None:
         """Keep what the daemon reports."""
         self.parts, self.grade, self.reasons = parts, grade, tuple(reasons)
+        self._lines = tuple(part for part in parts if isinstance(part, Line))
         self.is_told = True
 
-    def lines(self) -> list[Line]:
+    def lines(self) -> tuple[Line, ...]:
         """Give the lines among them."""
-        return [part for part in self.parts if isinstance(part, Line)]
+        return self._lines

@@ -61,10 +61,10 @@ class Guests:
         self._run_s = 0.0
         self._threads = threading.local()
 
-    def turn(self) -> GuestTurn:
-        """Wait for a place and hold it."""
+    def turn(self) -> AbstractContextManager[object]:
+        """Wait for a place and hold it; where no pipeline runs there is nobody else to take turns with."""
         if not self._lines():
-            return GuestTurn(self._alone.turn(), self._turns.turn(LAST), None)
+            return self._alone.turn()
         self._give_way()
         return GuestTurn(self._beside.turn(), self._turns.turn(LAST), self)
 
@@ -90,8 +90,8 @@ class GuestTurn:
 
     __slots__ = ("_among", "_began_s", "_guests", "_on")
 
-    def __init__(self, among: Held, on: Held, guests: Guests | None) -> None:
-        """``guests`` are told of a run that has to let frames pass."""
+    def __init__(self, among: Held, on: Held, guests: Guests) -> None:
+        """``guests`` are told how long the run took."""
         self._among, self._on, self._guests = among, on, guests
         self._began_s = 0.0
 
@@ -99,8 +99,7 @@ class GuestTurn:
         """Wait for both."""
         self._among.__enter__()
         try:
-            if self._guests is not None:
-                self._guests.let_pass()
+            self._guests.let_pass()
             self._on.__enter__()
             self._began_s = time.monotonic()
         except BaseException:
@@ -110,8 +109,7 @@ class GuestTurn:
     def __exit__(self, *_error: object) -> None:
         """Give both up."""
         self._on.__exit__()
-        if self._guests is not None:
-            self._guests.ran(time.monotonic() - self._began_s)
+        self._guests.ran(time.monotonic() - self._began_s)
         self._among.__exit__()
 
 
@@ -180,19 +178,10 @@ class BroughtModel:
     def __init__(self, opened: Opened, supply: Supply, guests: Guests, clock: Clock) -> None:
         self._opened, self._supply, self._guests, self._clock = opened, supply, guests, clock
         self._first: Model | None = opened.model
+        self.name, self.version = opened.bundle.manifest.name, opened.bundle.manifest.version
         self._rung: Rung = opened.rung
         self.inputs: tuple[TensorSpec, ...] = opened.model.engine.inputs
         self.outputs: tuple[TensorSpec, ...] = opened.model.engine.outputs
-
-    @property
-    def name(self) -> str:
-        """The bundle's."""
-        return self._opened.bundle.manifest.name
-
-    @property
-    def version(self) -> str:
-        """The bundle's."""
-        return self._opened.bundle.manifest.version
 
     @property
     def takes(self) -> str:
@@ -224,7 +213,7 @@ class BroughtModel:
         """Whether outputs are carried to inputs."""
         return bool(self._opened.bundle.state_of(self._opened.variant))
 
-    def turn(self) -> AbstractContextManager[None]:
+    def turn(self) -> AbstractContextManager[object]:
         """Give the turn on a processor; an accelerator takes nobody's."""
         return self._guests.turn() if self._rung.accelerator == "cpu" else nullcontext()
 

@@ -27,13 +27,11 @@ class SystemClock:
         """Find adjtimex once; without it the clock counts as not synchronised."""
         self._adjtimex = _find_adjtimex()
 
-    def monotonic_ns(self) -> int:
-        """Nanoseconds since boot, not counting sleep; never steps."""
-        return time.monotonic_ns()
-
-    def wall_ns(self) -> int:
-        """Unix time in nanoseconds; may step."""
-        return time.time_ns()
+    # Without a call of Python's around them: a frame asks eight times, a request five.
+    monotonic_ns = staticmethod(time.monotonic_ns)
+    """Nanoseconds since boot, not counting sleep; never steps."""
+    wall_ns = staticmethod(time.time_ns)
+    """Unix time in nanoseconds; may step."""
 
     def synced(self) -> bool:
         """Whether something (chrony, systemd-timesyncd, PTP) disciplines the wall clock, as adjtimex(2) tells."""

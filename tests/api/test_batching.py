@@ -51,7 +51,7 @@ def test_a_larger_request_and_another_shape_have_runs_of_their_own() -> None:
         served.batch = 4
         shapes = [(1, 4), (6, 4), (1, 3), (2, 4), (2, 4), (1, 4)]
         jobs = [asked(served, np.full(shape, place, np.float32)) for place, shape in enumerate(shapes)]
-        answers = [job.future.result(10)[0] for job in jobs]
+        answers = [job.outcome.result(10)[0] for job in jobs]
 
     assert [answer.shape for answer in answers] == shapes
     assert [float(answer[0, 0]) for answer in answers] == [0, 2, 4, 6, 8, 10]
@@ -62,9 +62,9 @@ def test_the_first_waits_for_others_as_long_as_it_is_told_to() -> None:
         served.batch, served._may_batch = 2, False
         first = asked(served, np.ones((1, 4), np.float32), 2 * LONGEST_S)
         time.sleep(0.05)
-        began_at_once = first.future.done()
+        began_at_once = first.outcome.done()
         second = asked(served, np.ones((1, 4), np.float32), 2 * LONGEST_S)
-        first.future.result(LONGEST_S / 2), second.future.result(LONGEST_S / 2)
+        first.outcome.result(LONGEST_S / 2), second.outcome.result(LONGEST_S / 2)
 
     assert not began_at_once
     assert served.counts.document()["execution_count"] == 1
@@ -80,15 +80,15 @@ def test_who_is_late_or_gone_shares_no_run() -> None:
     with at_work(slowly, Batches(8)) as served:
         served.batch, served._may_batch = 8, False
         blocks = asked(served, np.zeros((1, 4), np.float32))
-        until(blocks.future.running, "it runs")
+        until(blocks.outcome.running, "it runs")
         late, gone, last = (asked(served, np.full((1, 4), place, np.float32)) for place in (1, 2, 3))
         late.deadline_ns = 0
         assert served.withdraw(gone)
         gate.set()
         with pytest.raises(RefusedError, match="timeout was over"):
-            late.future.result(10)
+            late.outcome.result(10)
 
-        assert last.future.result(10)[0][0, 0] == 6
+        assert last.outcome.result(10)[0][0, 0] == 6
 
 
 @pytest.mark.parametrize("loses", [True, False], ids=["lost", "refused"])
@@ -105,9 +105,9 @@ def test_a_request_that_an_engine_cannot_take_costs_those_in_its_run_nothing(los
         served.batch = 8
         first, poison, last = behind_a_run(served, gate, *(np.full((1, 4), one, np.float32) for one in (1, -1, 3)))
         with pytest.raises(RefusedError):
-            poison.future.result(10)
+            poison.outcome.result(10)
 
-        assert [float(job.future.result(10)[0][0, 0]) for job in (first, last)] == [2, 6]
+        assert [float(job.outcome.result(10)[0][0, 0]) for job in (first, last)] == [2, 6]
         told = served.counts.document()["inference_stats"]
         assert (told["success"]["count"], told["fail"]["count"]) == (3, 1)  # type: ignore[index]
 
@@ -129,7 +129,7 @@ def test_those_whose_shared_run_failed_are_refused_when_the_engine_does_not_come
     try:
         for job in jobs:
             with pytest.raises(RefusedError, match="it is gone"):
-                job.future.result(10)
+                job.outcome.result(10)
     finally:
         served.close()
 
@@ -148,7 +148,7 @@ def test_those_who_are_unloaded_between_two_runs_hear_of_it() -> None:
         served.batch = 8
         for job in behind_a_run(served, gate, *[np.ones((1, 4), np.float32)] * 2):
             with pytest.raises(RefusedError, match="being unloaded"):
-                job.future.result(10)
+                job.outcome.result(10)
 
 
 def test_an_output_that_has_no_row_for_each_item_is_given_to_nobody() -> None:
@@ -166,7 +166,7 @@ def test_nobody_is_held_up_for_company_that_costs_its_time_or_that_it_cannot_hav
         job.tensors = [rows] if patience_s < LONGEST_S else None
         served.submit(job)
 
-        assert job.future.result(LONGEST_S / 2)[0].sum() == 8
+        assert job.outcome.result(LONGEST_S / 2)[0].sum() == 8
 
 
 def test_who_comes_in_a_hurry_takes_along_who_waits_for_company() -> None:
@@ -176,7 +176,7 @@ def test_who_comes_in_a_hurry_takes_along_who_waits_for_company() -> None:
         hurried = asked(served, np.ones((1, 4), np.float32), patience_s=10.0)
 
         within_s = LONGEST_S / 2
-        assert hurried.future.result(within_s)[0].sum() == patient.future.result(within_s)[0].sum() == 8
+        assert hurried.outcome.result(within_s)[0].sum() == patient.outcome.result(within_s)[0].sum() == 8
 
 
 def test_a_real_session_answers_each_from_a_shared_run(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_real_session_answers_each_from_a_shared_run(tmp_path: Path) -> None:
     served.batch = 8
 
     def one(place: int) -> float:
-        return float(asked(served, np.full((1, 4), place - 50, np.float32)).future.result(10)[0].max())
+        return float(asked(served, np.full((1, 4), place - 50, np.float32)).outcome.result(10)[0].max())
 
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(one, range(200)))

@@ -63,7 +63,7 @@ def test_requests_that_wait_share_a_run_once_the_box_has_measured_that_it_pays()
     with at_work(takes_as_long_for_any_number, Batches(4), clock=clock) as served:
         learned(served)
         jobs = together(served, *(np.full((1, 4), place, np.float32) for place in range(24)))
-        answers = [job.future.result(10)[0] for job in jobs]
+        answers = [job.outcome.result(10)[0] for job in jobs]
         told = served.counts.document()
 
     assert served.batch == 4
@@ -94,7 +94,7 @@ def test_where_more_items_take_as_much_longer_every_request_has_its_own_run() ->
 def test_nothing_is_measured_while_nobody_waits_nor_where_nothing_can_be_batched() -> None:
     with at_work(same_for_any_number, Batches(4)) as served:
         for _ in range(3):
-            asked(served, np.zeros((1, 4), np.float32)).future.result(10)
+            asked(served, np.zeros((1, 4), np.float32)).outcome.result(10)
         assert served.batch == 1
     with at_work(same_for_any_number, Batches(4), inputs=(TensorSpec("x", (1, 4), "float32"),)) as served:
         learned(served)
@@ -112,7 +112,7 @@ def test_a_model_that_takes_no_other_number_after_all_is_not_batched() -> None:
         learned(served)
 
         assert served.batch == 1
-        assert asked(served, np.ones((1, 4), np.float32)).future.result(10)[0].sum() == 8
+        assert asked(served, np.ones((1, 4), np.float32)).outcome.result(10)[0].sum() == 8
 
 
 def mixes(tensors: Sequence[Array]) -> list[Array]:
@@ -154,7 +154,7 @@ def test_what_is_measured_is_what_clients_send() -> None:
 
     with at_work(notes, Batches(2), (TensorSpec("x", (FREE, FREE), "float32"),)) as served:
         for job in together(served, *[np.zeros((1, 7), np.float32)] * 4):
-            job.future.result(10)
+            job.outcome.result(10)
 
     assert seen <= {(1, 7), (2, 7)}
 

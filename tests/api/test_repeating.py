@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.client import HTTPSConnection
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 
 from edged.api.access import Access
 from edged.api.http import InferenceApi
-from edged.domain.tensor import TensorSpec
+from edged.domain.tensor import Array, TensorSpec
 from fakes.certificates import Authority
 from fakes.raw_http import RawClient, request
 from fakes.repeating import INFER, VALUES, Reads, asked, at_work, exchanged, made, number
@@ -42,11 +42,24 @@ def test_the_same_with_other_numbers_is_read_once(reads: Reads, values: int) -> 
 
 def test_the_answer_looks_as_it_did(port: int) -> None:
     with RawClient(port) as client:
-        first, second = (exchanged(client, asked(1)) for _ in range(2))
+        first, *more = (exchanged(client, asked(1)) for _ in range(4))
 
-    assert (first.status, first.body) == (second.status, second.body)
-    assert {**first.headers, "date": ""} == {**second.headers, "date": ""}
-    assert list(first.headers) == list(second.headers)
+    for one in more:
+        assert (first.status, first.body) == (one.status, one.body)
+        assert {**first.headers, "date": ""} == {**one.headers, "date": ""}
+        assert list(first.headers) == list(one.headers)
+
+
+def test_an_answer_of_another_size_is_told_as_such() -> None:
+    def as_many(tensors: Sequence[Array]) -> list[Array]:
+        size = int(tensors[0][0, 0])
+        return [np.full((1, size), size, np.float32)]
+
+    with served(made(compute=as_many)) as port, RawClient(port) as client:
+        for size in (3, 3, 3, 5, 5, 3, 1):
+            said = exchanged(client, asked(size))
+            assert number(said) == size
+            assert len(said.body) == int(said.headers["inference-header-content-length"]) + 4 * size
 
 
 def test_whatever_differs_is_read(port: int, reads: Reads) -> None:

@@ -106,7 +106,7 @@ def test_a_deadline_holds_in_the_line_and_not_behind_the_run_that_is_in_the_way(
         with pytest.raises(RefusedError, match="its timeout was over") as caught:
             ask(made, timeout_us=30_000).result()
 
-        assert not running.future.done()
+        assert not running.outcome.done()
         assert caught.value.kind == "late"
         gate.passes.release()
         running.result()

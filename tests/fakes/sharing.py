@@ -62,10 +62,10 @@ def behind_a_run(served: Served, gate: threading.Event, *rows: Array) -> list[Jo
     """Let requests wait behind a run that ``gate`` holds up, and let it go; nothing is measured meanwhile, with the same network."""
     served._may_batch = False
     blocks = asked(served, np.zeros((1, 4), np.float32))
-    until(blocks.future.running, "it runs")
+    until(blocks.outcome.running, "it runs")
     jobs = [asked(served, one) for one in rows]
     gate.set()
-    blocks.future.result(10)
+    blocks.outcome.result(10)
     return jobs
 
 
@@ -83,7 +83,7 @@ def together(served: Served, *rows: Array) -> list[Job]:
 def learned(served: Served) -> None:
     """Let two wait at a time, and wait until the box has measured."""
     for job in together(served, *[np.zeros((1, 4), np.float32)] * 6):
-        job.future.result(10)
+        job.outcome.result(10)
     learner = served._learner
     if learner is not None:
         learner.join(LONGEST_S)
