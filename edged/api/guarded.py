@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, ClassVar, cast
+from weakref import WeakValueDictionary
 
 from httptools import HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -17,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from edged.api.again import AGAIN
 from edged.api.alarm import Alarm
 from edged.api.bodies import GONE, SINK, TAKE, WORTH_TAKING_BYTES, GoneError
-from edged.api.repeating import Repeating
+from edged.api.repeating import Lore, Repeating
 
 HEAD_BYTES = 32_768
 MOST_HEADERS = 128
@@ -52,9 +53,13 @@ class _Taking:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection. ``most`` is how many there may be at once; set on a subclass, as uvicorn builds them from a class."""
+    """One connection. ``most`` is how many there may be at once, ``lore`` what they know together.
+
+    Both are set on a subclass, as uvicorn builds connections from a class.
+    """
 
     most = 128
+    lore: ClassVar[Lore] = WeakValueDictionary()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,7 +69,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._seen_bytes = self._passing = 0
         """Of the body: what the parser has seen, and what is left of one that nobody wants."""
         self._alarm = Alarm(self.loop)
-        self._repeating = Repeating(self, self._alarm, MESSAGE_S)
+        self._repeating = Repeating(self, self._alarm, MESSAGE_S, self.lore)
         self._began = b""
         self.room: memoryview | None = None
         """Where what comes next shall lie, when it can be read straight there; never empty."""

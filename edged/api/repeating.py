@@ -6,14 +6,17 @@ becomes of it, is owed here in the same way.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from edged.api.again import Known
 from edged.api.alarm import Alarm
 from edged.api.bodies import SINK, Body
+from edged.api.heads import HEADER_LENGTH
 from edged.api.infer import Pending
 from edged.api.routes import failed
 
@@ -24,16 +27,31 @@ END = b"\r\n\r\n"
 OK = 200
 CLOSES = ((b"connection", b"close"),)
 NOTHING = memoryview(b"")
+JSON_BYTES = re.compile(rb"\r\n%b:[ \t]*([0-9]{1,8})[ \t]*\r\n" % HEADER_LENGTH.encode("ascii"), re.IGNORECASE)
+
+
+class Learned:
+    """A request that was answered, and the bytes that stand ahead of its numbers: its head, and its JSON."""
+
+    __slots__ = ("__weakref__", "ahead", "known")
+
+    def __init__(self, ahead: bytes, known: Known) -> None:
+        self.ahead, self.known = ahead, known
+
+
+Lore = WeakValueDictionary[tuple[str, bytes], Learned]
+"""What the connections of a server know now, by their clients' address and those bytes. Who may ask hangs on nothing else."""
 
 
 class Repeating:
     """What one connection knows, and the request that it answers by it."""
 
-    def __init__(self, connection: GuardedProtocol, alarm: Alarm, message_s: float) -> None:
-        """``message_s`` is what a body gets to come."""
-        self._connection, self._alarm, self._message_s = connection, alarm, message_s
-        self._head = b""
+    def __init__(self, connection: GuardedProtocol, alarm: Alarm, message_s: float, lore: Lore) -> None:
+        """``message_s`` is what a body gets to come; in ``lore`` others find what this one learns."""
+        self._connection, self._alarm, self._message_s, self._lore = connection, alarm, message_s, lore
+        self._learned: Learned | None = None
         self._known: Known | None = None
+        """What is asked now, or was asked last."""
         self.is_busy = False
         """Whether a request is on its way in, or waits for its answer."""
         self._body: Body | None = None
@@ -44,23 +62,29 @@ class Repeating:
         self._is_last = False
 
     def __repr__(self) -> str:
-        return f"<Repeating {'a request' if self.is_busy else 'nothing'} of {self._known.size if self._known else 0} bytes>"
+        size = self._learned.known.size if self._learned else 0
+        return f"<Repeating {'a request' if self.is_busy else 'nothing'} of {size} bytes>"
 
     def learn(self, began: bytes, scope: dict[str, Any], known: Known) -> None:
         """Keep a request whose head was parsed, and which ``began`` with these bytes, in which its head and its JSON may lie whole."""
         end = began.find(END) + len(END)
-        head = began[: end + known.ahead]
-        if len(head) == end + known.ahead and _is_head(began[: end - len(END)], scope):
-            self._head, self._known = head, known
+        ahead = began[: end + known.ahead]
+        if len(ahead) == end + known.ahead and _is_head(began[: end - len(END)], scope):
+            self._learned = self._lore[self._address, ahead] = Learned(ahead, known)
 
     def begins(self, data: bytes) -> bool:
-        """Take what came between two requests, when it begins the known one."""
-        known, ahead = self._known, len(self._head)
-        if known is None or not data.startswith(self._head) or len(data) - ahead > known.size - known.ahead:
+        """Take what came between two requests, when it begins a known one."""
+        learned = self._learned
+        if learned is None or not data.startswith(learned.ahead):
+            learned = self._of_others(data)
+        if learned is None:
+            return False
+        known, ahead = learned.known, len(learned.ahead)
+        if len(data) - ahead > known.size - known.ahead:
             return False
         if self._connection.flow.write_paused or not known.is_still():
             return False
-        self.is_busy = True
+        self._learned, self._known, self.is_busy = learned, known, True
         self._at = known.ahead + len(data) - ahead
         self._connection.rouse()
         self._alarm.set(self._message_s, self._connection.abort)
@@ -73,6 +97,15 @@ class Repeating:
             self._room[known.ahead : self._at] = memoryview(data)[ahead:]
             self._look(known)
         return True
+
+    def _of_others(self, data: bytes) -> Learned | None:
+        """Give what another connection of the same address learned of this request."""
+        return self._lore.get((self._address, _ahead(data)))
+
+    @property
+    def _address(self) -> str:
+        client = self._connection.client
+        return client[0] if client is not None else ""
 
     def arrived(self, count: int) -> None:
         """Count what was read there."""
@@ -103,7 +136,7 @@ class Repeating:
 
     def lost(self) -> None:
         """Take the request out of its line: its client has gone away."""
-        pending, self._known, self._held = self._pending, None, b""
+        pending, self._known, self._learned, self._held = self._pending, None, None, b""
         self._done()
         if pending is not None:
             pending.forget()
@@ -194,6 +227,13 @@ class Repeating:
         self._alarm.clear()
         if body is not None:
             body.close()
+
+
+def _ahead(data: bytes) -> bytes:
+    """Give the head, and the JSON behind it as far as it came. Of a head that says it otherwise nothing was learned."""
+    end = data.find(END) + len(END)
+    found = JSON_BYTES.search(data, 0, end)
+    return data[: end + int(found[1])] if found else b""
 
 
 def _is_head(head: bytes, scope: dict[str, Any]) -> bool:

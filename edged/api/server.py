@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import uvicorn
 import uvloop
@@ -225,7 +226,7 @@ def _bound(listening: Listening) -> socket.socket:
 
 
 def _settings(listening: Listening, application: Application) -> uvicorn.Config:
-    guarded = type("Guarded", (GuardedProtocol,), {"most": listening.most_connections})
+    guarded = type("Guarded", (GuardedProtocol,), {"most": listening.most_connections, "lore": WeakValueDictionary()})
     straight = cast("type[asyncio.Protocol]", type("Straight", (StraightProtocol,), {"guarded": guarded}))
     return uvicorn.Config(
         application,
