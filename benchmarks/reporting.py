@@ -16,7 +16,7 @@ from edged.sinks.report import ReportSink
 from edged.telemetry.metrics import PipelineMetrics
 
 TARGETS: dict[Size, float] = {"large": 0.95, "small": 0.75}
-PAIRS, BLOCK_S = 30, 1.0
+PAIRS, BLOCK_S = 60, 1.0
 DRAIN_S = 20.0
 
 

@@ -141,7 +141,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.cycle is not None:
             scope = cast("dict[str, Any]", self.scope)
             scope[TAKE], scope[GONE] = partial(self._take, self.cycle), self._at_the_end
-            if began:
+            # By the parser's own judgement: what closes its connection must not keep another's open.
+            if began and self.cycle.keep_alive:
                 scope[AGAIN] = partial(self._repeating.learn, began, scope)
             if _can_go_straight(self.headers):
                 # Until somebody says where it shall lie.

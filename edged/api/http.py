@@ -301,6 +301,11 @@ async def _found(request: Request, pending: Pending) -> Any:
         return pending.outcome.result()
     except CancelledError:
         raise GoneError from None
+    except asyncio.CancelledError:
+        pending.forget()
+        if pending.outcome.cancelled():
+            raise GoneError from None
+        raise
     finally:
         timer.cancel()
         gone.discard(pending.forget)

@@ -51,13 +51,19 @@ class Outcome:
                 self._state = "runs"
             return self._state == "runs"
 
+    def again(self) -> None:
+        """Say that the run came to nothing and another will follow: until that begins it can be let go."""
+        with self._lock:
+            if self._state == "runs":
+                self._state = "waits"
+
     def cancel(self) -> None:
         """Let it go, unless its run has begun."""
         with self._lock:
             if self._state != "waits":
                 return
             self._state = "cancelled"
-        self._call()
+        self._call_all()
 
     def tell(self, found: Any) -> None:
         """Give what was found."""
@@ -73,7 +79,7 @@ class Outcome:
             if self._state not in OVER:
                 self._callbacks.append(callback)
                 return
-        callback(self)
+        self._call(callback)
 
     def result(self, timeout_s: float = -1.0) -> Any:
         """Give what was found, waiting for so long (-1: for ever).
@@ -95,17 +101,21 @@ class Outcome:
         with self._lock:
             if self._state in OVER:
                 return
-            self._state, self._found = state, found
-        self._call()
+            # In this order: who does not wait reads them without the lock.
+            self._found, self._state = found, state
+        self._call_all()
 
-    def _call(self) -> None:
+    def _call_all(self) -> None:
         # Nobody is added any more: it is over.
         for callback in self._callbacks:
-            try:
-                callback(self)
-            except Exception:  # noqa: BLE001 - whoever ends it answers others, too
-                _LOG.exception("serving.broken")
+            self._call(callback)
         self._callbacks.clear()
+
+    def _call(self, callback: Callable[[Outcome], object]) -> None:
+        try:
+            callback(self)
+        except Exception:  # noqa: BLE001 - whoever ends it answers others, too
+            _LOG.exception("serving.broken")
 
     def _wait(self, timeout_s: float) -> None:
         over = threading.Lock()

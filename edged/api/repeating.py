@@ -70,7 +70,12 @@ class Repeating:
         end = began.find(END) + len(END)
         ahead = began[: end + known.ahead]
         if len(ahead) == end + known.ahead and _is_head(began[: end - len(END)], scope):
-            self._learned = self._lore[self._address, ahead] = Learned(ahead, known)
+            key = self._address, ahead
+            learned = self._lore.get(key)
+            # What others hold already stays there for as long as one of them is open.
+            if learned is None or not learned.known.is_still():
+                learned = self._lore[key] = Learned(ahead, known)
+            self._learned, self._known = learned, None
 
     def begins(self, data: bytes) -> bool:
         """Take what came between two requests, when it begins a known one."""

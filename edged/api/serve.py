@@ -263,6 +263,7 @@ class Served:
             return
         for job in reversed(jobs):
             job.tensors = None
+            job.outcome.again()
             if not self._waiting.put_back(job, job.level):
                 _refuse(job, self._full())
 

@@ -62,7 +62,10 @@ class Guests:
         self._threads = threading.local()
 
     def turn(self) -> AbstractContextManager[object]:
-        """Wait for a place and hold it; where no pipeline runs there is nobody else to take turns with."""
+        """Wait for a place and hold it; where no pipeline runs there is nobody else to take turns with.
+
+        A pipeline that begins is known half a second later at most, when the daemon reports: until then it is one more at work.
+        """
         if not self._lines():
             return self._alone.turn()
         self._give_way()

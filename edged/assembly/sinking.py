@@ -19,7 +19,7 @@ from edged.config.schema import Config, Sink
 from edged.daemon import Wanted
 from edged.domain.errors import EdgedError
 from edged.domain.health import Reason
-from edged.domain.message import Draft
+from edged.domain.message import Body, Draft
 from edged.domain.ports import Clock, DocumentSink
 from edged.sinks.box import SinkBox
 
@@ -125,8 +125,9 @@ class SinkPart(SidePart):
                     return
         while not (self._ending.is_set() and self._inbox.empty()):
             draft = self._inbox.get()
-            if draft is not None:
-                self._call(partial(_deliver, self._sink, draft))
+            body = _body(draft) if draft is not None else None
+            if draft is not None and body is not None:
+                self._call(partial(self._sink.take, draft.stream, body))
         self._call(self._sink.close)
 
     def _call(self, call: Callable[[], None]) -> None:
@@ -144,8 +145,12 @@ def _opened(settings: Sink, clock: Clock, box: SinkBox) -> DocumentSink:
     return sink
 
 
-def _deliver(sink: DocumentSink, draft: Draft) -> None:
-    sink.take(draft.stream, draft.body)
+def _body(draft: Draft) -> Body | None:
+    """Give what a document says; None where that cannot be built, which the outbox tells, and the sink is not to blame for."""
+    try:
+        return draft.body
+    except Exception:  # noqa: BLE001 - a plugin's decoder may have put anything into what is told of here
+        return None
 
 
 def _words(error: Exception) -> str:

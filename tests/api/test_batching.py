@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +89,29 @@ def test_who_is_late_or_gone_shares_no_run() -> None:
             late.outcome.result(10)
 
         assert last.outcome.result(10)[0][0, 0] == 6
+
+
+def test_who_leaves_after_a_run_that_was_shared_failed_is_waited_for_by_nobody() -> None:
+    """It stands in the line again, and ends there."""
+    gates = {0: threading.Event(), 1: threading.Event()}
+
+    def breaks_together(tensors: Sequence[Array]) -> list[Array]:
+        if len(tensors[0]) > 1:
+            raise FrameError("not several")
+        if (gate := gates.get(int(tensors[0][0, 0]))) is not None:
+            assert gate.wait(LONGEST_S)
+        return doubled(tensors)
+
+    with at_work(breaks_together, Batches(4)) as served:
+        served.batch = 4
+        stays, leaves = behind_a_run(served, gates[0], *(np.full((1, 4), one, np.float32) for one in (1, 2)))
+        until(lambda: served.waiting == 1 and stays.outcome.running(), "one runs alone, and one waits again")
+        assert served.withdraw(leaves)
+        leaves.outcome.cancel()
+        with pytest.raises(CancelledError):
+            leaves.outcome.result(0)
+        gates[1].set()
+        assert stays.outcome.result(10)[0][0, 0] == 2
 
 
 @pytest.mark.parametrize("loses", [True, False], ids=["lost", "refused"])

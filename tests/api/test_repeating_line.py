@@ -151,6 +151,28 @@ def test_the_end_of_the_server_lets_bodies_go_that_do_not_come(monkeypatch: pyte
     assert api.buffers.taken == 0
 
 
+@pytest.mark.parametrize("more", [{}, {"id": "another"}], ids=["known", "read"])
+def test_who_still_waits_when_the_server_must_end_meets_no_fault(
+    more: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edged.api.server.LEAVE_S", 1)
+    gate = Gate()
+    made_box = made(4, gate)
+    with at_work(InferenceApi(made_box.handlers, 4_000_000)) as (port, server), knowing(port, 2) as (runs, waits):
+        gate.shut()
+        runs.send(asked(1))
+        assert gate.began.wait(LONGEST_S)
+        waits.send(asked(2, **more))
+        until(lambda: made_box.handlers.shelf.get("m").waiting == 1, "it waits")
+        server.stop()
+        try:
+            assert waits.hear().status == 499
+        except ConnectionError:
+            assert not more, "it was cut off without a word"
+        gate.passes.set()
+        assert server.join(LONGEST_S)
+
+
 @dataclass
 class Standing:
     """A transport that is closing, of which a client takes what a test says."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Sequence
+from weakref import ref
 
+import numpy as np
 import pytest
 
 from edged.api.access import Access
 from edged.api.http import InferenceApi
+from edged.domain.tensor import Array
 from fakes.raw_http import RawClient
 from fakes.repeating import VALUES, Gate, Reads, asked, at_work, exchanged, knowing, made, number
 from fakes.serving import FakeBrought, box, served
@@ -113,6 +117,48 @@ def test_another_model_of_the_same_name_is_asked_by_all() -> None:
         made.handlers.unload("m")
         made.handlers.load("m")
         assert [number(exchanged(one, asked(1))) for one in (other, client, other)] == [3.0, 3.0, 3.0]
+
+
+def test_of_two_who_learn_at_once_either_may_leave(reads: Reads) -> None:
+    gate = Gate()
+    with served(made(compute=gate)) as port, RawClient(port) as stays:
+        gate.shut()
+        with RawClient(port) as leaves:
+            for client in (stays, leaves):
+                client.send(asked(1))
+            until(lambda: reads.count == 2, "both were read")
+            gate.passes.set()
+            assert [number(client.hear()) for client in (stays, leaves)] == [2.0, 2.0]
+        for _ in range(3):
+            with RawClient(port) as new:
+                assert number(exchanged(new, asked(3))) == 6.0
+
+    assert reads.count == 2
+
+
+@pytest.mark.parametrize("closes", ["Proxy-Connection: close\r\n", "Connection: keep-alive\r\nConnection: close\r\n"])
+def test_what_closes_its_own_connection_keeps_no_others_open(closes: str) -> None:
+    """Also while the first one's answer is still on its way."""
+
+    def much(_tensors: Sequence[Array]) -> list[Array]:
+        return [np.zeros((1, 5_000_000), np.float32)]
+
+    with served(made(compute=much)) as port, RawClient(port) as first, RawClient(port) as second:
+        first.send(asked(1, headers=closes))
+        assert first.socket.recv(1, socket.MSG_PEEK) == b"H"
+        said = exchanged(second, asked(1, headers=closes))
+        assert (said.status, said.headers["connection"], second.is_closed()) == (200, "close", True)
+
+
+def test_a_model_that_was_unloaded_is_held_by_no_connection() -> None:
+    made = box(make={"m": lambda: FakeBrought("m")}).loaded("m")
+    with served(made) as port, RawClient(port) as client:
+        assert [number(exchanged(client, asked(1))) for _ in range(2)] == [2.0, 2.0]
+        old = ref(made.handlers.shelf.get("m"))
+        made.handlers.unload("m")
+        made.handlers.load("m")
+        assert number(exchanged(client, asked(1))) == 2.0
+        until(lambda: gc.collect() >= 0 and old() is None, "it is let go")
 
 
 def test_who_was_never_answered_is_refused_without_being_read(reads: Reads) -> None:

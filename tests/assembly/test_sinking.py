@@ -11,7 +11,7 @@ from edged.assembly.ears import Ears
 from edged.assembly.sinking import WAITING, SinkPart, Sinks
 from edged.config.schema import Config, Sink
 from edged.domain.errors import DeviceError
-from edged.domain.message import Draft
+from edged.domain.message import Draft, Late
 from fakes.brought import bring
 from fakes.clock import FakeClock
 from fakes.outbox import FakeOutbox
@@ -83,6 +83,22 @@ def test_a_sink_that_raises_is_told_and_goes_on() -> None:
     ears.put(EVENT)
     until(made.reasons, "the fault is told")
     assert "met a fault: OSError: no room" in made.reasons()[0].message
+    assert made.join(30)
+
+
+def test_a_document_that_cannot_be_built_is_none_of_the_sinks_faults() -> None:
+    def build() -> dict[str, Any]:
+        message = "a decoder's own answer has no label"
+        raise AttributeError(message)
+
+    sink, ears = KeptSink(), Ears(FakeOutbox())
+    made = part(sink, ears)
+    made.hear(Draft("result/a", Late(build)))
+    reasons = made.reasons()
+    made.hear(EVENT)
+    until(lambda: sink.taken, "the next one is taken")
+    assert (reasons, made.reasons()) == ((), ())
+    made.stop()
     assert made.join(30)
 
 
