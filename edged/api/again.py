@@ -1,6 +1,6 @@
 """What a client asked, kept for when it asks the same again: the same head and the same JSON, byte for byte, with other numbers behind.
 
-Programs ask like that, thousands of times on one connection; it helps those that send head and JSON together and ask for no packed
+Programs ask like that, thousands of times on their connections; it helps those that send head and JSON together and ask for no packed
 answer. Reading it again costs a request as much Python each time, a millisecond on a small box whose caches the model has just emptied;
 this leaves the numbers' place, their run and the answer.
 """

@@ -1,4 +1,4 @@
-"""A connection whose client asks what it asked before (see ``edged.api.again``): the numbers are read to their place, and answered.
+"""A connection whose client asks what was asked before (see ``edged.api.again``): the numbers are read to their place, and answered.
 
 The parser does not see such a request, and no task runs for it: what a connection owes its client, room, time and an answer whatever
 becomes of it, is owed here in the same way.

@@ -27,7 +27,7 @@ class SystemClock:
         """Find adjtimex once; without it the clock counts as not synchronised."""
         self._adjtimex = _find_adjtimex()
 
-    # Without a call of Python's around them: a frame asks eight times, a request five.
+    # Without a call of Python's around them: each frame and each request asks several times.
     monotonic_ns = staticmethod(time.monotonic_ns)
     """Nanoseconds since boot, not counting sleep; never steps."""
     wall_ns = staticmethod(time.time_ns)

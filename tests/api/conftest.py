@@ -11,6 +11,7 @@ import pytest
 
 from edged.domain.tensor import TensorSpec
 from fakes.raw_http import RawClient
+from fakes.repeating import Reads, made
 from fakes.serving import Box, FakeBrought, box, served
 from fakes.serving_daemon import Serving, serving_daemon
 
@@ -55,3 +56,16 @@ def http(http_port: int) -> Iterator[RawClient]:
     """Give a client of that box."""
     with RawClient(http_port) as client:
         yield client
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
+    """Count the requests that are read the long way."""
+    return Reads(monkeypatch)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Give the port of a box whose one model, m, doubles four numbers."""
+    with served(made()) as port:
+        yield port

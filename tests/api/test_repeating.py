@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from http.client import HTTPSConnection
 from pathlib import Path
 
@@ -18,17 +18,6 @@ from fakes.certificates import Authority
 from fakes.raw_http import RawClient, request
 from fakes.repeating import INFER, VALUES, Reads, asked, at_work, exchanged, made, number
 from fakes.serving import FakeBrought, box, served
-
-
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
-    return Reads(monkeypatch)
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    with served(made()) as port:
-        yield port
 
 
 @pytest.mark.parametrize("values", [4, VALUES])

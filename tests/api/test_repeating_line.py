@@ -14,7 +14,7 @@ from edged.api.http import InferenceApi
 from edged.domain.errors import EngineLostError
 from edged.domain.tensor import Array, TensorSpec
 from fakes.raw_http import RawClient, Said
-from fakes.repeating import VALUES, Gate, asked, at_work, exchanged, knowing, made, number
+from fakes.repeating import VALUES, Gate, asked, at_work, exchanged, knowing, made, number, one_runs_others_wait
 from fakes.serving import FakeBrought, box, doubled, served
 from fakes.waiting import LONGEST_S, until
 
@@ -24,12 +24,7 @@ def test_who_finds_the_line_full_is_told_when_to_come_again(values: int) -> None
     gate = Gate()
     made_box = made(values, compute=gate, queue=2)
     with served(made_box) as port, knowing(port, 4, values) as clients:
-        gate.shut()
-        clients[0].send(asked(2, values))
-        assert gate.began.wait(LONGEST_S)
-        for client in clients[1:3]:
-            client.send(asked(3, values))
-        until(lambda: made_box.handlers.shelf.get("m").waiting == 2, "two wait")
+        one_runs_others_wait(gate, made_box, clients[:3], values)
         # Two at once: the second is not read as what is left of the first.
         clients[3].send(asked(4, values) * 2)
         said = [clients[3].hear() for _ in range(2)]
@@ -47,11 +42,7 @@ def test_who_is_refused_and_sends_no_more_loses_the_connection(monkeypatch: pyte
     gate = Gate()
     made_box = made(VALUES, compute=gate, queue=1)
     with served(made_box) as port, knowing(port, 3, VALUES) as clients:
-        gate.shut()
-        clients[0].send(asked(2, VALUES))
-        assert gate.began.wait(LONGEST_S)
-        clients[1].send(asked(3, VALUES))
-        until(lambda: made_box.handlers.shelf.get("m").waiting == 1, "one waits")
+        one_runs_others_wait(gate, made_box, clients[:2], VALUES)
         clients[2].send(asked(4, VALUES)[:-4])
 
         assert clients[2].hear().status == 429

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from weakref import ref
 
 import numpy as np
@@ -14,22 +14,11 @@ from edged.api.access import Access
 from edged.api.http import InferenceApi
 from edged.domain.tensor import Array
 from fakes.raw_http import RawClient
-from fakes.repeating import VALUES, Gate, Reads, asked, at_work, exchanged, knowing, made, number
+from fakes.repeating import VALUES, Gate, Reads, asked, at_work, exchanged, knowing, made, number, one_runs_others_wait
 from fakes.serving import FakeBrought, box, served
 from fakes.waiting import until
 
 MINE = "Authorization: Bearer " + "a" * 40 + "\r\n"
-
-
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
-    return Reads(monkeypatch)
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    with served(made()) as port:
-        yield port
 
 
 @pytest.mark.parametrize("values", [4, VALUES])
@@ -165,15 +154,11 @@ def test_who_was_never_answered_is_refused_without_being_read(reads: Reads) -> N
     gate = Gate()
     made_box = made(VALUES, gate, queue=1)
     with served(made_box) as port, knowing(port, 2, VALUES) as clients:
-        gate.shut()
-        clients[0].send(asked(1, VALUES))
-        assert gate.began.wait(20)
-        clients[1].send(asked(1, VALUES))
-        until(lambda: made_box.handlers.shelf.get("m").waiting == 1, "one waits")
+        one_runs_others_wait(gate, made_box, clients, VALUES)
         with RawClient(port) as new:
             assert [exchanged(new, asked(1, VALUES)).status for _ in range(3)] == [429] * 3
             gate.passes.set()
-            assert [number(client.hear()) for client in clients] == [2.0, 2.0]
+            assert [number(client.hear()) for client in clients] == [4.0, 6.0]
             assert number(exchanged(new, asked(4, VALUES))) == 8.0
 
     assert reads.count == 1

@@ -103,6 +103,16 @@ class Gate:
         self.began.clear()
 
 
+def one_runs_others_wait(gate: Gate, made_box: Box, clients: Sequence[RawClient], values: int = 4) -> None:
+    """Let the first client's request (2) run until the gate lets it pass, and the others' (3) wait behind it."""
+    gate.shut()
+    clients[0].send(asked(2, values))
+    assert gate.began.wait(LONGEST_S)
+    for client in clients[1:]:
+        client.send(asked(3, values))
+    until(lambda: made_box.handlers.shelf.get("m").waiting == len(clients) - 1, "they wait")
+
+
 @contextmanager
 def knowing(port: int, count: int, values: int = 4) -> Iterator[list[RawClient]]:
     """Give clients that have asked once."""
