@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from edged.domain import ports
-from edged.domain.message import Draft
-from edged.fleet.outbox import Outbox
+from edged.domain.message import Draft, Late
+from edged.fleet.outbox import ASIDE_S, Outbox
 from edged.fleet.ready import Row
 from fakes.clock import FakeClock
 from fakes.outbox import FakeOutbox
@@ -113,6 +114,24 @@ def test_drafts_that_come_fast_are_all_committed_in_order(outbox: Outbox) -> Non
         assert outbox.flush(60)
 
     assert [row.seq for row in claim_all(outbox, 50)] == list(range(1, 51))
+
+
+def test_the_writer_leaves_who_woke_it_a_moment_to_go_on(outbox: Outbox) -> None:
+    built_s: list[float] = []
+    aside_s: list[float] = []
+
+    def built() -> dict[str, str]:
+        built_s.append(time.monotonic())
+        return BODY
+
+    for _ in range(9):
+        time.sleep(0.02)
+        put_s = time.monotonic()
+        outbox.put(Draft("result/a", Late(built)))
+        assert outbox.flush(60)
+        aside_s.append(built_s[-1] - put_s)
+
+    assert sorted(aside_s)[4] >= ASIDE_S
 
 
 def test_what_is_given_back_is_claimed_again(outbox: Outbox) -> None:
