@@ -1,7 +1,7 @@
 """What a client asked, kept for when it asks the same again: the same head and the same JSON, byte for byte, with other numbers behind.
 
-Programs ask like that, thousands of times on their connections; it helps those that send head and JSON together and ask for no packed
-answer. Reading it again costs a request as much Python each time, a millisecond on a small box whose caches the model has just emptied;
+Programs ask like that, thousands of times on their connections. It helps where the answer is too small to be packed, or nobody asks for
+that. Reading it again costs a request as much Python each time, a millisecond on a small box whose caches the model has just emptied;
 this leaves the numbers' place, their run and the answer.
 """
 
@@ -32,7 +32,7 @@ LETS_IN = "edged.lets-in"
 """Where the application says whether who was let in still is."""
 _HEADER_LENGTH = HEADER_LENGTH.encode("ascii")
 BINARY, JSON = (b"content-type", b"application/octet-stream"), (b"content-type", b"application/json")
-SPECIAL = {b"expect", b"transfer-encoding", b"content-encoding", b"accept-encoding", b"upgrade"}
+SPECIAL = {b"expect", b"transfer-encoding", b"content-encoding", b"upgrade"}
 """What asks for more than the numbers' way in and out."""
 Headers = tuple[tuple[bytes, bytes], ...]
 

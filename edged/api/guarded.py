@@ -100,13 +100,19 @@ class GuardedProtocol(HttpToolsProtocol):
             tell()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser while the head, and what stands beside a body that comes in chunks, stay within their size."""
+        """Look whether it is known already, and read it otherwise."""
         if self._repeating.is_busy:
             self._repeating.hold(data)
             return
-        self._began = data if self._is_between() else b""
-        if self._began and self._repeating.begins(data):
-            return
+        self._began = b""
+        if self._is_between():
+            self._began = data = self._repeating.came + data
+            if self._repeating.begins(data):
+                return
+        self.parse(data)
+
+    def parse(self, data: bytes) -> None:
+        """Feed the parser while the head, and what stands beside a body that comes in chunks, stay within their size."""
         self._repeating.leave()
         if self._is_in_head and not self._alarm.is_set:
             self._alarm.set(HEAD_S, self.abort)

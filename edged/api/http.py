@@ -34,6 +34,7 @@ PICTURE = "picture"
 MOST_LOADING = 2
 """Models that come or go at once: each may take minutes to be tried, which holds up nothing else."""
 _LOADING = Lane(MOST_LOADING)
+_PACKED = "Content-Encoding"
 _HEADER_LENGTH, _TRACEPARENT = HEADER_LENGTH.encode("ascii"), TRACEPARENT.encode("ascii")
 
 
@@ -245,17 +246,19 @@ class InferenceApi:
         write = partial(write_response, call, response, self.handlers.regions)
         is_large = not call.is_binary and sum(_bytes(one) for one in response.outputs) > LARGE_BYTES
         body, json_bytes = await aside(write) if is_large else write()
-        self._learn(request, call, view, ahead, pending)
-        return await _packed(request, body, json_bytes)
+        answer = await _packed(request, body, json_bytes)
+        if _PACKED not in answer.headers:
+            self._learn(request, call, view, ahead, pending)
+        return answer
 
     def _learn(self, request: Request, call: Call, body: memoryview, ahead: int, pending: Pending) -> None:
         """Offer the connection to answer the same without reading it again."""
-        learn: Callable[[Known], None] | None = request.scope.get(AGAIN)
+        learn: Callable[[Known, bytes], None] | None = request.scope.get(AGAIN)
         if learn is None or not ahead:
             return
         kept = known(request, call, body, ahead, pending, (self.handlers, self.buffers))
         if kept is not None:
-            learn(kept)
+            learn(kept, bytes(body[:ahead]))
 
     async def _call(self, request: Request, body: memoryview, header_bytes: int | None) -> Call:
         model, version = _model(request)
@@ -351,5 +354,5 @@ async def _packed(request: Request, body: bytes, json_bytes: int | None) -> Resp
     if len(body) >= WORTH_PACKING_BYTES and "gzip" in header(request, b"accept-encoding"):
         pack = partial(gzip.compress, body, 1)
         body = await aside(pack) if len(body) > LARGE_BYTES else pack()
-        headers["Content-Encoding"] = "gzip"
+        headers[_PACKED] = "gzip"
     return Response(body, 200, headers, "application/json" if json_bytes is None else "application/octet-stream")

@@ -27,20 +27,31 @@ END = b"\r\n\r\n"
 OK = 200
 CLOSES = ((b"connection", b"close"),)
 NOTHING = memoryview(b"")
+MOST_AHEAD_BYTES = 32_768
+"""A head with its JSON that is longer is read each time."""
+APART_S = 1.0
+"""How long the JSON of a known head may be on its way. Then the parser gets what has come, and gives the rest its usual time."""
 JSON_BYTES = re.compile(rb"\r\n%b:[ \t]*([0-9]{1,8})[ \t]*\r\n" % HEADER_LENGTH.encode("ascii"), re.IGNORECASE)
 
 
 class Learned:
-    """A request that was answered, and the bytes that stand ahead of its numbers: its head, and its JSON."""
+    """A request that was answered, and the bytes that stand ahead of its numbers: its head, of so many bytes, and its JSON."""
 
-    __slots__ = ("__weakref__", "ahead", "known")
+    __slots__ = ("__weakref__", "ahead", "head_bytes", "known")
 
-    def __init__(self, ahead: bytes, known: Known) -> None:
-        self.ahead, self.known = ahead, known
+    def __init__(self, head: bytes, json: bytes, known: Known) -> None:
+        self.ahead, self.head_bytes, self.known = head + json, len(head), known
+
+    def may_begin(self, data: bytes) -> bool:
+        """Whether these bytes are its own as far as they go, and its head is whole."""
+        return data.startswith(self.ahead) or (len(data) >= self.head_bytes and self.ahead.startswith(data))
 
 
-Lore = WeakValueDictionary[tuple[str, bytes], Learned]
-"""What the connections of a server know now, by their clients' address and those bytes. Who may ask hangs on nothing else."""
+Lore = WeakValueDictionary[tuple[str, bytes, bytes], Learned]
+"""What the connections of a server know now, by their clients' address, head and JSON; the newest of a head without its JSON, too.
+
+Who may ask hangs on nothing else.
+"""
 
 
 class Repeating:
@@ -58,6 +69,8 @@ class Repeating:
         self._room, self._at = NOTHING, 0
         self._pending: Pending | None = None
         self._held = b""
+        self.came = b""
+        """Of a request whose head is known, and whose JSON is on its way: many clients send the two apart."""
         self._rests = False
         self._is_last = False
 
@@ -65,31 +78,34 @@ class Repeating:
         size = self._learned.known.size if self._learned else 0
         return f"<Repeating {'a request' if self.is_busy else 'nothing'} of {size} bytes>"
 
-    def learn(self, began: bytes, scope: dict[str, Any], known: Known) -> None:
-        """Keep a request whose head was parsed, and which ``began`` with these bytes, in which its head and its JSON may lie whole."""
-        end = began.find(END) + len(END)
-        ahead = began[: end + known.ahead]
-        if len(ahead) == end + known.ahead and _is_head(began[: end - len(END)], scope):
-            key = self._address, ahead
+    def learn(self, began: bytes, scope: dict[str, Any], known: Known, json: bytes) -> None:
+        """Keep a request with this JSON whose head was parsed, and which ``began`` with these bytes, in which its head may lie whole."""
+        head = began[: began.find(END) + len(END)]
+        if len(head) + len(json) <= MOST_AHEAD_BYTES and _is_head(head[: -len(END)], scope):
+            key = self._address, head, json
             learned = self._lore.get(key)
             # What others hold already stays there for as long as one of them is open.
             if learned is None or not learned.known.is_still():
-                learned = self._lore[key] = Learned(ahead, known)
+                learned = self._lore[key] = Learned(head, json, known)
+            self._lore[self._address, head, b""] = learned
             self._learned, self._known = learned, None
 
     def begins(self, data: bytes) -> bool:
-        """Take what came between two requests, when it begins a known one."""
+        """Take what came between two requests, ``came`` first, when it begins a known one or may do so with more of its JSON."""
         learned = self._learned
-        if learned is None or not data.startswith(learned.ahead):
+        if learned is None or not learned.may_begin(data):
             learned = self._of_others(data)
-        if learned is None:
+        if learned is None or not learned.may_begin(data):
             return False
         known, ahead = learned.known, len(learned.ahead)
         if len(data) - ahead > known.size - known.ahead:
             return False
         if self._connection.flow.write_paused or not known.is_still():
             return False
-        self._learned, self._known, self.is_busy = learned, known, True
+        if len(data) < ahead:
+            self._wait(data)
+            return True
+        self._learned, self._known, self.is_busy, self.came = learned, known, True, b""
         self._at = known.ahead + len(data) - ahead
         self._connection.rouse()
         self._alarm.set(self._message_s, self._connection.abort)
@@ -104,8 +120,18 @@ class Repeating:
         return True
 
     def _of_others(self, data: bytes) -> Learned | None:
-        """Give what another connection of the same address learned of this request."""
-        return self._lore.get((self._address, _ahead(data)))
+        """Give what another connection of the same address learned of this request, or last of this head."""
+        return self._lore.get((self._address, *_parts(data)))
+
+    def _wait(self, data: bytes) -> None:
+        if not self.came:
+            self._connection.rouse()
+            self._alarm.set(APART_S, self._give_up)
+        self.came = data
+
+    def _give_up(self) -> None:
+        """Leave to the parser what came."""
+        self._connection.parse(self.came)
 
     @property
     def _address(self) -> str:
@@ -130,18 +156,21 @@ class Repeating:
 
     def leave(self) -> None:
         """Another kind of request begins."""
-        if self._rests:
-            self._rests = False
+        if self._rests or self.came:
+            self._rests, self.came = False, b""
             self._alarm.clear()
 
     def end(self) -> bool:
         """Answer the request that is in hand, and close the connection then; False when there is none, or it is answered already."""
+        if self.came:
+            self._give_up()
         self._is_last = self.is_busy
         return self._is_last and self._body is not None
 
     def lost(self) -> None:
         """Take the request out of its line: its client has gone away."""
-        pending, self._known, self._learned, self._held = self._pending, None, None, b""
+        pending, self._known, self._learned = self._pending, None, None
+        self._held = self.came = b""
         self._done()
         if pending is not None:
             pending.forget()
@@ -234,11 +263,12 @@ class Repeating:
             body.close()
 
 
-def _ahead(data: bytes) -> bytes:
-    """Give the head, and the JSON behind it as far as it came. Of a head that says it otherwise nothing was learned."""
+def _parts(data: bytes) -> tuple[bytes, bytes]:
+    """Give the head, and the JSON behind it; none of it where it did not come whole, or the head says its length in an odd way."""
     end = data.find(END) + len(END)
     found = JSON_BYTES.search(data, 0, end)
-    return data[: end + int(found[1])] if found else b""
+    ahead = end + int(found[1]) if found else end
+    return data[:end], data[end:ahead] if ahead <= len(data) else b""
 
 
 def _is_head(head: bytes, scope: dict[str, Any]) -> bool:
