@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from edged.fleet.stalls import Stalls
 from edged.telemetry import logs
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,10 @@ class Flusher:
     opening and closing it here cannot drop those of SQLite.
     """
 
-    def __init__(self, wal: Path, committed: Callable[[], Mapping[str, int]], monotonic_ns: Callable[[], int]) -> None:
-        self._wal, self._committed, self._monotonic_ns = wal, committed, monotonic_ns
+    def __init__(
+        self, wal: Path, committed: Callable[[], Mapping[str, int]], monotonic_ns: Callable[[], int], stalls: Stalls
+    ) -> None:
+        self._wal, self._committed, self._monotonic_ns, self._stalls = wal, committed, monotonic_ns, stalls
         self._due = threading.Event()
         self._stopped = threading.Event()
         self.durable: Mapping[str, int] = {}
@@ -63,9 +66,12 @@ class Flusher:
                 os.fdatasync(descriptor)
             finally:
                 os.close(descriptor)
-        except OSError as error:
-            # Without a WAL there was nothing to flush or nothing to flush to: the mark stays where it is.
+        except FileNotFoundError:
+            # There was nothing to flush, or nothing to flush to: the mark stays where it is.
             self.faults += 1
+        except OSError as error:
+            self.faults += 1
+            self._stalls.failed(self._monotonic_ns(), error)
             logs.event(log, "outbox.unflushed", level=logging.DEBUG, file=self._wal, error=error)
         else:
             self.durable = marks

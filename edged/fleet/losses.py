@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from edged.fleet.trouble import Trouble
 
 GAP_SCHEMA = "edged.gap/1"
+SKIPPED = "numbers-skipped"
 DECLARE_NS = 2_000_000_000
 """Losses are declared together: one record a stream and reason, at most this often."""
 REJECTED_NS = 600_000_000_000
@@ -68,9 +69,8 @@ class Losses:
 
     def adopt(self, gaps: Iterable[Gap], now_ns: int) -> None:
         """Take over what an earlier run could not declare any more."""
-        self._gaps.update({(gap.stream, gap.reason): gap for gap in gaps})
-        if self._gaps:
-            self.due_ns = now_ns
+        for gap in gaps:
+            self._join(gap, now_ns - DECLARE_NS)
 
     def add(self, lost: Iterable[tuple[str, int]], reason: str, now_ns: int) -> None:
         """Count documents, given as (stream, seq)."""
@@ -81,12 +81,20 @@ class Losses:
         if self._gaps and self.due_ns is None:
             self.due_ns = now_ns + DECLARE_NS
 
+    def skip(self, numbers: Mapping[str, int], last_seq: int, now_ns: int) -> None:
+        """Declare that behind these, by stream, no number is given up to ``last_seq``: it may have been before. Nothing is lost by it."""
+        for stream, seq in numbers.items():
+            if seq < last_seq:
+                self._join(Gap(stream, SKIPPED, seq + 1, last_seq, 0), now_ns - DECLARE_NS)
+
     def tell_again(self, payload: bytes, now_ns: int) -> None:
         """Take back the gap that a document told of, which will never be sent itself; other documents tell of none."""
         body = json.loads(payload)
         if body.get("schema") != GAP_SCHEMA:
             return
-        gap = Gap(body["stream"], body["reason"], body["first_seq"], body["last_seq"], body["count"])
+        self._join(Gap(body["stream"], body["reason"], body["first_seq"], body["last_seq"], body["count"]), now_ns)
+
+    def _join(self, gap: Gap, now_ns: int) -> None:
         known = self._gaps.get((gap.stream, gap.reason))
         self._gaps[gap.stream, gap.reason] = known.joined(gap) if known else gap
         if self.due_ns is None:

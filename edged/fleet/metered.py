@@ -24,7 +24,7 @@ class MeteredOutbox:
 
     def put(self, draft: Draft, *, wait_s: float = 0.0) -> bool:
         """Hand a document on if the budget has room for it; False when it has not, or the outbox has not."""
-        size = len(_encode(draft.body)) + OVERHEAD_BYTES
+        size = _size(draft) + OVERHEAD_BYTES
         # An event's picture has the event's priority, since it shares its stream; it is no event, and thinned as results are.
         priority = draft.priority if draft.lane == "event" else max(draft.priority, RESULTS)
         with self._lock:
@@ -36,3 +36,10 @@ class MeteredOutbox:
         """Count what goes out beside the documents: it is never held back, and results make room for it."""
         with self._lock:
             self._budget.admit(stream, size + OVERHEAD_BYTES, NEVER_THINNED)
+
+
+def _size(draft: Draft) -> int:
+    try:
+        return len(_encode(draft.body))
+    except Exception:  # noqa: BLE001 - a plugin's decoder may have put anything into what is told of here; the outbox says what
+        return 0

@@ -6,6 +6,52 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+EXPRESS_BLOCK = 1000
+"""QoS 0 numbers are reserved on the disk in blocks, not one commit each; a restart skips the rest, which is no loss."""
+
+
+class Numbers:
+    """The last number of each stream; a stream without one begins above ``base``."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, int] = {}
+        self.base = 0
+        self._reserved: dict[str, int] = {}
+
+    def of(self, stream: str) -> int:
+        """Give the last number of a stream, committed or not."""
+        return self.last.get(stream, self.base)
+
+    def reserve(self, stream: str, seq: int) -> Mapping[str, int]:
+        """Give a number that is kept by no commit of its own; and what has to be on the disk then, if anything new."""
+        self.last[stream] = seq
+        if seq <= self._reserved.get(stream, 0):
+            return {}
+        self._reserved[stream] = seq + EXPRESS_BLOCK
+        return {stream: self._reserved[stream]}
+
+    def committed(self, stream: str) -> None:
+        """Forget what was reserved: the last number of this stream is on the disk."""
+        self._reserved.pop(stream, None)
+
+    def reserved(self) -> dict[str, int]:
+        """Give what has to be on the disk of every stream."""
+        return {stream: max(seq, self._reserved.get(stream, 0)) for stream, seq in self.last.items()}
+
+    def adopt(self, last: Mapping[str, int], base: int) -> dict[str, int]:
+        """Go on where a file's last user stopped; gives those numbers of its that are passed over, since higher ones were given by now."""
+        passed = {stream: seq for stream, seq in last.items() if stream in self.last}
+        self.base = max(self.base, base)
+        self.last = {**last, **{stream: max(seq, last.get(stream, 0)) for stream, seq in self.last.items()}}
+        return passed
+
+    def leap(self, above: int) -> dict[str, int]:
+        """Go on far above every number, at ``above`` at least; gives the numbers before."""
+        before, self.base = self.last, max(self.base, above)
+        self.last = {stream: max(seq, self.base) for stream, seq in before.items()}
+        return before
+
+
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 

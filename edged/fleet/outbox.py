@@ -15,6 +15,7 @@ from edged.fleet import topics
 from edged.fleet.ages import oldest_age_s
 from edged.fleet.durable import Flusher
 from edged.fleet.ready import PRIORITIES, Key, Ready, Row
+from edged.fleet.stalls import Stalls
 from edged.fleet.trouble import Trouble
 from edged.fleet.volume import Volume
 from edged.fleet.writer import Writer
@@ -100,7 +101,8 @@ class Outbox:
         self._ready = Ready()
         self._on_ready: Callable[[], None] | None = None
         self._writer = writer(self._ready, self._ready_lock)
-        self._flusher = Flusher(Path(f"{path}-wal"), lambda: self._writer.committed, clock.monotonic_ns)
+        self._stalls = Stalls(path)
+        self._flusher = Flusher(Path(f"{path}-wal"), lambda: self._writer.committed, clock.monotonic_ns, self._stalls)
         self.heartbeat_ns = clock.monotonic_ns()
         self._took_ns = 0
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
@@ -239,8 +241,9 @@ class Outbox:
 
     def health(self) -> tuple[Trouble, ...]:
         """What is wrong now, what was lost lately, and what was found at the start."""
-        now = (self._writer.trouble,) if self._writer.trouble else ()
-        return (*now, *self._writer.rejections.troubles(self._clock.monotonic_ns()), *self._writer.incidents)
+        now, now_ns = (self._writer.trouble,) if self._writer.trouble else (), self._clock.monotonic_ns()
+        lately = (*self._stalls.troubles(now_ns), *self._writer.rejections.troubles(now_ns))
+        return (*now, *lately, *self._writer.incidents)
 
     def stats(self) -> OutboxStats:
         """Count."""
@@ -291,12 +294,14 @@ class Outbox:
     def _run(self) -> None:
         while True:
             drafts, settled, refused, closing = self._next()
+            self._stalls.begin(self._clock.monotonic_ns())
             try:
                 self._step(drafts, settled, refused)
             except Exception:  # the supervisor of this thread: a fault here must not end the queue
                 self._writer.counts.faults += 1
                 log.exception("outbox.broken")
             self.heartbeat_ns = self._clock.monotonic_ns()
+            self._stalls.end(self.heartbeat_ns)
             with self._lock:
                 self._busy = False
                 self._space.notify_all()

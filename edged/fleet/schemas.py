@@ -184,13 +184,17 @@ class AlertDocument(Reported):
 
 
 class GapDocument(Reported):
-    """``out/alert``: ``count`` documents of ``stream`` between two numbers that will never come, and why."""
+    """``out/alert``: ``count`` documents of ``stream`` between two numbers that will never come, and why.
+
+    With the reason ``numbers-skipped`` it is none: the box was started on a disk that took nothing, where a number that is given could not
+    be kept, and goes on far above those that it may have given before.
+    """
 
     schema_: Literal["edged.gap/1"] = Field(alias="schema")
     stream: str
     first_seq: int = Field(ge=1)
     last_seq: int = Field(ge=1)
-    count: int = Field(ge=1)
+    count: int = Field(ge=0)
     reason: str
 
 

@@ -61,12 +61,16 @@ _NUMBER = "INSERT INTO stream VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Everything that one transaction does: rows that come, keys that go, numbers, and all gaps that stand (None: as before)."""
+    """Everything that one transaction does: rows that come, keys that go, numbers, all gaps that stand and the base (None: as before).
+
+    ``base`` is the number that a stream without one begins above.
+    """
 
     rows: Sequence[Row] = ()
     settled: Iterable[Key] = ()
     numbers: Mapping[str, int] | None = None
     gaps: Sequence[Gap] | None = None
+    base: int | None = None
 
 
 class Store:
@@ -142,6 +146,8 @@ class Store:
                     "INSERT INTO gap VALUES (?, ?, ?, ?, ?)",
                     (gap.stream, gap.reason, gap.first_seq, gap.last_seq, gap.count),
                 )
+            if change.base is not None:
+                self.set_fact("base", change.base)
             execute("COMMIT")
         except sqlite3.Error:
             self._roll_back()
@@ -241,11 +247,6 @@ def runs(keys: Iterable[Key]) -> list[tuple[int, int, int]]:
         else:
             joined.append((priority, id_, id_))
     return joined
-
-
-def highest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    """Give the higher number of every stream."""
-    return {stream: max(one.get(stream, 0), other.get(stream, 0)) for stream in one.keys() | other.keys()}
 
 
 def _size(path: Path) -> int:

@@ -106,9 +106,13 @@ class Stamper:
         """Stamp a document about what was captured at ``stamp``."""
         return self._fields("captured_at", stamp.wall_ns, stamp.mono_ns)
 
-    def _fields(self, name: str, wall_ns: int, mono_ns: int) -> dict[str, Any]:
+    def word(self) -> str:
+        """Say whether the clock is right now, as documents do."""
         now_ns = self.clock.monotonic_ns()
         if now_ns >= self._ask_at_ns:
             self._ask_at_ns = now_ns + ASK_CLOCK_NS
             self._word = "synced" if self.clock.synced() else "unsynced"
-        return {"boot_id": self.boot_id, name: rfc3339(wall_ns), "mono_ms": mono_ns // _MS, "clock": self._word}
+        return self._word
+
+    def _fields(self, name: str, wall_ns: int, mono_ns: int) -> dict[str, Any]:
+        return {"boot_id": self.boot_id, name: rfc3339(wall_ns), "mono_ms": mono_ns // _MS, "clock": self.word()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from edged.telemetry import logs
 
 log = logging.getLogger(__name__)
 
+KEPT, UNKEPT = b"0", b"1"
+
 
 class Volume:
     """The file's place. ``store`` is what is open now, if anything; ``incidents`` is what was found and mended."""
@@ -23,13 +26,36 @@ class Volume:
         self.store: Store | None = None
         self.incidents: list[Trouble] = []
         self._max_bytes, self._clock = max_bytes, clock
+        self._mark = Path(f"{path}-unkept")
+
+    @property
+    def is_unkept(self) -> bool:
+        """Whether numbers were given that the file does not hold, in this run or in one that was killed."""
+        try:
+            return self._mark.read_bytes() == UNKEPT
+        except OSError:
+            return False
+
+    def note(self, mark: bytes) -> None:
+        """Keep whether they were: one byte, written over in place, which a full disk takes as well.
+
+        Nothing makes it durable: after a power cut ``boot_id`` is another one, and no number can be taken for an old one's.
+        """
+        try:
+            descriptor = os.open(self._mark, os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                os.pwrite(descriptor, mark, 0)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            logs.event(log, "outbox.unmarked", level=logging.DEBUG, file=self._mark, error=error)
 
     def open(self, *, known: bool, damaged: str = "") -> None:
         """Open or make the file for writing.
 
         ``known`` says that the numbers of its streams are in memory; ``damaged`` is what showed that the file is not
-        whole although it can be opened. Raises sqlite3.Error or OSError when the disk takes nothing, DeviceError when
-        another process holds the file.
+        whole although it can be opened. Raises sqlite3.Error or OSError when the disk takes nothing (the file may be open
+        all the same when it is only full), DeviceError when another process holds the file.
         """
         self.close()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,6 +67,7 @@ class Volume:
                     raise
                 damaged = str(error)
             else:
+                self._make_ready(self.store)
                 return
         wall_ms = self._clock.wall_ns() // 1_000_000
         self._set_aside(damaged, wall_ms)
@@ -66,6 +93,12 @@ class Volume:
         if self.store is not None:
             self.store.close()
             self.store = None
+
+    def _make_ready(self, store: Store) -> None:
+        """Make room for the mark while there is some, and find out whether there is room for more."""
+        if not self._mark.exists():
+            self.note(KEPT)
+        store.check_disk()
 
     def _writable(self) -> Store:
         try:

@@ -15,11 +15,11 @@ from edged.domain.ports import Clock
 from edged.fleet import memory, topics, trouble
 from edged.fleet.losses import Counts, Losses, Rejections
 from edged.fleet.memory import MemoryLane
-from edged.fleet.numbering import encoded
+from edged.fleet.numbering import Numbers, encoded
 from edged.fleet.ready import PRIORITIES, Key, Ready, Row
-from edged.fleet.store import SPARE_PAGES, Change, Store, cost, highest
+from edged.fleet.store import SPARE_PAGES, Change, Store, cost
 from edged.fleet.trouble import Trouble
-from edged.fleet.volume import Volume
+from edged.fleet.volume import KEPT, UNKEPT, Volume
 from edged.telemetry import logs
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 EVICT_ROWS = 32
 """Evicted at a time: a transaction of this size stays within the WAL's bound."""
 RETRY_NS = 2_000_000_000
-EXPRESS_BLOCK = 1000
-"""QoS 0 numbers are reserved on the disk in blocks, not one commit each; a restart skips the rest, which is no loss."""
 LOAD_ROWS = 128
 BLIND_ID = 1 << 40
 """Ids begin here when the file cannot be read: above all that it can hold."""
@@ -50,14 +48,11 @@ class Writer:
     ) -> None:
         self._volume, self._device, self._stamper, self._clock = volume, device, stamper, clock
         self._ready, self._guard, self._on_commit = ready, guard, on_commit
-        self._numbers: dict[str, int] = {}
-        self._reserved: dict[str, int] = {}
-        self._base = self.pending = 0
+        self._numbers, self.pending, self._adopted = Numbers(), 0, False
         self._next_id = [1] * PRIORITIES
         self._memory = MemoryLane(self._release)
         self._unapplied: set[Key] = set()
         self._room = self._retry_at_ns = 0
-        self._adopted = False
         self.losses, self.rejections, self.counts = Losses(), Rejections(), Counts()
         self.committed: dict[str, int] = {}
         self.trouble: Trouble | None = None
@@ -76,7 +71,7 @@ class Writer:
             self._take_express(Row(priority, 0, draft.stream, seq, 0, draft.retain, payload))
             return
         row = Row(priority, self._next_id[priority], draft.stream, seq, 1, draft.retain, payload)
-        self._numbers[draft.stream] = seq
+        self._numbers.last[draft.stream] = seq
         self._next_id[priority] += 1
         if self._keep(row):
             self.pending += 1
@@ -125,7 +120,7 @@ class Writer:
 
     def number(self, stream: str) -> int:
         """Give the last number of a stream, committed or not."""
-        return self._numbers.get(stream, self._base)
+        return self._numbers.of(stream)
 
     @property
     def incidents(self) -> Sequence[Trouble]:
@@ -164,11 +159,9 @@ class Writer:
         logs.event(log, "document.rejected", level=logging.WARNING, stream=draft.stream, why=why)
 
     def _take_express(self, row: Row) -> None:
-        self._numbers[row.stream] = row.seq
-        if row.seq > self._reserved.get(row.stream, 0):
-            self._reserved[row.stream] = row.seq + EXPRESS_BLOCK
-            if self.trouble is None:
-                self._change(Change(numbers={row.stream: row.seq + EXPRESS_BLOCK}), "reserve numbers")
+        reserved = self._numbers.reserve(row.stream, row.seq)
+        if reserved and self.trouble is None:
+            self._change(Change(numbers=reserved), "reserve numbers")
         with self._guard:
             self._ready.offer_express(row)
 
@@ -186,7 +179,7 @@ class Writer:
         except sqlite3.Error as error:
             self._degrade(error)
             return self._remember(row)
-        self._reserved.pop(row.stream, None)
+        self._numbers.committed(row.stream)
         self._tell_commit(row)
         return True
 
@@ -290,6 +283,7 @@ class Writer:
         found = trouble.on_disk(error, self._volume.path, memory.MAX_BYTES)
         if self.trouble is None or self.trouble.code != found.code:
             logs.event(log, "outbox.degraded", level=logging.ERROR, error=found.message, remedy=found.remedy)
+            self._volume.note(UNKEPT)
         self.trouble = found
         self._retry_at_ns = self._clock.monotonic_ns() + RETRY_NS
         if found.code == trouble.CORRUPT:
@@ -314,6 +308,7 @@ class Writer:
             return
         logs.event(log, "outbox.recovered", written=before - len(self._memory), waited=before)
         self.trouble = None
+        self._volume.note(KEPT)
         self.refill()
 
     def _reopen(self) -> None:
@@ -322,7 +317,7 @@ class Writer:
         if code == trouble.CORRUPT:
             self._volume.open(known=self._adopted, damaged="its pages do not fit together")
             self._adopted = True
-        elif code != trouble.FULL or self._volume.store is None:
+        elif code != trouble.FULL or self._volume.store is None or self._volume.store.read_only:
             self._volume.open(known=self._adopted)
 
     def _write_back(self) -> None:
@@ -331,8 +326,7 @@ class Writer:
             return
         if not self._adopted:
             self._adopt_late(store)
-        numbers = {stream: max(seq, self._reserved.get(stream, 0)) for stream, seq in self._numbers.items()}
-        store.apply(Change((), self._unapplied, numbers, self.losses.gaps))
+        store.apply(Change((), self._unapplied, self._numbers.reserved(), self.losses.gaps, self._numbers.base))
         self._unapplied.clear()
         # After the deletions: what was sent meanwhile may have made the room that the disk does not have.
         store.check_disk()
@@ -362,18 +356,26 @@ class Writer:
         except sqlite3.Error as error:
             self._degrade(error)
             self._adopt(None)
-        if self.trouble is not None:
-            # Numbers that are given from memory alone are forgotten by a restart: each such start begins far above the last.
-            self._base = self._clock.wall_ns() // 1_000_000
-            self._numbers = {stream: max(seq, self._base) for stream, seq in self._numbers.items()}
+        if self.trouble is not None or self._volume.is_unkept:
+            self._leap()
         self.refill()
+
+    def _leap(self) -> None:
+        """Go on far above every number: those that are given from memory alone are forgotten by a restart, and none is given twice."""
+        numbers = self._numbers
+        before = numbers.leap(self._clock.wall_ns() // 1_000_000)
+        self.losses.skip(before, numbers.base, self._clock.monotonic_ns())
+        if self.trouble is None:
+            self._change(Change(numbers=numbers.last, gaps=self.losses.gaps, base=numbers.base), "skip numbers")
+        if self.trouble is None:
+            self._volume.note(KEPT)
 
     def _adopt(self, store: Store | None) -> None:
         """Go on where the file's last user stopped; blind, with ids above whatever an unreadable file may hold."""
         if store is None:
             self._next_id = [BLIND_ID] * PRIORITIES
             return
-        self._numbers, self._base = store.numbers(), store.fact("base")
+        self._numbers.adopt(store.numbers(), store.fact("base"))
         self.losses.adopt(store.gaps(), self._clock.monotonic_ns())
         for priority in range(PRIORITIES):
             first, last, highest = store.bounds(priority)
@@ -381,13 +383,15 @@ class Writer:
             self.pending += last - first + 1 if last else 0
             if last:
                 self._ready.spill(priority)
-        self.committed = dict(self._numbers)
+        self.committed = dict(self._numbers.last)
         self._adopted = True
 
     def _adopt_late(self, store: Store) -> None:
         """Join a file that could not even be read at the start: its rows are older than everything in memory."""
-        self._numbers = highest(store.numbers(), self._numbers)
-        store.set_fact("base", max(self._base, store.fact("base")))
+        now_ns = self._clock.monotonic_ns()
+        self.losses.adopt(store.gaps(), now_ns)
+        passed = self._numbers.adopt(store.numbers(), store.fact("base"))
+        self.losses.skip(passed, self._numbers.base, now_ns)
         for priority in range(PRIORITIES):
             first, last, _ = store.bounds(priority)
             self.pending += last - first + 1 if last else 0

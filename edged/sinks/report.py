@@ -34,7 +34,7 @@ class ReportSink:
         if not self._due(result):
             return
         # Built on the writer's thread: of a large network's frame that is 1 %, which the next inference does not wait for there.
-        body = Late(partial(_result_body, result, self._stamper, self.traceparent))
+        body = Late(partial(_result_body, result, self._stamper, self.traceparent, self._stamper.word()))
         draft = Draft(topics.result_stream(result.pipeline), body, qos=self._qos, priority=RESULT_PRIORITY)
         if self._outbox.put(draft, wait_s=self._wait_s):
             self.told += 1
@@ -49,8 +49,9 @@ class ReportSink:
         self._outbox.put(Draft(stream, body, priority=EVENT_PRIORITY), wait_s=self._wait_s)
 
 
-def _result_body(result: Result, stamper: topics.Stamper, traceparent: str) -> dict[str, Any]:
-    return _traced(documents.result_body(result, stamper), traceparent)
+def _result_body(result: Result, stamper: topics.Stamper, traceparent: str, clock: str) -> dict[str, Any]:
+    """Build it as if at once: a clock that was set right meanwhile was not when the picture was taken."""
+    return _traced({**documents.result_body(result, stamper), "clock": clock}, traceparent)
 
 
 def _traced(body: dict[str, Any], traceparent: str) -> dict[str, Any]:

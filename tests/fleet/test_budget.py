@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edged.domain.message import Draft
+from edged.domain.message import Draft, Late
 from edged.fleet.budget import DAY_S, Budget, Spent
 from edged.fleet.metered import OVERHEAD_BYTES, MeteredOutbox
 from fakes.clock import SECOND_NS, FakeClock
@@ -185,3 +185,15 @@ def test_a_picture_of_an_event_is_thinned_as_results_are_and_an_event_never() ->
     picture = Draft("event/a", {"jpeg": "x" * 90_000}, lane="telemetry", priority=0)
     event = Draft("event/a", {"phase": "start"}, priority=0)
     assert [metered.put(draft) for draft in (picture, picture, event)] == [True, False, True]
+
+
+def test_a_body_that_cannot_be_built_is_the_outboxs_to_tell_of() -> None:
+    outbox = FakeOutbox()
+    metered = MeteredOutbox(outbox, Budget(0.1 * MB, clock()))
+
+    def build() -> dict[str, str]:
+        message = "a plugin's own answer has no label"
+        raise AttributeError(message)
+
+    assert metered.put(Draft("result/a", Late(build))) is True
+    assert [draft.stream for draft in outbox.drafts] == ["result/a"]

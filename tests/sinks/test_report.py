@@ -54,3 +54,13 @@ def test_a_result_is_told_as_it_was_when_it_was_handed_over() -> None:
         sink.traceparent = trace
         sink.result(result(detections("cat")))
     assert [draft.body.get("traceparent") for draft in outbox.drafts] == ["00-of-the-first-frame", None]
+
+
+def test_a_clock_that_is_set_right_later_does_not_date_what_was_seen_before() -> None:
+    clock, outbox = FakeClock(is_synced=False), FakeOutbox()
+    sink = ReportSink(outbox, Stamper("a-boot", clock), Due("all"), qos=1, wait_s=0.0)
+    for _ in range(2):
+        sink.result(result(detections("cat")))
+        clock.is_synced = True
+        clock.advance(2)
+    assert [draft.body["clock"] for draft in outbox.drafts] == ["unsynced", "synced"]
