@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -109,8 +110,53 @@ class Tree:
             content = "present" if self.exists(path) else "absent"
         return shown(path, content)
 
+    def lack(self, path: str) -> str:
+        """Say why nothing can be read from a file, or from a folder if a slash ends its path; empty where it can be read.
+
+        It tells what is not there from what the system refuses.
+        """
+        refusals, name = self.refusals(path), path.rstrip("/")
+        if refusals:
+            return f"cannot read {name} ({refusals[0].value})"
+        return f"no {name}" if self._trouble(path) else ""
+
+    def refusals(self, *paths: str) -> tuple[Evidence, ...]:
+        """Give those of some paths at which something is that cannot be read, each with the system's reason."""
+        found = ((path.rstrip("/"), self._trouble(path)) for path in paths)
+        return tuple(
+            Evidence(path, trouble.strerror or "unknown reason")
+            for path, trouble in found
+            if trouble is not None and not isinstance(trouble, (FileNotFoundError, NotADirectoryError))
+        )
+
+    def absence(self, reason: str, *paths: str) -> str:
+        """Give the reason why something is unknown, and which of the files that could show it are refused."""
+        return "; ".join([reason, *(f"cannot read {one.path} ({one.value})" for one in self.refusals(*paths))])
+
+    def _trouble(self, path: str) -> OSError | None:
+        try:
+            entry = self._root / self._follow(path)
+            if path.endswith("/"):
+                os.listdir(entry)  # noqa: PTH208 - as ``names`` does
+            elif not stat.S_ISREG(entry.lstat().st_mode):
+                return OSError(errno.EINVAL, "it is no file")  # a device node is never opened
+            else:
+                with entry.open("rb") as stream:
+                    stream.read(1)
+        except OSError as error:
+            return error
+        except ValueError:
+            return OSError(errno.EINVAL, "it leads to no path")
+        return None
+
     def resolve(self, path: str) -> str | None:
         """Give the path without links, relative to the root; None when it does not exist or its links turn in a circle."""
+        try:
+            return self._follow(path)
+        except (OSError, ValueError):  # ValueError: a NUL in the path
+            return None
+
+    def _follow(self, path: str) -> str:
         pending = deque(path.split("/"))
         real: list[str] = []
         links = 0
@@ -122,14 +168,12 @@ class Tree:
                 del real[-1:]  # at the root this stays there
                 continue
             target = self._link("/".join([*real, part]))
-            if target is None:
-                return None
             if not target:
                 real.append(part)
                 continue
             links += 1
             if links > MAX_LINKS:
-                return None
+                raise OSError(errno.ELOOP, "its links turn in a circle")
             if target.startswith("/"):
                 real.clear()
             pending.extendleft(reversed(target.split("/")))
@@ -141,17 +185,14 @@ class Tree:
         name = (real or "").rpartition("/")[2]
         return name if _NAME.fullmatch(name) else None
 
-    def _link(self, path: str) -> str | None:
-        """Give a link's target, an empty string for what is no link, None for what is not there."""
+    def _link(self, path: str) -> str:
+        """Give a link's target, an empty string for what is no link."""
         entry = self._root / path
-        try:
-            status = entry.lstat()
-            if stat.S_ISLNK(status.st_mode):
-                return str(entry.readlink())
-            if not self.is_live and stat.S_ISREG(status.st_mode) and 2 <= status.st_size <= MAX_LINK_TEXT:  # noqa: PLR2004 - ".."
-                return _link_text(entry)
-        except (OSError, ValueError):  # ValueError: a NUL in the path
-            return None
+        status = entry.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            return str(entry.readlink())
+        if not self.is_live and stat.S_ISREG(status.st_mode) and 2 <= status.st_size <= MAX_LINK_TEXT:  # noqa: PLR2004 - ".."
+            return _link_text(entry)
         return ""
 
 

@@ -34,6 +34,45 @@ def test_links_in_a_circle_are_absent(machine: Machine) -> None:
     assert [tree.text("a"), tree.exists("self"), tree.names("b"), tree.has_node("a")] == [None, False, (), False]
 
 
+@pytest.mark.parametrize(
+    ("path", "lack"),
+    [
+        ("a/file", ""),
+        ("a/empty", ""),
+        ("a/", ""),
+        ("a/none", "no a/none"),
+        ("a/file/below", "no a/file/below"),
+        ("nowhere", "no nowhere"),
+        ("a/file/", "no a/file"),
+        ("a", "cannot read a (it is no file)"),
+        ("circle", "cannot read circle (its links turn in a circle)"),
+        ("circle/", "cannot read circle (its links turn in a circle)"),
+        ("a\0", "cannot read a\0 (it leads to no path)"),
+        ("circle/file", "cannot read circle/file (its links turn in a circle)"),
+    ],
+)
+def test_what_is_not_there_and_what_is_refused_are_told_apart(path: str, lack: str, machine: Machine) -> None:
+    tree = Tree(machine("a/file = x\na/empty\nnowhere -> a/none\ncircle -> circle"))
+
+    assert tree.lack(path) == lack
+    assert bool(tree.refusals(path)) == lack.startswith("cannot")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_what_is_forbidden_is_refused_with_the_systems_reason(machine: Machine) -> None:
+    root = machine("a/file = x\nb/file = x\nc/file = x")
+    (root / "a").chmod(0)
+    (root / "b").chmod(0o100)
+    (root / "c/file").chmod(0)
+
+    told = [Tree(root).lack(path) for path in ("a/file", "b/", "b/file", "c/file")]
+    (root / "a").chmod(0o700)
+    (root / "b").chmod(0o700)
+
+    refused = "cannot read {} (Permission denied)"
+    assert told == [refused.format("a/file"), refused.format("b"), "", refused.format("c/file")]
+
+
 def test_a_link_that_was_stored_as_text_is_followed(tmp_path: Path) -> None:
     (tmp_path / "sys/class").mkdir(parents=True)
     (tmp_path / "sys/devices/x").mkdir(parents=True)
