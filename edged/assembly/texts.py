@@ -15,39 +15,51 @@ UNKNOWN = "unknown"
 
 def hardware_text(document: dict[str, Any]) -> str:
     """Show an ``edged.hardware/1`` document."""
-    cpu, memory = document["cpu"], document["memory_mb"]
+    unknown = {name: f"{UNKNOWN}: {reason}" for name, reason in document.get("absent", {}).items()}
     rows = [
-        ("board", document["board"]),
-        ("soc", document["soc"]),
-        ("architecture", document["arch"]),
+        ("board", document["board"] or unknown.get("board")),
+        ("soc", document["soc"] or unknown.get("soc")),
+        ("architecture", document["arch"] or unknown.get("arch")),
         ("profile", document["profile"]),
-        ("processors", _processors(cpu)),
-        ("int8", ", ".join(cpu["int8"]) or "no instructions for it"),
-        ("memory", _memory(memory)),
+        ("processors", _processors(document["cpu"], unknown.get("cpu.online", UNKNOWN))),
+        ("int8", ", ".join(document["cpu"]["int8"]) or unknown.get("cpu.int8", "no instructions for it")),
+        ("memory", _memory(document["memory_mb"], unknown.get("memory", UNKNOWN))),
     ]
     return "\n".join([*_table(rows), *_accelerators(document), *_runtimes(document), *_warnings(document)])
 
 
-def _processors(cpu: dict[str, Any]) -> str:
+def _processors(cpu: dict[str, Any], unknown: str) -> str:
     online, allowed = cpu["online"], cpu["allowed"]
-    if online is None:
-        return UNKNOWN
-    return f"{online} online" + (f", {allowed:g} allowed" if allowed is not None and allowed != online else "")
+    limit = f"{allowed:g} allowed" if allowed is not None and allowed != online else ""
+    return _limited(unknown if online is None else f"{online} online", limit, is_known=online is not None)
 
 
-def _memory(memory: dict[str, Any]) -> str:
-    total = UNKNOWN if memory["total"] is None else f"{memory['total']} MiB"
-    return total + (f", limited to {memory['limit']} MiB" if memory["limit"] is not None else "")
+def _memory(memory: dict[str, Any], unknown: str) -> str:
+    total = memory["total"]
+    limit = f"limited to {memory['limit']} MiB" if memory["limit"] is not None else ""
+    return _limited(unknown if total is None else f"{total} MiB", limit, is_known=total is not None)
+
+
+def _limited(whole: str, limit: str, *, is_known: bool) -> str:
+    # A reason may have commas of its own.
+    return (", " if is_known else "; ").join(filter(None, [whole, limit]))
 
 
 def _accelerators(document: dict[str, Any]) -> Iterator[str]:
     yield "\naccelerators"
     if not document["accelerators"]:
-        yield "  none found"
+        yield f"  {_no_accelerators(document)}"
     for found in document["accelerators"]:
         usable = "usable" if found["usable"] else "NOT usable"
         yield f"  {found['kind']} ({found['bus']}): {usable}, {found['state']}{_tail(found['reason'])}"
         yield from (f"      {one['path']}: {one['value']}" for one in found["evidence"])
+
+
+def _no_accelerators(document: dict[str, Any]) -> str:
+    reason: str | None = document.get("absent", {}).get("accelerators")
+    if reason is None:
+        return "none found"
+    return reason if "accelerators" in document["evidence"] else f"{UNKNOWN}: {reason}"
 
 
 def _runtimes(document: dict[str, Any]) -> Iterator[str]:

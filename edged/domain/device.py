@@ -46,7 +46,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What showed one value of the inventory (``board``, ``cpu.online``, …), or why it is unknown."""
+    """What showed one value of the inventory (``board``, ``cpu.online``, …), and why it is unknown, or unknown in part.
+
+    Of ``accelerators``: what was looked at, and what to say where that showed none.
+    """
 
     name: str
     evidence: tuple[Evidence, ...]

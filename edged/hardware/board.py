@@ -112,7 +112,9 @@ def _dmi_board(tree: Tree) -> tuple[str | None, Fact]:
         fact = Fact("board", tuple(tree.evidence(path) for path in files))
         repeated = vendor is None or product.lower().startswith(vendor.lower())
         return (product if repeated else f"{vendor} {product}"), fact
-    return None, Fact("board", (), f"no device tree with a model, and no product name in {DMI}")
+    files = [*(f"{folder}/model" for folder in DEVICE_TREES), f"{DMI}/product_name", f"{DMI}/board_name"]
+    absence = tree.absence(f"no device tree with a model, and no product name in {DMI}", *files)
+    return None, Fact("board", (), absence)
 
 
 def _dmi(tree: Tree, name: str) -> str | None:
@@ -133,7 +135,9 @@ def _soc(tree: Tree, info: CpuInfo | None, compatible: tuple[str, ...], path: st
     name = processor_name(info) if info is not None else None
     if name is not None:
         return name[0], Fact("soc", (shown(CPUINFO, name[1]),))
-    return None, Fact("soc", (), f"no device tree, no {soc_id_path}, and no processor name in {CPUINFO}")
+    absence = f"no device tree, no {soc_id_path}, and no processor name in {CPUINFO}"
+    files = [*(f"{folder}/compatible" for folder in DEVICE_TREES), soc_id_path, CPUINFO]
+    return None, Fact("soc", (), tree.absence(absence, *files))
 
 
 def soc_of(compatible: tuple[str, ...]) -> tuple[str, str | None]:

@@ -24,6 +24,7 @@ _ALIASES = {"amd64": "x86_64", "arm64": "aarch64", "x86": "x86_64", "i386": "i68
 _FAMILIES_32 = {"aarch64": "armv7l", "x86_64": "i686"}
 _ELF_MACHINES = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
 """e_machine of the ELF specification."""
+KERNEL_TEXTS = ("proc/version", "proc/driver/nvidia/version", "proc/sys/kernel/arch")
 _PROGRAMS = ("bin/sh", "usr/bin/env", "bin/busybox", "usr/lib/systemd/systemd", "sbin/init")
 _ARM_32_WORDS = frozenset({"neon", "vfp", "vfpv3", "thumb", "half", "swp"})
 
@@ -96,7 +97,7 @@ def architecture(tree: Tree, info: CpuInfo | None) -> Architecture:
         if name is not None and evidence_of is not None:
             userland = _compat_view(info, name) or _program_of_32(tree, name)
             return Architecture(name, Fact("arch", (evidence_of,)), userland)
-    absence = f"neither {CPUINFO} nor a kernel version nor a program shows it"
+    absence = tree.absence(f"neither {CPUINFO} nor a kernel version nor a program shows it", CPUINFO, *KERNEL_TEXTS)
     return Architecture(None, Fact("arch", (), absence))
 
 
@@ -108,13 +109,16 @@ def online(tree: Tree, info: CpuInfo | None) -> tuple[int | None, Fact]:
         return count, Fact("cpu.online", (shown(ONLINE, listed),))
     if info is not None and info.processors:
         return info.processors, Fact("cpu.online", (Evidence(CPUINFO, f"{info.processors} processor entries"),))
-    return None, Fact("cpu.online", (), f"neither {ONLINE} nor {CPUINFO} can be read")
+    reasons = [tree.lack(path) or f"{path} lists none" for path in (ONLINE, CPUINFO)]
+    return None, Fact("cpu.online", (), ", ".join(reasons))
 
 
-def int8(info: CpuInfo | None) -> tuple[tuple[str, ...], Fact]:
-    """List the int8 instruction sets that every processor has."""
+def int8(tree: Tree, info: CpuInfo | None) -> tuple[tuple[str, ...], Fact]:
+    """List the int8 instruction sets that every processor has; none without evidence is unknown."""
     if info is None or info.features is None:
-        return (), Fact("cpu.int8", (), f"{CPUINFO} lists no flags or features")
+        return (), Fact("cpu.int8", (), tree.lack(CPUINFO) or f"{CPUINFO} lists no flags or features")
+    if _compat_view(info, "aarch64"):
+        return (), Fact("cpu.int8", (), f"{CPUINFO} is what 32-bit programs are shown, without the 64-bit features")
     wanted = INT8_X86 if info.features_key == "flags" else INT8_ARM
     found = tuple(name for name in wanted if name in info.features)
     value = " ".join(found) if found else "none of " + " ".join(wanted)
@@ -167,7 +171,7 @@ def _from_modalias(tree: Tree, _: CpuInfo | None) -> _Probed:
 
 
 def _from_kernel_texts(tree: Tree, _: CpuInfo | None) -> _Probed:
-    for path in ("proc/version", "proc/driver/nvidia/version", "proc/sys/kernel/arch"):
+    for path in KERNEL_TEXTS:
         found = re.search(r"\b(x86_64|aarch64|riscv64|loongarch64|powerpc64le|s390x)\b", tree.text(path) or "")
         if found:
             return found[1], tree.evidence(path)

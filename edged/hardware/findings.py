@@ -31,10 +31,9 @@ def platform_findings(
     if arch.userland_32 is not None:
         remedy = "the kernel is 64-bit but the programs are 32-bit: install the 64-bit image of the operating system"
         yield Finding("32-bit-userland", (arch.userland_32,), remedy)
-    # The 32-bit view of a 64-bit kernel does not tell what the processor has.
-    is_known = info is not None and info.features is not None and arch.userland_32 is None
-    if arch.name in SUPPORTED and is_known and info is not None and not cpu.int8:
-        evidence = next(fact.evidence for fact in facts if fact.name == "cpu.int8")
+    evidence = next(fact.evidence for fact in facts if fact.name == "cpu.int8")
+    # Without evidence it is unknown which instructions there are.
+    if arch.name in SUPPORTED and arch.userland_32 is None and info is not None and evidence and not cpu.int8:
         yield Finding("no-vector-int8", evidence, _int8_remedy(arch.name or "", info))
     effective = min((x for x in (memory.total_mb, memory.limit_mb) if x is not None), default=None)
     if effective is not None and effective < LOW_MEMORY_MB:

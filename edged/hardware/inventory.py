@@ -14,7 +14,8 @@ from edged.hardware.cgroup import Limits, limits
 from edged.hardware.cpu import architecture, int8, online, read_cpuinfo
 from edged.hardware.findings import accelerator_findings, platform_findings, state_findings
 from edged.hardware.pci import pci_devices
-from edged.hardware.readings import MIB, meminfo
+from edged.hardware.places import looked, unread
+from edged.hardware.readings import MEMINFO, MIB, meminfo
 from edged.hardware.runtimes import InstalledRuntime, runtime_findings
 from edged.hardware.tree import Tree
 
@@ -33,12 +34,13 @@ def take_inventory(root: Path) -> Inventory:
     arch = architecture(tree, info)
     cpu, cpu_facts = _cpu(tree, groups)
     memory, memory_fact = _memory(tree, groups)
-    facts = (*identity.facts, arch.fact, *cpu_facts, memory_fact)
+    facts = (*identity.facts, arch.fact, *cpu_facts, memory_fact, looked(tree))
     found = accelerators(tree, devices, identity.compatible)
     warnings = (
         *platform_findings(arch, info, cpu, memory, facts),
         *state_findings(tree, groups),
         *accelerator_findings(found, devices),
+        *unread(tree),
     )
     return Inventory(identity.board, identity.soc, arch.name, identity.compatible, cpu, memory, found, warnings, facts)
 
@@ -79,14 +81,14 @@ def to_document(
         "warnings": [_finding(found) for found in (*inventory.warnings, *runtime_findings(runtimes), *more)],
         "runtimes": [_runtime(found) for found in runtimes],
         "evidence": {fact.name: _evidence(fact.evidence) for fact in inventory.facts if fact.evidence},
-        "absent": {fact.name: fact.absence for fact in inventory.facts if not fact.evidence},
+        "absent": _absent(inventory),
     }
 
 
 def _cpu(tree: Tree, groups: Limits) -> tuple[Cpu, tuple[Fact, ...]]:
     info = read_cpuinfo(tree)
     count, online_fact = online(tree, info)
-    found, int8_fact = int8(info)
+    found, int8_fact = int8(tree, info)
     allowed, allowed_fact = _allowed(tree, groups, count, online_fact)
     return Cpu(count, allowed, found), (online_fact, allowed_fact, int8_fact)
 
@@ -112,14 +114,21 @@ def _memory(tree: Tree, groups: Limits) -> tuple[Memory, Fact]:
     total_kib = meminfo(tree).get("MemTotal")
     evidence: tuple[Evidence, ...] = ()
     if total_kib:
-        evidence = (Evidence("proc/meminfo", f"MemTotal: {total_kib} kB"),)
+        evidence = (Evidence(MEMINFO, f"MemTotal: {total_kib} kB"),)
     level = groups.memory
     limit_mb = None
     if level is not None and level.memory_limit is not None:
         limit_mb = level.memory_limit // MIB
         evidence = (*evidence, level.evidence["memory"])
     total_mb = round(total_kib / 1024) if total_kib else None
-    return Memory(total_mb, limit_mb), Fact("memory", evidence, "" if evidence else "proc/meminfo cannot be read")
+    absence = "" if total_kib else tree.lack(MEMINFO) or f"{MEMINFO} tells no MemTotal"
+    return Memory(total_mb, limit_mb), Fact("memory", evidence, absence)
+
+
+def _absent(inventory: Inventory) -> dict[str, str]:
+    # Where accelerators were looked for stands in the facts even when there are some: one that is plugged out leaves it true.
+    kept = (fact for fact in inventory.facts if fact.name != "accelerators" or not inventory.accelerators)
+    return {fact.name: fact.absence for fact in kept if fact.absence}
 
 
 def _accelerator(found: Accelerator) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from edged.hardware.thermal import Temperature, temperatures, throttling, under_
 from edged.hardware.tree import Tree
 
 MIB = 2**20
+MEMINFO = "proc/meminfo"
 _CPUFREQ = "sys/devices/system/cpu/cpufreq"
 
 
@@ -84,9 +85,7 @@ def read(root: Path) -> Readings:
 
 def meminfo(tree: Tree) -> dict[str, int]:
     """Read /proc/meminfo: name to kibibytes."""
-    found = re.findall(
-        r"^(\w+(?:\(\w+\))?):[ \t]+(\d{1,15}) kB", tree.text("proc/meminfo") or "", re.MULTILINE | re.ASCII
-    )
+    found = re.findall(r"^(\w+(?:\(\w+\))?):[ \t]+(\d{1,15}) kB", tree.text(MEMINFO) or "", re.MULTILINE | re.ASCII)
     return {name: int(kib) for name, kib in found}
 
 

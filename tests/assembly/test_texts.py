@@ -13,7 +13,7 @@ from edged.domain.figures import Figures
 from edged.hardware.inventory import to_document
 from edged.hardware.runtimes import InstalledRuntime
 from fakes import box
-from fakes.devicetree import plant
+from fakes.devicetree import build, plant
 
 PI_5 = """\
 board         Raspberry Pi 5 Model B Rev 1.1
@@ -42,16 +42,16 @@ warnings
       sys/class/thermal/thermal_zone0/type: cpu-thermal"""
 
 NOTHING = """\
-board         unknown
-soc           unknown
-architecture  unknown
+board         unknown: no device tree with a model, and no product name in sys/class/dmi/id
+soc           unknown: no device tree, no sys/devices/soc0/soc_id, and no processor name in proc/cpuinfo
+architecture  unknown: neither proc/cpuinfo nor a kernel version nor a program shows it
 profile       generic
-processors    unknown
-int8          no instructions for it
-memory        unknown
+processors    unknown: no sys/devices/system/cpu/online, no proc/cpuinfo
+int8          unknown: no proc/cpuinfo
+memory        unknown: no proc/meminfo
 
 accelerators
-  none found"""
+  unknown: no sys/bus/usb/devices, no sys/bus/pci/devices, no proc/device-tree/compatible"""
 
 LADDER = """\
 parts 1.0.0, profile a-profile, asked for accuracy
@@ -105,6 +105,20 @@ def test_a_board_with_everything_to_tell(tmp_path: Path) -> None:
 def test_a_machine_of_which_nothing_is_known(tmp_path: Path) -> None:
     found = survey(tmp_path, "auto", ())
     assert hardware_text(to_document(found.inventory, found.profile.name, found.runtimes)) == NOTHING
+
+
+def test_limits_stand_behind_what_is_unknown_too(tmp_path: Path) -> None:
+    root = build("sys/fs/cgroup/memory.max = 1073741824\nsys/fs/cgroup/cpu.max = 150000 100000", tmp_path)
+    lines = hardware_text(to_document(survey(root, "auto", ()).inventory, "generic", ())).splitlines()
+    assert "processors    unknown: no sys/devices/system/cpu/online, no proc/cpuinfo; 1.5 allowed" in lines
+    assert "memory        unknown: no proc/meminfo; limited to 1024 MiB" in lines
+
+
+def test_that_there_is_none_is_told_with_where_was_looked(tmp_path: Path) -> None:
+    root = build("proc/cpuinfo = flags : lm\nproc/bus/pci/devices = 0000", tmp_path)
+    lines = hardware_text(to_document(survey(root, "auto", ()).inventory, "generic", ())).splitlines()
+    assert "int8          no instructions for it" in lines
+    assert "  none found in proc/bus/pci/devices; no sys/bus/usb/devices, no proc/device-tree/compatible" in lines
 
 
 def test_limits_stand_behind_what_the_machine_has() -> None:

@@ -4,13 +4,14 @@ import json
 import os
 import platform
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edged.assembly import compiling
 from edged.domain.device import Inventory
-from edged.hardware import findings, runtimes
+from edged.hardware import findings, places, runtimes
 from edged.hardware.inventory import take_inventory, to_document
 from edged.hardware.runtimes import InstalledRuntime
 from fakes.devicetree import NAMES, Machine, build
@@ -151,7 +152,44 @@ def test_limits_of_a_namespace_stand_in_the_mounted_root_in_cgroup_2(machine: Ma
 def test_folders_in_the_place_of_files_are_absent(machine: Machine, tmp_path: Path) -> None:
     root = machine("proc/cpuinfo/\nproc/meminfo/\nsys/devices/system/cpu/online/\nproc/device-tree = x\nsys/bus = x")
 
-    assert take_inventory(root) == take_inventory(tmp_path / "absent")
+    found, nothing = take_inventory(root), take_inventory(tmp_path / "absent")
+    assert replace(found, facts=()) == replace(nothing, facts=())
+    absences = {fact.name: fact.absence for fact in found.facts}
+    assert absences["cpu.int8"] == "cannot read proc/cpuinfo (it is no file)"
+    assert absences["memory"] == "cannot read proc/meminfo (it is no file)"
+    assert absences["soc"].endswith("; cannot read proc/cpuinfo (it is no file)")
+
+
+@pytest.mark.parametrize(
+    ("lines", "name", "absence"),
+    [
+        ("proc/version = Linux", "cpu.int8", "no proc/cpuinfo"),
+        ("proc/cpuinfo = isa : rv64imafdc", "cpu.int8", "proc/cpuinfo lists no flags or features"),
+        (
+            "proc/cpuinfo = Features : half neon vfp\\nCPU architecture: 8",
+            "cpu.int8",
+            "proc/cpuinfo is what 32-bit programs are shown, without the 64-bit features",
+        ),
+        ("sys/fs/cgroup/memory.max = 1073741824", "memory", "no proc/meminfo"),
+        ("proc/meminfo = MemFree: 1 kB", "memory", "proc/meminfo tells no MemTotal"),
+        ("proc/meminfo = MemTotal: 0 kB", "memory", "proc/meminfo tells no MemTotal"),
+        (
+            "proc/cpuinfo = flags : lm\nsys/devices/system/cpu/online = x",
+            "cpu.online",
+            "sys/devices/system/cpu/online lists none, proc/cpuinfo lists none",
+        ),
+    ],
+)
+def test_what_is_unknown_says_what_lacks(lines: str, name: str, absence: str, machine: Machine) -> None:
+    found = take_inventory(machine(lines))
+
+    assert to_document(found, None, ())["absent"][name] == absence
+
+
+def test_instructions_that_are_not_shown_are_not_called_missing(machine: Machine) -> None:
+    root = machine("proc/cpuinfo = Features : half neon vfp\\nCPU architecture: 8\nbin/sh = x")
+
+    assert "no-vector-int8" not in _codes(take_inventory(root))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
@@ -159,7 +197,9 @@ def test_unreadable_files_are_absent(machine: Machine) -> None:
     root = machine("proc/meminfo = MemTotal: 1000000 kB\n")
     (root / "proc/meminfo").chmod(0)
 
-    assert take_inventory(root).memory.total_mb is None
+    found = take_inventory(root)
+    assert found.memory.total_mb is None
+    assert to_document(found, None, ())["absent"]["memory"] == "cannot read proc/meminfo (Permission denied)"
 
 
 def test_the_document_has_the_contracts_keys_and_null_for_absent(tmp_path: Path) -> None:
@@ -171,7 +211,8 @@ def test_the_document_has_the_contracts_keys_and_null_for_absent(tmp_path: Path)
     assert document["cpu"] == {"online": None, "allowed": None, "int8": []}
     assert document["memory_mb"] == {"total": None, "limit": None}
     assert document["accelerators"] == document["warnings"] == []
-    assert set(document["absent"]) == {"board", "soc", "arch", "cpu.online", "cpu.allowed", "cpu.int8", "memory"}
+    cpu = {"cpu.online", "cpu.allowed", "cpu.int8"}
+    assert set(document["absent"]) == {"board", "soc", "arch", *cpu, "memory", "accelerators"}
 
 
 def test_the_document_tells_an_accelerator_as_the_contract_does(machine: Machine) -> None:
@@ -229,5 +270,6 @@ def test_the_reference_lists_every_code_of_a_warning() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "hardware.md").read_text("utf-8")
 
     listed = set(re.findall(r"^\| `([a-z0-9-]+)` \|", page.partition("## Warnings")[2], re.MULTILINE))
-    sources = "".join(Path(module.__file__ or "").read_text("utf-8") for module in (findings, runtimes, compiling))
+    modules = (findings, places, runtimes, compiling)
+    sources = "".join(Path(module.__file__ or "").read_text("utf-8") for module in modules)
     assert listed == set(re.findall(r'Finding\(\s*"([a-z0-9-]+)"', sources))

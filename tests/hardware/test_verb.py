@@ -82,7 +82,27 @@ def told(capsys: pytest.CaptureFixture[str], root: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert all(warning["remedy"] in text for warning in document["warnings"])
     assert all(found["reason"] in text for found in document["accelerators"])
+    # One line has both of the processors' reasons: what is allowed is unknown only where what is online is.
+    told_reasons = {name: reason for name, reason in document["absent"].items() if name != "cpu.allowed"}
+    assert [name for name, reason in told_reasons.items() if reason not in text] == []
+    assert ("no instructions for it" in text) == (not document["cpu"]["int8"] and "cpu.int8" in document["evidence"])
+    assert ("none found" in text) == (not document["accelerators"] and "accelerators" in document["evidence"])
     return document
+
+
+def unknown(document: dict[str, Any]) -> set[str]:
+    """Name the values that nothing showed; a processor that shows its instructions, none of them for int8, is known."""
+    values = {
+        "board": document["board"],
+        "soc": document["soc"],
+        "arch": document["arch"],
+        "cpu.online": document["cpu"]["online"],
+        "cpu.allowed": document["cpu"]["allowed"],
+        "cpu.int8": document["cpu"]["int8"] or document["evidence"].get("cpu.int8"),
+        "memory": document["memory_mb"]["total"],
+        "accelerators": document["accelerators"],
+    }
+    return {name for name, value in values.items() if not value}
 
 
 @pytest.mark.parametrize("name", sorted(MACHINES))
@@ -106,13 +126,7 @@ def test_every_absence_says_why(name: str, machine: Machine, capsys: pytest.Capt
     found = told(capsys, machine(name))
 
     assert all(found["absent"].values())
-    absent = {
-        "board": found["board"],
-        "soc": found["soc"],
-        "arch": found["arch"],
-        "memory": found["memory_mb"]["total"],
-    }
-    assert {key for key, value in absent.items() if value is None} - {"memory"} <= found["absent"].keys()
+    assert unknown(found) == found["absent"].keys()
 
 
 @pytest.mark.assets
@@ -122,7 +136,26 @@ def test_the_verb_tells_every_captured_tree_as_it_is_found(assets: Path, capsys:
     assert len(roots) == 37
     for root in roots:
         inventory = take_inventory(root)
-        assert told(capsys, root) == to_document(inventory, match_profile(profiles, inventory).name, ()), root.name
+        document = told(capsys, root)
+        assert document == to_document(inventory, match_profile(profiles, inventory).name, ()), root.name
+        assert unknown(document) == document["absent"].keys(), root.name
+
+
+def test_of_an_empty_tree_everything_is_unknown_and_nothing_is_said_to_be_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = told(capsys, tmp_path)
+
+    assert unknown(found) == found["absent"].keys()
+    assert (len(found["absent"]), found["evidence"]) == (8, {})
+
+
+def test_a_limit_does_not_hide_that_the_memory_is_unknown(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    found = told(capsys, machine("sys/fs/cgroup/memory.max = 1073741824"))
+
+    assert found["memory_mb"] == {"total": None, "limit": 1024}
+    assert found["absent"]["memory"] == "no proc/meminfo"
+    assert [one["path"] for one in found["evidence"]["memory"]] == ["sys/fs/cgroup/memory.max"]
 
 
 @pytest.mark.parametrize("other", ["onnxruntime-gpu", "onnxruntime-openvino"])
