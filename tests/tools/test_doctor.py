@@ -24,6 +24,7 @@ from edged.assembly.engines import Engines
 from edged.config.schema import Config
 from edged.domain.device import Accelerator, Evidence
 from edged.hardware.interpreters import Interpreter
+from edged.hardware.inventory import take_inventory
 from fakes.box import accelerator, inventory, profile
 from fakes.faketpu import FakeTpus, birds
 
@@ -49,6 +50,14 @@ def test_a_box_without_accelerators_says_so_and_nothing_fails(tmp_path: Path) ->
     found = rows(ground(tmp_path))
     assert found["accelerators", "found"].status == "skipped"
     assert {row.status for row in found.values()} == {"skipped"}
+
+
+def test_where_it_could_not_look_it_does_not_say_that_there_is_none(tmp_path: Path) -> None:
+    there = ground(tmp_path)
+    blind = replace(there, box=replace(there.box, inventory=take_inventory(tmp_path)))
+    assert rows(blind)["accelerators", "found"].evidence == (
+        "unknown: no sys/bus/usb/devices, no sys/bus/pci/devices, no proc/device-tree/compatible"
+    )
 
 
 def test_a_driver_that_is_missing_fails_with_what_installs_it_and_all_else_is_skipped(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from edgectl.checks.canary import Canary, canary_for, hang
 from edgectl.checks.rows import Ground, Row, Step, Verdict, walked
 from edged.control.possible import ACCELERATOR_HARDWARE, DRIVEN_BY
-from edged.domain.device import Accelerator
+from edged.domain.device import Accelerator, Inventory
 from edged.domain.errors import EdgedError
 from edged.engines.edgetpu import find_library, holders
 from edged.engines.providers import PACKAGES
@@ -61,8 +61,7 @@ def rows(ground: Ground) -> Iterator[Row]:
     """Walk through every accelerator that is there, and the processor for comparison."""
     found = ground.box.inventory.accelerators
     if not found:
-        seen = "none on USB, PCI or the chip; edged hardware shows what was looked for"
-        yield Row("found", "accelerators", "skipped", seen)
+        yield Row("found", "accelerators", "skipped", _none(ground.box.inventory))
     compiling = ground.box.engines.compiling
     with tempfile.TemporaryDirectory() as folder:
         for accelerator in found:
@@ -76,6 +75,13 @@ def rows(ground: Ground) -> Iterator[Row]:
         if compiling is not None and "openvino-cpu" in compiling.accelerators:
             yield from walked(Subject(None, "openvino-cpu", folder), STEPS[4:7], ground)
         yield from walked(Subject(None, "cpu", folder), STEPS[5:7], ground)
+
+
+def _none(inventory: Inventory) -> str:
+    fact = next((fact for fact in inventory.facts if fact.name == "accelerators"), None)
+    if fact is None:
+        return "none found"
+    return fact.absence if fact.evidence else f"unknown: {fact.absence}"
 
 
 def _found(subject: Subject, _ground: Ground) -> Verdict:
