@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edged.hardware.inventory import take_inventory, to_document
 from edged.sinks.drawing import COLOURS, within
 from edged.sinks.drawing import ZONE as ZONE_COLOUR
 from fakes.dashboardsite import HEAT_C, ZONE, Site, dashboard_site
@@ -177,6 +179,21 @@ def test_the_hardware_and_its_heat_are_told(page: Any) -> None:
     page.wait_for_selector("[data-curve=temperature] .curve", state="attached", timeout=SOON_MS)
     assert f"{HEAT_C} °C" in page.locator("[data-curve=temperature] .legend").inner_text()
     page.wait_for_selector("[data-curve=pressure] .curve", state="attached", timeout=SOON_MS)
+
+
+def test_what_is_unknown_of_the_hardware_is_not_told_as_none(page: Any, tmp_path: Path) -> None:
+    def of_nothing(route: Any) -> None:
+        answer = route.fetch()
+        told = answer.json()
+        told["inventory"]["hardware"] = to_document(take_inventory(tmp_path), "generic", ())
+        route.fulfill(response=answer, json=told)
+
+    page.route("**/api/overview", of_nothing)
+    page.wait_for_function("() => document.querySelector('#box').textContent.includes('int8 unknown')", timeout=SOON_MS)
+    told = page.locator("#box").inner_text()
+    page.unroute_all(behavior="ignoreErrors")
+    assert "unknown: no sys/bus/usb/devices, no sys/bus/pci/devices" in told
+    assert not [word for word in ("null", "none found", "no int8 instructions") if word in told]
 
 
 LEAST_CONTRAST = 4.5

@@ -10,6 +10,7 @@ const GRADES = { ok: "good", degraded: "poor", failed: "bad" };
 const cards = new Map();
 
 const ms = (value) => value === null || value === undefined ? "–" : value >= 100 ? `${value.toFixed(0)} ms` : `${value.toFixed(1)} ms`;
+const mebibytes = (value) => value === null || value === undefined ? "unknown" : `${value} MiB`;
 const ago = (seconds) => seconds < 90 ? `${Math.round(seconds)} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 
 class Card {
@@ -176,11 +177,14 @@ function showEvents(pipelines) {
 
 function showBox(told) {
   const { hardware = {}, profile = "" } = told.inventory;
+  const { absent = {}, evidence = {} } = hardware;
+  const int8 = (hardware.cpu?.int8 || []).join(" ") || (absent["cpu.int8"] ? "int8 unknown" : "no int8 instructions");
+  const none = absent.accelerators && !evidence.accelerators ? `unknown: ${absent.accelerators}` : "none found";
   const rows = [
     ["board", hardware.board ?? "unknown"], ["profile", profile],
-    ["processors", hardware.cpu ? `${hardware.cpu.online} (${(hardware.cpu.int8 || []).join(" ") || "no int8 instructions"})` : "–"],
-    ["memory", hardware.memory_mb ? `${hardware.memory_mb.total} MiB` : "–"],
-    ["accelerators", (hardware.accelerators || []).map((one) => `${one.name || one.kind}: ${one.state}`).join("; ") || "none found"],
+    ["processors", hardware.cpu ? `${hardware.cpu.online ?? "unknown"} (${int8})` : "–"],
+    ["memory", hardware.memory_mb ? mebibytes(hardware.memory_mb.total) : "–"],
+    ["accelerators", (hardware.accelerators || []).map((one) => `${one.name || one.kind}: ${one.state}`).join("; ") || none],
     ["to the fleet", `${told.outbox.pending} waiting, ${told.outbox.acknowledged} delivered`],
   ];
   const list = el("dl", {}, ...rows.flatMap(([name, value]) => [el("dt", { text: name }), el("dd", { text: value })]));
