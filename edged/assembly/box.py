@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from edged.assembly.compiling import Compiling
 from edged.assembly.engines import Engines, edge_tpus, with_named
@@ -136,14 +137,17 @@ def ladder(
     holds: bool = True,
     waits: bool = True,
     freed_mb: float = 0.0,
+    misfits: Mapping[str, str] = MappingProxyType({}),
 ) -> Ladder:
     """Choose among the bundle's variants on this box. ``running`` is the rung whose place the chosen one would take.
+
+    ``misfits`` says by variant id what was found out about files beyond what they say themselves.
 
     ``freed_mb`` is what another model would give back for it. What failed lately is left alone for a while, unless ``holds`` is false; what
     is not compiled for its device yet cannot run, unless ``waits`` is false.
     """
     compiling = box.engines.compiling
-    faults = variant_faults(bundle)
+    faults = {**misfits, **variant_faults(bundle)}
     known = known_of(bundle, box)
     figures = figures_of(known.measured, bundle, box.profile.name, runtime_versions(box))
     facts = Facts(

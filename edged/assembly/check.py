@@ -12,10 +12,11 @@ from typing import Any
 
 from edged.assembly import sensors
 from edged.assembly.admitting import Admitting
-from edged.assembly.box import Box, ladder, model_folders, survey_for
+from edged.assembly.box import Box, model_folders, survey_for
 from edged.assembly.check_actions import DIALOUT, PORTS, action_faults, action_files, device_faults
 from edged.assembly.check_models import misfits
 from edged.assembly.lines import opener
+from edged.assembly.opening import Opening
 from edged.assembly.passed_over import expected_folders
 from edged.assembly.state import LOCK, is_held
 from edged.config import schema
@@ -153,8 +154,10 @@ def _box_faults(config: Config, box: Box | None, file: Path) -> Iterator[Fault]:
     catalogue = find_bundles(model_folders(config))
     for refused in catalogue.refused:
         yield from (Fault(refused.folder, "", line) for line in refused.faults)
+    # A daemon that runs tells in its health what does not open, and needs its memory.
+    opening = Opening(box, tries=not _may_run(config.state.directory)) if box is not None else None
     for pipeline in config.pipeline:
-        yield from _model_faults(pipeline, catalogue, box, file)
+        yield from _model_faults(pipeline, catalogue, opening, file)
         yield from _misfits(pipeline, config, catalogue, file)
     for source in config.source:
         yield from _source_faults(source, file)
@@ -164,7 +167,9 @@ def _box_faults(config: Config, box: Box | None, file: Path) -> Iterator[Fault]:
     yield from _path_faults(config, file)
 
 
-def _model_faults(pipeline: schema.Pipeline, catalogue: Catalogue, box: Box | None, file: Path) -> Iterator[Fault]:
+def _model_faults(
+    pipeline: schema.Pipeline, catalogue: Catalogue, opening: Opening | None, file: Path
+) -> Iterator[Fault]:
     key = f"pipeline.{pipeline.name}.model"
     bundles: tuple[Bundle, ...] = catalogue.bundles.get(pipeline.model, ())
     if not bundles:
@@ -177,10 +182,16 @@ def _model_faults(pipeline: schema.Pipeline, catalogue: Catalogue, box: Box | No
     if pipeline.pin is not None and pipeline.pin not in ids:
         message = f"cannot pin variant {pipeline.pin!r}, expected one of {', '.join(ids)}"
         yield Fault(file, f"pipeline.{pipeline.name}.pin", message, pipeline.name)
-    elif box is not None and not ladder(bundles[0], box, pipeline.pin, pipeline.objective).runnable:
-        message = (
-            f"cannot run {pipeline.model!r} on this box: every variant is refused; run: edged explain {pipeline.model}"
-        )
+        return
+    if opening is None:
+        return
+    found = opening.ladder(bundles[0], pipeline.pin, pipeline.objective)
+    for variant, why in () if faults else opening.misfits(bundles[0]).items():
+        yield Fault(bundles[0].folder, f"variant.{variant}", why, pipeline.name)
+    if not found.runnable:
+        first = next((rung for rung in found.rungs if rung.variant.id == pipeline.pin), found.rungs[0])
+        why = f"every variant is refused, {first.variant.id} since: {first.reason}"
+        message = f"cannot run {pipeline.model!r} on this box: {why}; run: edged explain {pipeline.model}"
         yield Fault(file, key, message, pipeline.name)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from edged.assembly import levels
-from edged.assembly.box import ladder, survey_for
+from edged.assembly.box import survey_for
+from edged.assembly.opening import Opening
 from edged.config.faults import explain
 from edged.config.schema import Config, Objective
 from edged.control.figures import read_measured
@@ -41,7 +42,7 @@ def explained(bundle: Bundle, config: Config, root: Path, figures: Path | None, 
     objective = pipeline.objective if pipeline else Objective()
     if asked is not None:
         objective = read_objective(asked)
-    whole = ladder(bundle, box, pipeline.pin if pipeline else None, objective)
+    whole = Opening(box).ladder(bundle, pipeline.pin if pipeline else None, objective)
     return {"schema": SCHEMA, **levels.ladder(whole, objective)}
 
 

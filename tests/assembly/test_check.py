@@ -120,7 +120,10 @@ def test_an_altered_bundle_is_told_with_folder_and_pipeline(tmp_path: Path, body
     faults = check_all(write_config(tmp_path, 1883, body)).faults
     altered = next(fault for fault in faults if "truncated or altered" in fault.message)
     assert (altered.file, altered.pipeline) == (tmp_path / "models" / "level", "a")
-    assert any("every variant is refused; run: edged explain level" in fault.message for fault in faults)
+    (refused,) = [fault.message for fault in faults if "every variant is refused" in fault.message]
+    assert "truncated or altered" in refused
+    assert refused.endswith("run: edged explain level")
+    assert len(faults) == 2
 
 
 def test_a_bundle_that_cannot_be_read_is_told_although_nothing_asks_for_it(tmp_path: Path, body: str) -> None:
