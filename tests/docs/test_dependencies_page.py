@@ -1,4 +1,4 @@
-"""The page on dependencies names every package that pyproject.toml asks for, extra by extra."""
+"""The page on dependencies names every package that pyproject.toml asks for, extra by extra, and says why it was chosen."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import pytest
 
 from edged.config.read import read_toml
 
+HEADS = {"package", "extra", "`all`"}
+"""What is no choice: the tables' first lines, and the extra that only names others."""
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = read_toml(ROOT / "pyproject.toml")["project"]
-ROWS = dict(re.findall(r"^\| (.+?) \| (.+?) \|", (ROOT / "docs" / "dependencies.md").read_text("utf-8"), re.MULTILINE))
+PAGE = (ROOT / "docs" / "dependencies.md").read_text("utf-8")
+ROWS = dict(re.findall(r"^\| (.+?) \| (.+?) \|", PAGE, re.MULTILINE))
+CHOICES = [cells for cells in re.findall(r"^\| (.+?) \|(.*)\|$", PAGE, re.MULTILINE) if cells[0] not in HEADS]
 EXTRAS = {name: needs for name, needs in PROJECT["optional-dependencies"].items() if name not in {"all", "dev"}}
 
 
@@ -36,3 +40,11 @@ def test_the_extra_for_everything_is_told_as_it_is() -> None:
     (everything,) = PROJECT["optional-dependencies"]["all"]
 
     assert ROWS["`all`"].split(", ") == everything[len("edged[") : -1].split(",")
+
+
+@pytest.mark.parametrize(("chosen", "more"), CHOICES, ids=[chosen for chosen, _ in CHOICES])
+def test_each_choice_has_its_reason_in_words(chosen: str, more: str) -> None:
+    *packages, reason = more.split("|")
+    words, names = (set(re.findall(r"[a-z]+", text.lower())) for text in (reason, " ".join([chosen, *packages])))
+
+    assert len(words - names) >= 3, reason
