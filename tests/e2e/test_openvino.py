@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import subprocess
 import sys
 import sysconfig
@@ -26,11 +27,13 @@ from fakes.modelfile import onnx_model
 from fakes.sensor import picture_bundle, pipeline
 from fakes.still import still_source
 from fakes.subscriber import Subscriber
+from fakes.uninstalled import without
 from fakes.waiting import until
 
 pytestmark = pytest.mark.slow
 
 PACKAGE = "onnxruntime-openvino==1.24.1"
+PYTHONS = ((3, 11), (3, 12), (3, 13))
 VARIANT = """
 [[variant]]
 id = "compiled"
@@ -66,13 +69,15 @@ except DeviceError as error:
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give an interpreter with the package and this one's NumPy, or skip with the reason."""
+    if platform.machine() != "x86_64" or sys.version_info[:2] not in PYTHONS:
+        pytest.skip(f"needs Python 3.11 to 3.13 on x86-64: {PACKAGE} has no wheel for another")
     folder = tmp_path_factory.mktemp("openvino") / "venv"
     venv.create(folder, with_pip=False, symlinks=True)
     made = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", made, "install", "-q", "--no-deps", "--retries", "1", PACKAGE]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pytest.skip(f"needs {PACKAGE}, which pip cannot install: {done.stderr.strip().splitlines()[-1:]}")
+        without(PACKAGE, made, done.stderr)
     (packages,) = (folder / "lib").glob("python*/site-packages")
     (packages / "numpy.pth").write_text(f"{sysconfig.get_path('platlib')}\n")
     return made
