@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import cv2
@@ -186,6 +187,23 @@ def test_what_is_no_picture_is_refused_plainly(picture: Array) -> None:
 def test_pictures_without_a_picture_library_are_refused_with_the_remedy() -> None:
     with pytest.raises(DeviceError, match=r"install edged\[camera\]"):
         preprocess.build(_image(), _spec(TENSORS["plain"], (1, 24, 32, 3)), "nhwc", None)
+
+
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+@pytest.mark.parametrize("tensor", [TENSORS["quantised"], TensorSpec("x", (), "uint8", Quantization(1 / 128, 128))])
+def test_a_quantised_tensor_is_filled_without_a_float_picture_in_between(layout: Any, tensor: TensorSpec) -> None:
+    image = _image(width=320, height=240, mean=(128.0,), std=(128.0,))
+    shape = (1, 240, 320, 3) if layout == "nhwc" else (1, 3, 240, 320)
+    frame, float_picture = _frame(480, 640), 240 * 320 * 3 * np.dtype(np.float32).itemsize
+    tracemalloc.start()  # NumPy tells it of every array, those that OpenCV makes among them
+    try:
+        prepare = preprocess.build(image, _spec(tensor, shape), layout, OPS)
+        prepare(frame)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < float_picture
 
 
 def test_the_tensors_memory_is_used_again() -> None:
