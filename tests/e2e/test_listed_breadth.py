@@ -23,7 +23,17 @@ from fakes.waiting import until
 
 pytestmark = [pytest.mark.assets, pytest.mark.slow]
 
-PICTURES = ("bird_segmentation.bmp", "bus.jpg", "cat_720p.jpg", "face.jpg", "grace_hopper.bmp", "squat.bmp")
+PICTURES = (
+    "bird_segmentation.bmp",
+    "bus.jpg",
+    "cat_720p.jpg",
+    "dog.jpg",
+    "face.jpg",
+    "grace_hopper.bmp",
+    "orange.png",
+    "squat.bmp",
+    "test_couple.jpg",
+)
 ON_PICTURES = {"pose": "movenet-lightning", "mask": "deeplab-pascal", "face": "face-slim", "grid": "fastestdet"}
 ANGLES = tuple(float(x) for x in np.linspace(0, 6.28, 20))
 FEATURES = ("yes_1000ms", "no_1000ms", "silence_1000ms", "noise_1000ms")
@@ -121,6 +131,17 @@ def test_a_pose_is_that_of_the_reference(fleet: Subscriber, assets: Path) -> Non
     assert max(max(abs(one["x"] - x), abs(one["y"] - y)) for one, (x, y) in zip(told, known, strict=True)) <= 0.03
 
 
+@pytest.mark.parametrize(("picture", "score"), [("squat.bmp", 0.536), ("cat_720p.jpg", 0.141)])
+def test_a_person_is_a_pose_and_a_cat_is_hardly_one(fleet: Subscriber, picture: str, score: float) -> None:
+    told = of(fleet, "pose", picture)["keypoints"]
+    assert np.mean([one["score"] for one in told]) == pytest.approx(score, abs=0.02)
+
+
+def test_a_cat_covers_its_known_share_of_the_picture(fleet: Subscriber) -> None:
+    shares = {one["label"]: one["share"] for one in of(fleet, "mask", "cat_720p.jpg")["mask"]["segments"]}
+    assert shares["cat"] == pytest.approx(0.383, abs=0.01)
+
+
 def test_a_bird_is_where_the_known_mask_has_it(fleet: Subscriber, assets: Path) -> None:
     known = cv2.imread(str(assets / "images" / "bird_segmentation_mask.bmp"), cv2.IMREAD_UNCHANGED) == 3
     told = of(fleet, "mask", "bird_segmentation.bmp")["mask"]
@@ -133,7 +154,9 @@ def test_a_bird_is_where_the_known_mask_has_it(fleet: Subscriber, assets: Path) 
     assert (bird & there).sum() / (bird | there).sum() >= 0.8
 
 
-@pytest.mark.parametrize(("picture", "count"), [("grace_hopper.bmp", 1), ("face.jpg", 4), ("cat_720p.jpg", 0)])
+@pytest.mark.parametrize(
+    ("picture", "count"), [("grace_hopper.bmp", 1), ("face.jpg", 4), ("cat_720p.jpg", 0), ("orange.png", 0)]
+)
 def test_faces_are_counted(fleet: Subscriber, picture: str, count: int) -> None:
     assert [item["label"] for item in of(fleet, "face", picture)["detections"]] == ["face"] * count
 
@@ -143,6 +166,22 @@ def test_a_detector_with_one_grid_finds_a_bus(fleet: Subscriber) -> None:
     assert (bus["label"], bus["score"]) == ("bus", pytest.approx(0.96, abs=0.03))
     known = Detection("bus", 0.96, (44 / 640, 82 / 480, 583 / 640, 415 / 480))
     assert iou(Detection("bus", 0.96, tuple(bus["box"])), known) >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("picture", "expected"),
+    [
+        ("dog.jpg", [("dog", 0.78), ("car", 0.77), ("bicycle", 0.74)]),
+        ("cat_720p.jpg", [("cat", 0.73)]),
+        ("orange.png", [("orange", 0.93)]),
+        ("test_couple.jpg", [("person", 0.93), ("person", 0.93)]),
+    ],
+)
+def test_a_detector_with_one_grid_finds_what_is_in_the_picture(
+    fleet: Subscriber, picture: str, expected: list[tuple[str, float]]
+) -> None:
+    found = of(fleet, "grid", picture)["detections"]
+    assert [(one["label"], pytest.approx(one["score"], abs=0.03)) for one in found] == expected
 
 
 def test_a_regression_gives_the_sine(fleet: Subscriber) -> None:
