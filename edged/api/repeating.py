@@ -6,12 +6,15 @@ becomes of it, is owed here in the same way.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.server import ServerState
 
 from edged.api.again import Known
 from edged.api.alarm import Alarm
@@ -19,9 +22,6 @@ from edged.api.bodies import SINK, Body
 from edged.api.heads import HEADER_LENGTH
 from edged.api.infer import Pending
 from edged.api.routes import failed
-
-if TYPE_CHECKING:
-    from edged.api.guarded import GuardedProtocol
 
 END = b"\r\n\r\n"
 OK = 200
@@ -54,10 +54,38 @@ Who may ask hangs on nothing else.
 """
 
 
+class Connection(Protocol):
+    """What is needed of the connection that owns it, and uvicorn's half of it: ``edged.api.guarded`` has it, and imports this."""
+
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+    flow: FlowControl
+    client: tuple[str, int] | None
+    server_state: ServerState
+    timeout_keep_alive: int
+    room: memoryview | None
+    """Where what comes next shall lie, when it can be read straight there; never empty."""
+
+    def data_received(self, data: bytes) -> None:
+        """Look at what came between two requests as if it came now."""
+
+    def parse(self, data: bytes) -> None:
+        """Leave it to the parser."""
+
+    def rouse(self) -> None:
+        """Do not close it for its silence."""
+
+    def read_later(self) -> None:
+        """Read on after the others who came at the same time."""
+
+    def abort(self) -> None:
+        """Break it off."""
+
+
 class Repeating:
     """What one connection knows, and the request that it answers by it."""
 
-    def __init__(self, connection: GuardedProtocol, alarm: Alarm, message_s: float, lore: Lore) -> None:
+    def __init__(self, connection: Connection, alarm: Alarm, message_s: float, lore: Lore) -> None:
         """``message_s`` is what a body gets to come; in ``lore`` others find what this one learns."""
         self._connection, self._alarm, self._message_s, self._lore = connection, alarm, message_s, lore
         self._learned: Learned | None = None
