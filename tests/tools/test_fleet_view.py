@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgectl.fleet.ordering import Given, next_order, topic_of
 from edgectl.fleet.plan import Plan
 from edgectl.fleet.rollout import Box, Status
 from edgectl.fleet.run import Runner, tell
 from edgectl.fleet.view import Fleet, versions
+from edgectl.ordering import Given, next_order, topic_of
 from edged.update.desired import Audience, ModelOrder, parse
 
 PLAN = Plan.model_validate(

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import typer
 
 from edgectl.fleet import screen
-from edgectl.fleet.ordering import Given, next_order, topic_of
 from edgectl.fleet.settings import FILE, Settings, read_settings
 from edgectl.fleet.view import FILTERS, Device, Fleet, versions
 from edgectl.fleet.wire import Wire
 from edgectl.options import AsJson
+from edgectl.ordering import Given, next_order, topic_of
 from edgectl.repo.orders import sign_order
 from edgectl.repo.releases import find_release
 from edged.domain.errors import ConfigError

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from edgectl.fleet.ordering import Given, next_order, topic_of
 from edgectl.fleet.plan import Plan
 from edgectl.fleet.rollout import Decision, Status, decide
 from edgectl.fleet.stages import stages_of
 from edgectl.fleet.view import REVOKED, TOLD, Fleet
+from edgectl.ordering import Given, next_order, topic_of
 from edged.fleet.topics import rfc3339
 from edged.update.desired import Audience, ModelOrder
 

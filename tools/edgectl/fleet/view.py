@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgectl.fleet.ordering import Asked
 from edgectl.fleet.plan import Plan
 from edgectl.fleet.rivals import Announced, read
 from edgectl.fleet.rollout import Box, Status
+from edgectl.ordering import Asked
 from edged.domain.errors import EdgedError
 from edged.domain.strict import read_json, unix_ms
 from edged.fleet.topics import ROOT

@@ -10,7 +10,7 @@ from pathlib import Path
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import Error
 
-from edgectl.fleet.ordering import Given, next_order
+from edgectl.ordering import Given, next_order
 from edgectl.repo.orders import sign_order
 from edgectl.repo.releases import find_release
 from edged.domain.errors import ConfigError
