@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
-from edged.domain.frame import Frame
 from edged.domain.ports import Sink
 from edged.domain.result import Event, Result
+from edged.sinks.hand import Hand
 
 COMMANDED = ""
 """The rule that such a picture is said to be of: none."""
-
-
-class Hand(Protocol):
-    """What holds on to the frame in hand; ``edged.pipeline.inlet.Inlet`` is one."""
-
-    keep: bool
-    in_hand: Frame | None
 
 
 class SnapshotOnCommand:

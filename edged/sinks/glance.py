@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from edged.domain.frame import Frame
 from edged.domain.result import Event, Output, Result
-from edged.sinks.asked import Hand
+from edged.sinks.hand import Hand
 
 TRAIL = 300
 """Results that are remembered: half a minute at 10 a second."""

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
-from edged.domain.ports import Clock
+from edged.domain.ports import Clock, Sink
 from edged.domain.result import Event, Result
-from edged.sinks.report import ReportSink
 from edged.telemetry.trace import Span, Trace, Tracer
 
 NS_PER_MS = 1_000_000
 
 
+class Report(Sink, Protocol):
+    """A sink that puts its trace's name into what it tells; ``edged.sinks.report.ReportSink`` is one."""
+
+    traceparent: str
+
+
 class TracedReport:
     """Stands before a pipeline's report. An event belongs to the trace of the frame that brought it about."""
 
-    def __init__(self, report: ReportSink, tracer: Tracer, clock: Clock) -> None:
+    def __init__(self, report: Report, tracer: Tracer, clock: Clock) -> None:
         self._report, self._tracer, self._now_ns = report, tracer, clock.monotonic_ns
 
     def result(self, result: Result) -> None:

@@ -17,7 +17,7 @@ from fakes.waiting import until
 
 @dataclass
 class HeldFrame:
-    """Implements ``edged.sinks.asked.Hand``."""
+    """Implements ``edged.sinks.hand.Hand``."""
 
     keep: bool = False
     in_hand: Frame | None = None
