@@ -239,11 +239,12 @@ def feed_settings(source: schema.Source) -> dict[str, Any]:
     if isinstance(source, schema.CameraSource):
         return cameras.settings(source)
     if isinstance(source, schema.ImagesSource):
-        return {"pace": "recorded" if source.fps else "fast", "reopen": False}
+        return {"pace": "recorded" if source.fps else "fast", "reopen": source.loop}
     if source.kind in sensors.LIVE or isinstance(source, schema.PluginSource):
         return {}
     fps = source.fps if isinstance(source, schema.FileSource) else None
-    return {"pace": getattr(source, "pace", "fast"), "fps": fps, "reopen": False}
+    # What gives its frames again and again may do so after a fault, too.
+    return {"pace": getattr(source, "pace", "fast"), "fps": fps, "reopen": getattr(source, "loop", False)}
 
 
 def opener(

@@ -58,7 +58,7 @@ class Feed:
 
     A source that is lost is closed and opened again after a delay, for ever. A finite one (``reopen=False``) ends
     instead, with the error in ``state`` and in every mailbox: opening it again would deliver its frames twice.
-    A ConfigError while opening ends it too: trying again changes nothing. Any other exception of a source's counts as its loss.
+    A ConfigError before the first frame ends it too: trying again changes nothing. Any other exception of a source's counts as its loss.
 
     Args:
         name: the source's, for people.
@@ -220,7 +220,7 @@ class Feed:
         except DeviceError as error:
             self._lose(error)
         except ConfigError as error:
-            self._end(error)
+            self._misfits(error)
         except Exception as error:  # noqa: BLE001 - the supervisor's
             self._lose(self._own_fault(error))
         else:
@@ -236,7 +236,7 @@ class Feed:
         except DeviceError as error:
             self._lose(error)
         except ConfigError as error:
-            self._end(error)
+            self._misfits(error)
         except Exception as error:  # noqa: BLE001 - the supervisor's
             self._lose(self._own_fault(error))
         else:
@@ -244,6 +244,13 @@ class Feed:
                 self._end(None)
             else:
                 self._admit(item)
+
+    def _misfits(self, error: ConfigError) -> None:
+        """End what never can be read; what could be read before is away, such as a file that is being replaced."""
+        if self.frames:
+            self._lose(error)
+        else:
+            self._end(error)
 
     def _own_fault(self, error: Exception) -> SourceLostError:
         """Take a source's own bug for its loss: one odd byte shall not darken a box until somebody comes."""
@@ -300,7 +307,7 @@ class Feed:
                 return
             self._pending.popleft()
 
-    def _lose(self, error: DeviceError) -> None:
+    def _lose(self, error: ConfigError | DeviceError) -> None:
         if self._stop.is_set() or not self._reopen:
             self._end(error)
             return

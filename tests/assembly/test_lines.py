@@ -58,9 +58,12 @@ def test_what_is_read_as_fast_as_possible_waits_for_its_readers(
         (IMAGES, {"fps": 5}, {"pace": "recorded", "reopen": False}),
         (CSV, {}, {"pace": "fast", "fps": None, "reopen": False}),
         (CSV, {"pace": "recorded"}, {"pace": "recorded", "fps": None, "reopen": False}),
+        (VIDEO, {"loop": True}, {"pace": "fast", "fps": None, "reopen": True}),
+        (IMAGES, {"loop": True}, {"pace": "fast", "reopen": True}),
+        (CSV, {"loop": True}, {"pace": "fast", "fps": None, "reopen": True}),
     ],
 )
-def test_a_finite_source_keeps_its_pace_and_is_not_opened_again(
+def test_a_finite_source_keeps_its_pace_and_is_opened_again_only_in_a_loop(
     settings: dict[str, Any], more: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     assert feed_settings(source(settings, **more)) == expected

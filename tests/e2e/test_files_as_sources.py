@@ -111,3 +111,26 @@ def test_a_sample_that_no_tensor_holds_costs_one_window_and_no_restart(
     told = [(result["status"], result.get("reason", "")) for result in fleet.of("result/a")]
     assert told == [("ok", "")] * 3 + [("unknown", "samples-invalid")] + [("ok", "")] * 96
     assert "worker.failed" not in daemon.said()
+
+
+@pytest.mark.parametrize("kind", ["images", "file"])
+def test_what_plays_in_a_loop_comes_back_after_it_was_away(
+    broker: BrokerProcess, fleet: Subscriber, run: Run, models: Path, tmp_path: Path, kind: str
+) -> None:
+    picture_bundle(models / "still")
+    if kind == "images":
+        place, more = write_pictures(tmp_path / "pictures"), "fps = 20\n"
+    else:
+        place, more = write_video(tmp_path / "v.avi", frames=20, codec="mjpeg", container="avi"), 'pace = "recorded"\n'
+    body = f'[[source]]\nname = "dock"\nkind = "{kind}"\npath = "{place}"\nloop = true\n{more}'
+    daemon = run(write_config(tmp_path, broker.port, body + pipeline("a", source="dock", model="still")))
+    until(lambda: len(fleet.of("result/a")) > 5, "results")
+
+    away = place.rename(tmp_path / "away")
+    until(lambda: fleet.last("health").get("state") == "failed", "it is missed")
+    away.rename(place)
+    seen = len(fleet.of("result/a"))
+
+    until(lambda: fleet.last("health").get("state") == "ok", "all is well again")
+    until(lambda: len(fleet.of("result/a")) > seen + 5, "results again")
+    assert daemon.stop()[0] == 0
