@@ -64,6 +64,10 @@ def _a_host(host: str) -> str:
         # Behind an @ alone: before it may stand a password.
         message = f"cannot use host {host.rpartition('@')[2]!r:.60}, expected a name or an address"
         raise ValueError(message)
+    if host.count(":") == 1:
+        # An IPv6 address has two colons at least.
+        message = f"cannot use host {host!r:.60}, expected a name or an address alone: the port has a key of its own"
+        raise ValueError(message)
     return host
 
 

@@ -127,7 +127,12 @@ def _command(document: Mapping[str, Any]) -> Command | Refused:
         return Refused("unknown-verb", f"cannot do {_shown(name)}, expected one of {known}", id_)
     expires_ms = unix_ms(document.get("expires_at"))
     if expires_ms is None:
-        message = f"cannot take expires_at {_shown(document.get('expires_at'))}, expected RFC 3339 such as 2026-11-20T23:10:04Z"
+        given = (
+            f"expires_at {_shown(document['expires_at'])}"
+            if "expires_at" in document
+            else "a command without expires_at"
+        )
+        message = f"cannot take {given}, expected RFC 3339 such as 2026-11-20T23:10:04Z"
         return Refused("malformed", message, id_, name)
     args = document.get("args", {})
     if not _fits(args, verb):

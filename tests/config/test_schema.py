@@ -255,7 +255,7 @@ def test_a_line_to_cross_has_two_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["", "a\0b", "a b", "a\n", "user@host", "host/path", "a..b", "x" * 254, "y" * 64 + ".local"]
+    "host", ["", "a\0b", "a b", "a\n", "user@host", "host/path", "a..b", "x" * 254, "y" * 64 + ".local", "broker:1884"]
 )
 def test_a_host_is_a_name_or_an_address(host: str) -> None:
     with pytest.raises(ValidationError):

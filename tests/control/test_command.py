@@ -68,6 +68,11 @@ def test_a_time_that_is_none_is_malformed_and_keeps_the_id(text: Any) -> None:
     assert "RFC 3339" in found.message
 
 
+def test_a_command_that_says_no_time_is_told_so() -> None:
+    found = refused(json.dumps({"id": "c-1", "verb": "ping"}).encode())
+    assert found.message.startswith("cannot take a command without expires_at, expected RFC 3339 such as")
+
+
 @pytest.mark.parametrize("id_", [None, 7, "", "a b", "x" * 65, "é", "a\n", ["a"]])
 def test_an_id_that_cannot_be_repeated_is_malformed(id_: Any) -> None:
     found = refused(wire(id=id_))
