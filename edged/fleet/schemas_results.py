@@ -19,7 +19,11 @@ class Part(BaseModel):
 
 
 class Document(Part):
-    """The envelope. ``seq`` counts per stream without a gap; only a last will has none. Dates are labels, ``mono_ms`` orders."""
+    """The envelope. ``seq`` counts per stream without a gap; only a last will has none. Dates are labels, ``mono_ms`` orders.
+
+    A box that starts on a disk that takes nothing, or after it was killed on one, goes on far above its old numbers, and says so with
+    ``edged.gap/1`` of no documents: no number is given twice.
+    """
 
     device: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
     boot_id: str
