@@ -26,7 +26,7 @@ from edged.config.placed import plain
 from edged.config.plugins import brought
 from edged.config.schema import Config
 from edged.domain.bundle import Bundle
-from edged.domain.errors import ConfigError
+from edged.domain.errors import ConfigError, EdgedError
 from edged.hardware.clock import SystemClock
 from edged.update.manifest import Catalogue, find_bundles, verify
 
@@ -226,6 +226,8 @@ def _source_faults(source: schema.Source, file: Path) -> Iterator[Fault]:
         place = source.path if not any(c in str(source.path) for c in "*?[") else source.path.parent
         if not _is_there(place):
             yield Fault(file, f"{key}.path", f"cannot find {place}, expected a file or folder")
+        else:
+            yield from _unreadable(source, f"{key}.path", file)
     if isinstance(source, schema.CameraSource) and source.url.startswith("/"):
         yield from device_faults(Path(source.url), f"{key}.url", file, like="/dev/video*", group="video")
     if isinstance(source, schema.SystemSource):
@@ -236,6 +238,14 @@ def _source_faults(source: schema.Source, file: Path) -> Iterator[Fault]:
     if isinstance(source, schema.SerialSource):
         # By its id, a port stays the same one wherever it is plugged in, unlike /dev/ttyUSB0.
         yield from device_faults(source.port, f"{key}.port", file, like=PORTS, group=DIALOUT)
+
+
+def _unreadable(source: schema.Source, key: str, file: Path) -> Iterator[Fault]:
+    """Open files as the source will: without pictures, columns or frames there is nothing to run on."""
+    try:
+        opener(source, SystemClock())().close()
+    except EdgedError as error:
+        yield Fault(file, key, str(error))
 
 
 def _sources(config: Config) -> Iterator[Any]:

@@ -114,6 +114,29 @@ def test_a_fault_of_the_box_ends_with_1(tmp_path: Path, body: str, more: str, ke
     assert main(["check", "--config", str(file)]) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "more", "told"),
+    [
+        ("images", "", "no picture, expected files that end in"),
+        ("file", "", "expected a video"),
+        ("csv", 'columns = ["temp"]\nrate_hz = 10', "temp"),
+        ("wav", "rate_hz = 16000", "expected a WAVE file"),
+    ],
+)
+def test_files_that_are_there_and_give_nothing_are_told(
+    tmp_path: Path, body: str, kind: str, more: str, told: str
+) -> None:
+    place = tmp_path / "given"
+    if kind == "images":
+        place.mkdir()
+    else:
+        place.write_text("time,value\n1,2\n")
+    source = f'[[source]]\nname = "b"\nkind = "{kind}"\npath = "{place}"\n{more}\n'
+    (fault,) = check_all(write_config(tmp_path, 1883, body + source)).faults
+    assert fault.key == "source.b.path"
+    assert told in fault.message
+
+
 def test_an_altered_bundle_is_told_with_folder_and_pipeline(tmp_path: Path, body: str) -> None:
     weights = tmp_path / "models" / "level" / "model.tflite"
     weights.write_bytes(weights.read_bytes()[:-1])

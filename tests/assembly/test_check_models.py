@@ -8,13 +8,14 @@ import pytest
 
 from edged.assembly.check import check_all
 from fakes.daemon import write_config
+from fakes.recording import write_video
 from fakes.sensor import csv_source, pipeline, sensor_bundle, write_windows
 
 ZONE = "zone = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]"
 
 
 def camera_and_sensor(folder: Path) -> str:
-    (folder / "belt.mp4").touch()
+    write_video(folder / "belt.mp4", frames=2)
     sensor_bundle(folder / "models" / "level")
     write_windows(folder / "spindle.csv", [1.0])
     belt = f'[[source]]\nname = "belt"\nkind = "file"\npath = "{folder / "belt.mp4"}"\n'
