@@ -348,10 +348,16 @@ def _bytes(tensor: Tensor) -> int:
     return sum(map(len, tensor.data)) if isinstance(tensor.data, tuple) else int(tensor.data.nbytes)
 
 
+def _takes_gzip(accepted: str) -> bool:
+    """Whether gzip is among the codings, and not with the weight 0 (RFC 9110, 12.5.3)."""
+    codings = (coding.replace(" ", "").lower().partition(";") for coding in accepted.split(","))
+    return any(name == "gzip" and weight.rstrip("0.") != "q=" for name, _, weight in codings)
+
+
 async def _packed(request: Request, body: bytes, json_bytes: int | None) -> Response:
     """Give the body, packed when the client takes that and it is worth it."""
     headers = {} if json_bytes is None else {HEADER_LENGTH: str(json_bytes)}
-    if len(body) >= WORTH_PACKING_BYTES and "gzip" in header(request, b"accept-encoding"):
+    if len(body) >= WORTH_PACKING_BYTES and _takes_gzip(header(request, b"accept-encoding")):
         pack = partial(gzip.compress, body, 1)
         body = await aside(pack) if len(body) > LARGE_BYTES else pack()
         headers[_PACKED] = "gzip"

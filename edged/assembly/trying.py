@@ -88,7 +88,7 @@ def try_rung(
     order = TrialOrder(
         str(bundle.folder.resolve()), rung.variant.id, rung.accelerator, rung.threads, cpu_s=2 * budget.deadline_s
     )
-    with tempfile.TemporaryFile() as log:
+    with _log() as log:
         child = _Child(order, log)
         try:
             said, reason = child.watched(budget, cancelled)
@@ -99,6 +99,16 @@ def try_rung(
     reason = reason or said.get(REFUSED, "")
     figures = {name: float(value) for name, value in said.get(PASSED, {}).items()}
     return TrialResult(reason or _above(figures, budget), figures), OPENS in said
+
+
+def _log() -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        message = f"cannot try a model: no temporary file: {error.strerror}, expected a folder that takes one"
+        raise DeviceError(
+            message, remedy="free space, or set TMPDIR to a folder that edged may write", code="process"
+        ) from error
 
 
 class _Trials:

@@ -16,15 +16,23 @@ class Numbers:
     def __init__(self) -> None:
         self.last: dict[str, int] = {}
         self.base = 0
+        self.passed: dict[str, int] = {}
+        """Behind which number of a stream those up to ``base`` were passed over, until somebody takes it from here."""
         self._reserved: dict[str, int] = {}
 
     def of(self, stream: str) -> int:
         """Give the last number of a stream, committed or not."""
         return self.last.get(stream, self.base)
 
-    def reserve(self, stream: str, seq: int) -> Mapping[str, int]:
-        """Give a number that is kept by no commit of its own; and what has to be on the disk then, if anything new."""
+    def give(self, stream: str, seq: int) -> None:
+        """Note the number of a document. A stream that is new above a base may have had numbers that no file held."""
+        if self.base and stream not in self.last:
+            self.passed[stream] = 0
         self.last[stream] = seq
+
+    def reserve(self, stream: str, seq: int) -> Mapping[str, int]:
+        """Note a number that is kept by no commit of its own; gives what has to be on the disk then, if anything new."""
+        self.give(stream, seq)
         if seq <= self._reserved.get(stream, 0):
             return {}
         self._reserved[stream] = seq + EXPRESS_BLOCK
@@ -38,18 +46,31 @@ class Numbers:
         """Give what has to be on the disk of every stream."""
         return {stream: max(seq, self._reserved.get(stream, 0)) for stream, seq in self.last.items()}
 
-    def adopt(self, last: Mapping[str, int], base: int) -> dict[str, int]:
-        """Go on where a file's last user stopped; gives those numbers of its that are passed over, since higher ones were given by now."""
-        passed = {stream: seq for stream, seq in last.items() if stream in self.last}
+    def adopt(self, last: Mapping[str, int], base: int) -> None:
+        """Go on where a file's last user stopped. What was numbered by now, above a base, was so behind the file's back."""
         self.base = max(self.base, base)
+        self.passed.update({stream: seq for stream, seq in last.items() if stream in self.last})
         self.last = {**last, **{stream: max(seq, last.get(stream, 0)) for stream, seq in self.last.items()}}
-        return passed
 
-    def leap(self, above: int) -> dict[str, int]:
-        """Go on far above every number, at ``above`` at least; gives the numbers before."""
-        before, self.base = self.last, max(self.base, above)
-        self.last = {stream: max(seq, self.base) for stream, seq in before.items()}
-        return before
+    def leap(self, wall_ms: int, mono_ms: int) -> None:
+        """Go on far above every number: at the time, or as far above the highest as the boot is old where the clock is behind that.
+
+        Within a boot both grow, and faster than the documents of a run that nobody remembers.
+        """
+        highest = max((self.base, *self.last.values()))
+        self.base = wall_ms if wall_ms > highest else highest + mono_ms
+        self.rise()
+
+    def rise(self) -> None:
+        """Let every stream go on above the base."""
+        lower = {stream: seq for stream, seq in self.last.items() if seq < self.base}
+        self.passed = {**lower, **self.passed}
+        self.last.update(dict.fromkeys(lower, self.base))
+
+    def pass_by(self) -> dict[str, int]:
+        """Take what was passed over."""
+        passed, self.passed = self.passed, {}
+        return passed
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

@@ -102,6 +102,7 @@ class Outbox:
         self._on_ready: Callable[[], None] | None = None
         self._writer = writer(self._ready, self._ready_lock)
         self._stalls = Stalls(path)
+        self._writer.beat = self._beat
         self._flusher = Flusher(Path(f"{path}-wal"), lambda: self._writer.committed, clock.monotonic_ns, self._stalls)
         self.heartbeat_ns = clock.monotonic_ns()
         self._took_ns = 0
@@ -311,6 +312,11 @@ class Outbox:
             if drafts and self._more_will_follow():
                 self._pause.wait(LINGER_S)
         self._writer.close()
+
+    def _beat(self) -> None:
+        """A step goes on: what was kept in memory is written back row by row, which may take long in all."""
+        self.heartbeat_ns = self._clock.monotonic_ns()
+        self._stalls.begin(self.heartbeat_ns)
 
     def _more_will_follow(self) -> bool:
         """Whether drafts come so fast that it pays to take the next ones together; those that wait already are taken at once."""

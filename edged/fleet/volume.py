@@ -32,19 +32,23 @@ class Volume:
     def is_unkept(self) -> bool:
         """Whether numbers were given that the file does not hold, in this run or in one that was killed."""
         try:
-            return self._mark.read_bytes() == UNKEPT
+            return self._mark.read_bytes() != KEPT  # an empty one was made when the disk was full already
         except OSError:
             return False
 
     def note(self, mark: bytes) -> None:
         """Keep whether they were: one byte, written over in place, which a full disk takes as well.
 
-        Nothing makes it durable: after a power cut ``boot_id`` is another one, and no number can be taken for an old one's.
+        Only its first byte is made durable, or a power cut would leave an empty one. Of the others it may forget what it was:
+        ``boot_id`` is another one then, and no number can be taken for an old one's.
         """
         try:
             descriptor = os.open(self._mark, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
+                is_new = not os.fstat(descriptor).st_size
                 os.pwrite(descriptor, mark, 0)
+                if is_new:
+                    os.fsync(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:

@@ -15,8 +15,9 @@ from edged.domain.ports import Clock
 from edged.fleet import memory, topics, trouble
 from edged.fleet.losses import Counts, Losses, Rejections
 from edged.fleet.memory import MemoryLane
-from edged.fleet.numbering import Numbers, encoded
+from edged.fleet.numbering import Numbers
 from edged.fleet.ready import PRIORITIES, Key, Ready, Row
+from edged.fleet.seal import Seal
 from edged.fleet.store import SPARE_PAGES, Change, Store, cost
 from edged.fleet.trouble import Trouble
 from edged.fleet.volume import KEPT, UNKEPT, Volume
@@ -28,6 +29,7 @@ EVICT_ROWS = 32
 """Evicted at a time: a transaction of this size stays within the WAL's bound."""
 RETRY_NS = 2_000_000_000
 LOAD_ROWS = 128
+NS_PER_MS = 1_000_000
 BLIND_ID = 1 << 40
 """Ids begin here when the file cannot be read: above all that it can hold."""
 
@@ -46,7 +48,7 @@ class Writer:
         guard: AbstractContextManager[Any],
         on_commit: Callable[[str, int], None] | None = None,
     ) -> None:
-        self._volume, self._device, self._stamper, self._clock = volume, device, stamper, clock
+        self._volume, self._stamper, self._clock = volume, stamper, clock
         self._ready, self._guard, self._on_commit = ready, guard, on_commit
         self._numbers, self.pending, self._adopted = Numbers(), 0, False
         self._next_id = [1] * PRIORITIES
@@ -54,8 +56,10 @@ class Writer:
         self._unapplied: set[Key] = set()
         self._room = self._retry_at_ns = 0
         self.losses, self.rejections, self.counts = Losses(), Rejections(), Counts()
+        self._seal = Seal(device, self.number, self.rejections, self.counts, clock)
         self.committed: dict[str, int] = {}
         self.trouble: Trouble | None = None
+        self.beat: Callable[[], object] = int  # says that a long step goes on
         self._start()
 
     # -- what the thread calls
@@ -63,7 +67,7 @@ class Writer:
     def take(self, draft: Draft) -> None:
         """Number a draft, commit it and hand it on; whatever the disk does, it is kept or counted."""
         seq = self.number(draft.stream) + 1
-        payload = self._payload(draft, seq)
+        payload = self._seal(draft, seq)
         if payload is None:
             return
         priority = min(max(draft.priority, 0), PRIORITIES - 1)
@@ -71,7 +75,7 @@ class Writer:
             self._take_express(Row(priority, 0, draft.stream, seq, 0, draft.retain, payload))
             return
         row = Row(priority, self._next_id[priority], draft.stream, seq, 1, draft.retain, payload)
-        self._numbers.last[draft.stream] = seq
+        self._numbers.give(draft.stream, seq)
         self._next_id[priority] += 1
         if self._keep(row):
             self.pending += 1
@@ -110,6 +114,8 @@ class Writer:
         now_ns = self._clock.monotonic_ns()
         if self.trouble is not None and now_ns >= self._retry_at_ns:
             self._recover()
+        if self._numbers.passed:
+            self._skip()
         if self.losses.due_ns is not None and now_ns >= self.losses.due_ns:
             self._declare()
 
@@ -142,22 +148,6 @@ class Writer:
 
     # -- numbering and keeping
 
-    def _payload(self, draft: Draft, seq: int) -> bytes | None:
-        try:
-            payload = encoded(draft.body, self._device, seq, self.number)
-        except Exception as error:  # noqa: BLE001 - a plugin's decoder may have put anything into what is told of here
-            self._reject(draft, f"{type(error).__name__}: {error}")
-            return None
-        if len(payload) > topics.MAX_DOCUMENT_BYTES:
-            self._reject(draft, f"{len(payload)} bytes, expected at most {topics.MAX_DOCUMENT_BYTES}")
-            return None
-        return payload
-
-    def _reject(self, draft: Draft, why: str) -> None:
-        self.counts.rejected += 1
-        self.rejections.add(draft.stream, why, self._clock.monotonic_ns())
-        logs.event(log, "document.rejected", level=logging.WARNING, stream=draft.stream, why=why)
-
     def _take_express(self, row: Row) -> None:
         reserved = self._numbers.reserve(row.stream, row.seq)
         if reserved and self.trouble is None:
@@ -174,6 +164,7 @@ class Writer:
             if self._room < 0 and not self._make_room(row, store):
                 store.check_disk(cost(row))  # memory may still take what a disk that others filled does not
                 self._give_up(store, [(row.stream, row.seq)], [row], numbers={row.stream: row.seq})
+                self._numbers.committed(row.stream)
                 return False
             store.put(row)
         except sqlite3.Error as error:
@@ -331,6 +322,7 @@ class Writer:
         # After the deletions: what was sent meanwhile may have made the room that the disk does not have.
         store.check_disk()
         for row in self._memory.rows():
+            self.beat()
             # What the disk has no room for yet waits here, and costs no other row its place.
             store.check_disk(cost(row))
             if self._make_room(row, store):
@@ -362,23 +354,27 @@ class Writer:
 
     def _leap(self) -> None:
         """Go on far above every number: those that are given from memory alone are forgotten by a restart, and none is given twice."""
-        numbers = self._numbers
-        before = numbers.leap(self._clock.wall_ns() // 1_000_000)
-        self.losses.skip(before, numbers.base, self._clock.monotonic_ns())
+        self._numbers.leap(self._clock.wall_ns() // NS_PER_MS, self._clock.monotonic_ns() // NS_PER_MS)
+        self._skip()
         if self.trouble is None:
-            self._change(Change(numbers=numbers.last, gaps=self.losses.gaps, base=numbers.base), "skip numbers")
+            numbers, gaps = self._numbers, self.losses.gaps
+            self._change(Change(numbers=numbers.last, gaps=gaps, base=numbers.base), "skip numbers")
         if self.trouble is None:
             self._volume.note(KEPT)
+
+    def _skip(self) -> None:
+        self.losses.skip(self._numbers.pass_by(), self._numbers.base, self._clock.monotonic_ns())
 
     def _adopt(self, store: Store | None) -> None:
         """Go on where the file's last user stopped; blind, with ids above whatever an unreadable file may hold."""
         if store is None:
-            self._next_id = [BLIND_ID] * PRIORITIES
+            # A millisecond's ids are a million: those of an earlier blind run may lie in the file still.
+            self._next_id = [max(BLIND_ID, self._clock.wall_ns() // NS_PER_MS << 20)] * PRIORITIES
             return
+        gaps, bounds = store.gaps(), list(map(store.bounds, range(PRIORITIES)))
         self._numbers.adopt(store.numbers(), store.fact("base"))
-        self.losses.adopt(store.gaps(), self._clock.monotonic_ns())
-        for priority in range(PRIORITIES):
-            first, last, highest = store.bounds(priority)
+        self.losses.adopt(gaps, self._clock.monotonic_ns())
+        for priority, (first, last, highest) in enumerate(bounds):
             self._next_id[priority] = highest + 1
             self.pending += last - first + 1 if last else 0
             if last:
@@ -388,13 +384,13 @@ class Writer:
 
     def _adopt_late(self, store: Store) -> None:
         """Join a file that could not even be read at the start: its rows are older than everything in memory."""
-        now_ns = self._clock.monotonic_ns()
-        self.losses.adopt(store.gaps(), now_ns)
-        passed = self._numbers.adopt(store.numbers(), store.fact("base"))
-        self.losses.skip(passed, self._numbers.base, now_ns)
-        for priority in range(PRIORITIES):
-            first, last, _ = store.bounds(priority)
-            self.pending += last - first + 1 if last else 0
+        gaps, before, base = store.gaps(), store.numbers(), store.fact("base")
+        self.pending += sum(last - first + 1 for first, last, _ in map(store.bounds, range(PRIORITIES)) if last)
+        self.losses.adopt(gaps, self._clock.monotonic_ns())
+        self._numbers.adopt(before, base)
+        # The run before may have given more numbers than the file holds, of streams that have none here yet, too.
+        self._numbers.rise()
+        self._skip()
         self._adopted = True
         with self._guard:
             self._ready.reload()

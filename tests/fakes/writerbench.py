@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 from typing import ClassVar
 
@@ -60,3 +61,10 @@ class Bench:
 
 def numbers(rows: list[Row], stream: str) -> list[int]:
     return [row.seq for row in rows if row.stream == stream]
+
+
+def declared(rows: list[Row]) -> list[tuple[object, ...]]:
+    """Give the gaps that documents tell of: stream, first and last number, how many are missing, why."""
+    told = [json.loads(row.payload) for row in rows if row.stream == "alert"]
+    keys = ("stream", "first_seq", "last_seq", "count", "reason")
+    return [tuple(one[key] for key in keys) for one in told if one["schema"] == "edged.gap/1"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from fakes.writerbench import MIB, Bench, numbers
+from edged.fleet.losses import Gap
+from edged.fleet.store import Change, Store
+from fakes.writerbench import MIB, Bench, declared, numbers
 
 
 @pytest.fixture
@@ -130,3 +133,27 @@ def test_memory_is_bounded_and_what_goes_is_declared(path: Path) -> None:
     assert numbers(rows, "event/a") == [1]
     assert numbers(rows, "telemetry")[-1] == 400
     assert bench.writer.pending == 0
+
+
+def test_a_gap_of_an_earlier_run_is_told_once_though_its_file_is_read_in_two_tries(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Bench(path)
+    assert before.writer._volume.store is not None
+    before.writer._volume.store.apply(Change(gaps=[Gap("event/a", "outbox-full", 1, 3, 3)]))
+    before.writer._volume.close()
+    bounds, faults = Store.bounds, [sqlite3.OperationalError("disk I/O error")]
+
+    def fails_once(store: Store, priority: int) -> tuple[int, int, int]:
+        if faults:
+            raise faults.pop()
+        return bounds(store, priority)
+
+    monkeypatch.setattr(Store, "bounds", fails_once)
+    bench = Bench(path)
+    bench.later(3)
+    rows = bench.send_all()
+    bench.later(3)
+
+    told = [gap for gap in declared(rows + bench.send_all()) if gap[-1] == "outbox-full"]
+    assert told == [("event/a", 1, 3, 3, "outbox-full")]
