@@ -39,8 +39,8 @@ class Volume:
     def note(self, mark: bytes) -> None:
         """Keep whether they were: one byte, written over in place, which a full disk takes as well.
 
-        Only its first byte is made durable, or a power cut would leave an empty one. Of the others it may forget what it was:
-        ``boot_id`` is another one then, and no number can be taken for an old one's.
+        Only the first one is made durable, or a power cut would leave an empty file. Later ones it may undo: ``boot_id`` is another one
+        then, and no number can be taken for an old one's.
         """
         try:
             descriptor = os.open(self._mark, os.O_WRONLY | os.O_CREAT, 0o600)
